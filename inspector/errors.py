@@ -1,0 +1,69 @@
+"""Every error that a person can mend, and the exit code that it ends the program with.
+
+An error's message is one clear sentence that names the thing, the value and the remedy. Anything
+that is not an `InspectorError` is a bug and keeps its traceback.
+
+Exit codes follow sysexits.h where it has a fitting one, so that systemd and people read them alike.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class InspectorError(Exception):
+    """Base of all errors with a remedy; `exit_code` is what the process ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(InspectorError):
+    """The configuration is wrong. `problems` holds one sentence for each mistake."""
+
+    exit_code = 78  # EX_CONFIG: systemd should not restart it (RestartPreventExitStatus=78)
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DataError(InspectorError):
+    """A picture, a folder of pictures or a message is not what it should be."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class BundleError(InspectorError):
+    """A model bundle is incomplete, damaged, or does not reproduce its golden pictures here."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class DeviceError(InspectorError):
+    """The device that was asked for is not what the model would really run on."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class SourceError(InspectorError):
+    """A source cannot deliver (now); a live one is opened again after a pause."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class OutputError(InspectorError):
+    """An output cannot be opened, for example because its address is taken."""
+
+    exit_code = 74  # EX_IOERR
+
+
+class ModelError(InspectorError):
+    """A model failed on a batch; its frames become `unknown: model`."""
+
+    exit_code = 70  # EX_SOFTWARE
+
+
+class WireError(InspectorError):
+    """Bytes from a socket are not a message of ours, or of a major version we do not speak."""
+
+    exit_code = 65  # EX_DATAERR

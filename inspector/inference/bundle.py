@@ -1,0 +1,186 @@
+"""A model bundle: a folder that holds a detector, perhaps a repairer, and the proof that they work.
+
+    bundle.toml     the card (`Card` below): input, decision, golden pictures, training, licence, scores
+    detector.onnx   image uint8 [N,H,W,C] -> score float32 [N], map float32 [N,H,W]
+    repairer.onnx   image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C]; optional
+    golden/         pictures and their expected masks
+
+Normalisation, blanking and compositing are inside the graphs. Nothing is pickled, no file outside the folder is
+read, and every file has a size limit and a checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inspector.errors import BundleError
+from inspector.types import Image, Mask, Verdict
+
+CARD = "bundle.toml"
+DETECTOR = "detector.onnx"
+REPAIRER = "repairer.onnx"
+GOLDEN = "golden"
+MAX_CARD_BYTES = 1 << 20
+MAX_MODEL_BYTES = 1 << 30
+MAX_GOLDEN_BYTES = 64 << 20
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Input(_Part):
+    """What the detector takes; frames of another size are resized to it (`fit`)."""
+
+    height: Annotated[int, Field(ge=16, le=8192)]
+    width: Annotated[int, Field(ge=16, le=8192)]
+    channels: Literal[1, 3]
+    fit: Literal["resize"] = "resize"
+
+
+class Decision(_Part):
+    """When a frame is `ng`: one region of at least `min_area` pixels above `threshold`.
+
+    min_area: in pixels of the detector's input, so that it does not depend on a camera's resolution
+    chosen: how both were chosen, in a sentence
+    """
+
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)]
+    min_area: Annotated[int, Field(ge=1)]
+    chosen: str
+
+
+class Repair(_Part):
+    """Window sizes (pixels, multiples of 16) that the repairer was trained for, smallest first."""
+
+    windows: tuple[Annotated[int, Field(ge=16, le=2048, multiple_of=16)], ...] = Field(min_length=1)
+
+
+class Files(_Part):
+    """Checksums of the ONNX files."""
+
+    detector: Sha256
+    repairer: Sha256 | None = None
+
+
+class Golden(_Part):
+    """A picture in golden/ and what the bundle makes of it; `mask` is absent for an `ok` one."""
+
+    picture: FileName
+    verdict: Verdict
+    score: Unit
+    mask: FileName | None = None
+
+
+class Tolerance(_Part):
+    """How far another machine may stray: score by absolute difference, mask by intersection over union."""
+
+    score: Unit = 0.02
+    iou: Unit = 0.95
+
+
+class Card(_Part):
+    """bundle.toml."""
+
+    format: Literal[1]
+    name: Name
+    version: str
+    description: str
+    licence: str
+    classes: tuple[str, ...] = ("defect",)
+    input: Input
+    decision: Decision
+    repair: Repair | None = None
+    files: Files
+    tolerance: Tolerance = Tolerance()
+    golden: tuple[Golden, ...] = Field(min_length=1)
+    training: dict[str, Any] = {}
+    scores: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle; the ONNX models are held as bytes, so that what was hashed is what runs.
+
+    sha256: over card and models, hex; names the bundle in every message
+    """
+
+    folder: Path
+    card: Card
+    sha256: str
+    detector: bytes
+    repairer: bytes | None
+
+    def golden(self) -> list[tuple[Golden, Image, Mask | None]]:
+        """The golden pictures with their expected masks (uint8 [height, width], 0 or 255)."""
+        return [
+            (golden, _picture(self.folder / GOLDEN / golden.picture, self.card.input.channels),
+             None if golden.mask is None else _picture(self.folder / GOLDEN / golden.mask, 1)[:, :, 0])
+            for golden in self.card.golden
+        ]  # fmt: skip
+
+
+def load(folder: Path) -> Bundle:
+    """Read and check a bundle; raises BundleError, naming the file and the remedy. Runs no model."""
+    if not folder.is_dir():
+        raise BundleError(f"bundle {str(folder)!r} is not a folder; give the folder that holds {CARD}")
+    card_bytes = _read(folder / CARD, MAX_CARD_BYTES)
+    card = _card(folder / CARD, card_bytes)
+    detector = _checked(folder / DETECTOR, card.files.detector)
+    repairer = None if card.files.repairer is None else _checked(folder / REPAIRER, card.files.repairer)
+    if (repairer is None) != (card.repair is None):
+        raise BundleError(f"{folder / CARD}: [repair] and files.repairer belong together; give both or neither")
+    digest = hashlib.sha256(card_bytes)
+    digest.update(detector)
+    digest.update(repairer or b"")
+    return Bundle(folder, card, digest.hexdigest(), detector, repairer)
+
+
+def _card(path: Path, content: bytes) -> Card:
+    try:
+        return Card.model_validate(tomllib.loads(content.decode()))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(f"{path} is not TOML ({error}); restore it from where the bundle came from") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: {key} = {first['input']!r}: {first['msg']} ({error.error_count()} problem(s))") from error
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    content = _read(path, MAX_MODEL_BYTES)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise BundleError(f"{path} has sha256 {found}, its card says {sha256}; copy the bundle again")
+    return content
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise BundleError(f"{path} has {size} bytes, more than the {limit} that are allowed")
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); a bundle needs it") from error
+
+
+def _picture(path: Path, channels: int) -> Image:
+    data = np.frombuffer(_read(path, MAX_GOLDEN_BYTES), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise BundleError(f"{path} is not a picture; copy the bundle again")
+    return np.asarray(image, np.uint8).reshape(image.shape[0], image.shape[1], channels)

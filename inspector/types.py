@@ -1,0 +1,167 @@
+"""What crosses the walls of the house: plain frozen values, no behaviour beyond what they derive from themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""A picture, uint8, [height, width, channels]: one channel is grey, three are blue, green, red (OpenCV's order)."""
+
+Mask: TypeAlias = NDArray[np.uint8]
+"""A defect mask, uint8, [height, width]: 255 where a pixel is defective, else 0."""
+
+Map: TypeAlias = NDArray[np.float32]
+"""Defect probability per pixel, float32 in [0, 1], [height, width] at the detector's resolution."""
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the frame."""
+
+
+class Verdict(StrEnum):
+    """What the reject gate gets; silence never means good."""
+
+    OK = "ok"
+    NG = "ng"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why a verdict is `unknown`."""
+
+    DEADLINE = "deadline"
+    """No result inside the camera's deadline."""
+    OVERLOAD = "overload"
+    """A newer frame of a live camera pushed it out of the queue."""
+    CAMERA = "camera"
+    """The camera delivered no picture that can be judged."""
+    MODEL = "model"
+    """The model failed, or answered with something that is not a number."""
+    SHUTDOWN = "shutdown"
+    """The daemon stopped before the frame could be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What a source yields: a picture, or the word that there should have been one.
+
+    image: the picture, or None if it could not be read; the frame then ends as `unknown: camera`
+    part: what the source knows of the part's identity (a file's name, a trigger's id)
+    fault: why there is no picture, in one sentence
+    """
+
+    image: Image | None
+    part: str | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One captured frame, as the reader stamps it.
+
+    number: counts the camera's frames from 1, without gaps, in one session of the daemon
+    captured_ns: wall clock at capture, nanoseconds since 1970 UTC
+    captured, deadline: monotonic seconds; `deadline` is when its verdict is due
+    """
+
+    camera: str
+    number: int
+    captured_ns: int
+    captured: float
+    deadline: float
+    image: Image | None
+    part: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What the detector says of a frame: `score` ranks frames, `map` places the defects."""
+
+    score: float
+    map: Map
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One connected defect, in pixels of the frame; `score` is the highest probability in it."""
+
+    box: Box
+    area: int
+    centroid: tuple[float, float]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A repaired piece of a frame: `image` belongs at the top left corner of `box` and has its size."""
+
+    box: Box
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTag:
+    """Which model judged: the bundle's name, the sha256 over its files, and the provider that it really ran on."""
+
+    name: str
+    sha256: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a frame's time went, in seconds; the stages follow each other, so they add up.
+
+    queue: from capture until a worker took it;  batch: waiting for the batch to fill;
+    infer: resize and detector;  judge: mask and regions;  repair: repair and second detection
+    """
+
+    queue: float = 0.0
+    batch: float = 0.0
+    infer: float = 0.0
+    judge: float = 0.0
+    repair: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds from capture until the inspection was complete."""
+        return self.queue + self.batch + self.infer + self.judge + self.repair
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that is known of a frame once it has its verdict; exactly one a frame leaves the pipeline.
+
+    score, threshold: None where no model judged the frame
+    mask: only for `ng`;  patches: only where it was repaired;  residual: the second detection's score
+    """
+
+    frame: Frame
+    verdict: Verdict
+    reason: Reason | None = None
+    score: float | None = None
+    threshold: float | None = None
+    regions: tuple[Region, ...] = ()
+    mask: Mask | None = None
+    patches: tuple[Patch, ...] = ()
+    residual: float | None = None
+    model: ModelTag | None = None
+    receipt: Receipt = Receipt()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change that people and subscribers should hear of.
+
+    subject: a camera's name, or "daemon";  state: one word;  detail: one sentence
+    at_ns: wall clock, nanoseconds since 1970 UTC
+    """
+
+    subject: str
+    state: str
+    detail: str
+    at_ns: int
