@@ -33,9 +33,11 @@ class ManualClock:
         self._wall_ns = wall_ns
 
     def monotonic(self) -> float:
+        """Seconds, as last moved."""
         return self._monotonic
 
     def wall_ns(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC, as last moved."""
         return self._wall_ns
 
     def advance(self, seconds: float) -> None:

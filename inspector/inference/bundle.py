@@ -157,7 +157,9 @@ def _card(path: Path, content: bytes) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{path}: {key} = {first['input']!r}: {first['msg']} ({error.error_count()} problem(s))") from error
+        raise BundleError(
+            f"{path}: {key} = {first['input']!r}: {first['msg']} ({error.error_count()} problem(s))"
+        ) from error
 
 
 def _checked(path: Path, sha256: str) -> bytes:

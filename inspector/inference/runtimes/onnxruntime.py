@@ -1,0 +1,132 @@
+"""ONNX Runtime: one API, several exclusive builds of it (CPU, GPU, OpenVINO).
+
+Asked for a provider that does not work, ONNX Runtime runs on the CPU and says so in a log line at most. Here the
+session's real providers are compared with the wish, and a difference is an error.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import ConfigError, DeviceError, ModelError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+EXTRAS = {"onnxruntime": "cpu", "onnxruntime-gpu": "gpu", "onnxruntime-openvino": "openvino"}
+"""The builds that share the module `onnxruntime`, and our extra that brings each."""
+
+OPENCV_BUILDS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+
+def check_installation() -> str:
+    """The one ONNX Runtime build that is installed; raises ConfigError for none, or for several.
+
+    pip sees no conflict between the builds of ONNX Runtime, nor between those of OpenCV: the one installed last wins,
+    and removing one breaks the others.
+    """
+    builds = _installed(tuple(EXTRAS))
+    if not builds:
+        raise ConfigError("no ONNX Runtime is installed; pip install 'inspector[cpu]', or 'inspector[gpu]' with a GPU")
+    for found, kind in ((builds, "ONNX Runtime"), (_installed(OPENCV_BUILDS), "OpenCV")):
+        if len(found) > 1:
+            raise ConfigError(
+                f"{' and '.join(found)} are installed together and overwrite each other; "
+                f"pip uninstall {' '.join(found)}, then install one build of {kind} alone"
+            )
+    return builds[0]
+
+
+def _installed(names: tuple[str, ...]) -> list[str]:
+    found = {(distribution.name or "").lower().replace("_", "-") for distribution in importlib.metadata.distributions()}
+    return [name for name in names if name in found]
+
+
+def load(model: bytes, device: str) -> OrtModel:
+    """Open a session for `model` on `device`; raises DeviceError, ModelError."""
+    kind, _, index = device.partition(":")
+    return OrtModel(_session(model, kind, index), PROVIDERS[kind], device)
+
+
+class OrtModel:
+    """An ONNX Runtime session that really runs on the wished provider."""
+
+    def __init__(self, session: ort.InferenceSession, wish: str, device: str) -> None:
+        self.provider: str = session.get_providers()[0]
+        if self.provider != wish:
+            raise DeviceError(
+                f"device {device!r} was asked for, but ONNX Runtime would run on {self.provider}; "
+                f"see its messages above for the missing library, or set device = 'auto' or 'cpu'"
+            )
+        self._session = session
+        self._errors = _error_types()
+        self.inputs: dict[str, tuple[Any, ...]] = {node.name: tuple(node.shape) for node in session.get_inputs()}
+        self.outputs: tuple[str, ...] = tuple(node.name for node in session.get_outputs())
+
+    def run(self, **inputs: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Run one batch; raises ModelError."""
+        try:
+            results: list[NDArray[Any]] = self._session.run(None, inputs)
+        except self._errors as error:
+            raise ModelError(f"ONNX Runtime failed on {self.provider}: {error}") from error
+        return results
+
+
+def _session(model: bytes, kind: str, index: str) -> ort.InferenceSession:
+    check_installation()
+    import onnxruntime as ort
+
+    provider = PROVIDERS[kind]
+    if provider not in ort.get_available_providers():
+        raise DeviceError(
+            f"this build of ONNX Runtime has no {provider}; "
+            f"install inspector[{'openvino' if kind == 'openvino' else 'gpu'}], or set device = 'auto' or 'cpu'"
+        )
+    options = ort.SessionOptions()
+    # One thread a session and one session a core: workers in parallel beat threads inside a session once the
+    # cores are busy, and spinning threads steal from the readers.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    # The CPU stays listed after a GPU: shape arithmetic of a few nodes belongs there, and the check of the first
+    # provider tells a fallback of the whole session.
+    providers: list[Any] = [(provider, _provider_options(kind, index))]
+    if kind != "cpu":
+        providers.append(PROVIDERS["cpu"])
+    try:
+        return ort.InferenceSession(model, options, providers=providers)
+    except _error_types() as error:
+        raise ModelError(f"ONNX Runtime cannot load the model on {provider}: {error}") from error
+
+
+def _provider_options(kind: str, index: str) -> dict[str, str]:
+    if kind == "cpu":
+        return {}
+    if kind == "openvino":
+        # Several sessions pinned to the same cores would queue behind each other.
+        return {"device_type": index.upper() or "CPU", "load_config": '{"CPU": {"ENABLE_CPU_PINNING": "NO"}}'}
+    return {"device_id": index or "0"}
+
+
+def _error_types() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's exceptions have no common base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError)

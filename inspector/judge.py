@@ -1,0 +1,78 @@
+"""From what the detector says to what the reject gate gets (pure).
+
+A frame is `ng` if at least one connected region of `min_area` pixels lies above the threshold, `unknown` if the
+detector answered with something that is no probability, and only otherwise `ok`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from inspector.types import Detection, Mask, Reason, Region, Verdict
+
+_MAX_SHORT_LABELS = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict with its proof: regions and mask are there for `ng` only."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+    regions: tuple[Region, ...] = ()
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges by `threshold` (a probability) and `min_area` (pixels of the detector's input)."""
+
+    threshold: float
+    min_area: int
+
+    def __call__(self, detection: Detection, height: int, width: int) -> Judgement:
+        """Judge a frame of `height` x `width` pixels; mask and regions come at that resolution."""
+        peak = float(detection.map.max())
+        if not (0.0 <= peak <= 1.0 and math.isfinite(detection.score)):
+            return Judgement(Verdict.UNKNOWN, Reason.MODEL)
+        if peak <= self.threshold:
+            return Judgement(Verdict.OK)
+        probability = detection.map
+        area_scale = height * width / probability.size
+        if probability.shape != (height, width):
+            probability = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+        regions, mask = _regions(probability, self.threshold, self.min_area * area_scale)
+        return Judgement(Verdict.NG, None, regions, mask) if regions else Judgement(Verdict.OK)
+
+
+def _regions(probability: np.ndarray, threshold: float, min_area: float) -> tuple[tuple[Region, ...], Mask]:
+    """Connected regions (8 neighbours) above `threshold`, and the mask of those that are large enough."""
+    mask: Mask = cv2.compare(probability, threshold, cv2.CMP_GT)
+    # Labelling costs by the pixel and defects are small: work on their bounding box alone, with labels of 16 bits
+    # (three times cheaper than 32) wherever they suffice.
+    left, top, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return (), mask
+    inside = (slice(top, top + height), slice(left, left + width))
+    short = width * height <= 4 * _MAX_SHORT_LABELS
+    _, labels, stats, centroids = cv2.connectedComponentsWithStats(
+        mask[inside], connectivity=8, ltype=cv2.CV_16U if short else cv2.CV_32S
+    )
+    kept = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= min_area)
+    kept = kept[kept != 0]  # label 0 is the background
+    regions = []
+    for label in kept:
+        x, y, w, h, area = (int(value) for value in stats[label])
+        box = (slice(y, y + h), slice(x, x + w))
+        score = float(probability[inside][box][labels[box] == label].max())
+        centroid = (float(centroids[label, 0]) + left, float(centroids[label, 1]) + top)
+        regions.append(Region((x + left, y + top, w, h), area, centroid, score))
+    if len(kept) < len(stats) - 1:
+        keep = np.zeros(len(stats), np.uint8)
+        keep[kept] = 255
+        mask[inside] = keep[labels]
+    return tuple(regions), mask

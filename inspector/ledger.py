@@ -1,0 +1,102 @@
+"""The ledger: the one place that decides a frame's verdict for good.
+
+captured = ok + ng + unknown + in flight, at every moment, for each camera. Whoever settles a frame first has settled
+it: a worker with its result, the deadline watch, a reader that pushes the frame out, the drain at shutdown. What
+comes later is counted as late and goes nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from threading import Lock
+
+from inspector.mailbox import Closed
+from inspector.types import Frame, Inspection, Reason, Verdict
+
+
+@dataclass(slots=True)
+class Counts:
+    """One camera's account. `late`: results that came after the verdict was settled."""
+
+    captured: int = 0
+    in_flight: int = 0
+    late: int = 0
+    verdicts: Counter[tuple[Verdict, Reason | None]] = field(default_factory=Counter)
+
+
+class Ledger:
+    """Keeps the frames in flight and the counts of `cameras`; every method may be called from any thread."""
+
+    def __init__(self, cameras: Iterable[str]) -> None:
+        self._lock = Lock()
+        self._closed = False
+        self._counts = {camera: Counts() for camera in cameras}
+        # In order of capture, which is the order of deadlines too: a camera's deadline is a constant.
+        self._in_flight: dict[str, dict[int, Frame]] = {camera: {} for camera in self._counts}
+
+    def open(self, frame: Frame) -> None:
+        """Take a captured frame into account. Raises Closed once `close` was called: then it was never captured."""
+        with self._lock:
+            if self._closed:
+                raise Closed
+            self._counts[frame.camera].captured += 1
+            self._in_flight[frame.camera][frame.number] = frame
+
+    def settle(self, inspection: Inspection, now: float) -> Inspection | None:
+        """Settle a frame: the inspection to publish, or None if it was settled before.
+
+        now: monotonic seconds. A verdict by proof that comes after the deadline is `unknown: deadline` instead, even
+        if nobody has noticed the deadline yet.
+        """
+        frame = inspection.frame
+        with self._lock:
+            counts = self._counts[frame.camera]
+            if self._in_flight[frame.camera].pop(frame.number, None) is None:
+                counts.late += 1
+                return None
+            if inspection.verdict is not Verdict.UNKNOWN and now > frame.deadline:
+                counts.late += 1
+                inspection = Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE)
+            counts.verdicts[inspection.verdict, inspection.reason] += 1
+            return inspection
+
+    def is_open(self, frame: Frame) -> bool:
+        """Whether the frame still waits for its verdict."""
+        return frame.number in self._in_flight[frame.camera]
+
+    def overdue(self, now: float) -> list[Frame]:
+        """Frames in flight whose deadline has passed at `now` (monotonic seconds)."""
+        found = []
+        with self._lock:
+            for frames in self._in_flight.values():
+                for frame in frames.values():
+                    if frame.deadline > now:
+                        break
+                    found.append(frame)
+        return found
+
+    def next_deadline(self) -> float:
+        """The earliest deadline in flight (monotonic seconds), infinity if there is none."""
+        with self._lock:
+            firsts = [next(iter(frames.values())).deadline for frames in self._in_flight.values() if frames]
+        return min(firsts, default=float("inf"))
+
+    def in_flight(self) -> list[Frame]:
+        """All frames that wait for their verdict."""
+        with self._lock:
+            return [frame for frames in self._in_flight.values() for frame in frames.values()]
+
+    def close(self) -> None:
+        """Accept no captured frame any more."""
+        with self._lock:
+            self._closed = True
+
+    def counts(self) -> dict[str, Counts]:
+        """A consistent copy of the account, by camera."""
+        with self._lock:
+            return {
+                camera: Counts(counts.captured, len(self._in_flight[camera]), counts.late, Counter(counts.verdicts))
+                for camera, counts in self._counts.items()
+            }

@@ -1,0 +1,63 @@
+"""A stage: a named thread that shows its progress, remembers what killed it, and can be joined."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from inspector.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class Stage:
+    """Runs `body(stage)` in a thread of its own.
+
+    The body beats as it makes progress; `idle_since` then tells a hung stage from a quiet one, since a body that
+    waits does so in short waits. `on_end` is called in the stage's thread when the body returned or raised.
+    """
+
+    def __init__(self, name: str, body: Callable[[Stage], None], clock: Clock, on_end: Callable[[], None]) -> None:
+        self.name = name
+        self.error: BaseException | None = None
+        self._body = body
+        self._clock = clock
+        self._on_end = on_end
+        self._last_beat = clock.monotonic()
+        # A daemon thread: one that hangs in a driver must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.beat()
+        self._thread.start()
+
+    def beat(self) -> None:
+        """Say that there was progress; cheap enough for every loop."""
+        self._last_beat = self._clock.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last beat."""
+        return self._clock.monotonic() - self._last_beat
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def join(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for the end; whether it ended."""
+        if self._thread.ident is not None:
+            self._thread.join(max(timeout, 0.0))
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._body(self)
+        except BaseException as error:  # kept for the daemon, which drains, reports it and exits non-zero
+            self.error = error
+            log.exception("stage %s failed", self.name)
+        finally:
+            self._on_end()

@@ -1,0 +1,131 @@
+"""A tiny honest bundle: a pixel is as defective as it is bright, and the repairer fills holes with mid grey.
+
+Made of real ONNX graphs by hand, so that everything around a model can be tested without training one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+FILL = 128
+
+
+def detector(height: int, width: int, channels: int) -> bytes:
+    """image uint8 [N,H,W,C] -> score = brightest pixel, map = brightest channel, both / 255."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["float", "white"], ["unit"]),
+        helper.make_node("ReduceMax", ["unit", "channel"], ["map"], keepdims=0),
+        helper.make_node("ReduceMax", ["map", "pixels"], ["score"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width, channels])],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
+        ],
+        [
+            helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
+            helper.make_tensor("channel", TensorProto.INT64, [1], [3]),
+            helper.make_tensor("pixels", TensorProto.INT64, [2], [1, 2]),
+        ],
+    )
+    return _model(graph)
+
+
+def repairer(channels: int) -> bytes:
+    """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired: FILL where the mask is not 0."""
+    nodes = [
+        helper.make_node("Cast", ["mask"], ["flag"], to=TensorProto.BOOL),
+        helper.make_node("Unsqueeze", ["flag", "last"], ["hole"]),
+        helper.make_node("Where", ["hole", "fill", "image"], ["repaired"]),
+    ]
+    shape = ["n", "h", "w", channels]
+    graph = helper.make_graph(
+        nodes,
+        "repairer",
+        [
+            helper.make_tensor_value_info("image", TensorProto.UINT8, shape),
+            helper.make_tensor_value_info("mask", TensorProto.UINT8, shape[:3]),
+        ],
+        [helper.make_tensor_value_info("repaired", TensorProto.UINT8, shape)],
+        [
+            helper.make_tensor("last", TensorProto.INT64, [1], [3]),
+            helper.make_tensor("fill", TensorProto.UINT8, [], [FILL]),
+        ],
+    )
+    return _model(graph)
+
+
+def make_bundle(
+    folder: Path, height: int = 48, width: int = 64, channels: int = 1, threshold: float = 0.7, repairs: bool = True
+) -> Path:
+    """Write a complete bundle into `folder`; the golden pictures are a dark one and one with a bright square."""
+    (folder / "golden").mkdir(parents=True)
+    models = {"detector": detector(height, width, channels)}
+    if repairs:
+        models["repairer"] = repairer(channels)
+    for name, content in models.items():
+        (folder / f"{name}.onnx").write_bytes(content)
+    good = picture(height, width, channels)
+    bad = picture(height, width, channels, square=(8, 8, 6, 6))
+    mask = np.zeros((height, width), np.uint8)
+    mask[8:14, 8:14] = 255
+    for name, image in (("good", good), ("bad", bad), ("bad_mask", mask)):
+        cv2.imwrite(str(folder / "golden" / f"{name}.png"), image)
+    sums = "".join(f'{name} = "{hashlib.sha256(content).hexdigest()}"\n' for name, content in models.items())
+    (folder / "bundle.toml").write_text(
+        f"""format = 1
+name = "bright"
+version = "1"
+description = "bright pixels are defects"
+licence = "Apache-2.0"
+[input]
+height = {height}
+width = {width}
+channels = {channels}
+[decision]
+threshold = {threshold}
+min_area = 4
+chosen = "by hand"
+{"[repair]" if repairs else ""}
+{"windows = [32, 48]" if repairs else ""}
+[files]
+{sums}
+[[golden]]
+picture = "good.png"
+verdict = "ok"
+score = {60 / 255}
+[[golden]]
+picture = "bad.png"
+verdict = "ng"
+score = {250 / 255}
+mask = "bad_mask.png"
+"""
+    )
+    return folder
+
+
+def picture(
+    height: int = 48, width: int = 64, channels: int = 1, square: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
+    """A dark picture (60), with a bright square (250) at x, y, w, h if wished: the defect."""
+    image = np.full((height, width, channels), 60, np.uint8)
+    if square is not None:
+        x, y, w, h = square
+        image[y : y + h, x : x + w] = 250
+    return image
+
+
+def _model(graph: onnx.GraphProto) -> bytes:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inspector.errors import BundleError
+from inspector.inference import runtimes
+from inspector.inference.bundle import load
+from inspector.inference.detector import Detector
+from inspector.inference.engine import Engine, start
+from inspector.inference.fit import fit
+from inspector.judge import Judge
+from tests.bundles import FILL, make_bundle, picture
+
+
+@pytest.fixture(scope="module")
+def engine(bright: Path) -> Engine:
+    return start(load(bright), "cpu", max_batch=4)
+
+
+@pytest.fixture
+def copy(bright: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny bundle that a test may damage."""
+    return Path(shutil.copytree(bright, tmp_path / "copy"))
+
+
+def test_detects_in_batches_of_frames_of_any_size_and_channels(engine: Engine) -> None:
+    frames = [
+        picture(48, 64, 1),
+        picture(96, 128, 3, square=(20, 30, 16, 16)),
+        picture(24, 32, 3),
+    ]
+    dark, bright, small = engine.detector.detect(frames)
+    assert dark.score == pytest.approx(60 / 255)
+    assert bright.score == pytest.approx(250 / 255)
+    assert bright.map.shape == (48, 64)
+    assert small.score == pytest.approx(60 / 255)
+
+
+def test_fit_resizes_in_place_and_converts_channels() -> None:
+    batch = np.zeros((2, 10, 20, 1), np.uint8)
+    fit(picture(20, 40, 3), batch[1])
+    assert (batch[1] == 60).all()
+    assert (batch[0] == 0).all()
+
+
+def test_a_bundle_proves_itself(bright: Path) -> None:
+    engine = start(load(bright), "cpu", max_batch=1)
+    assert engine.tag.name == "bright"
+    assert engine.tag.provider == "CPUExecutionProvider"
+    assert len(engine.tag.sha256) == 64
+
+
+def test_a_bundle_that_does_not_reproduce_its_golden_pictures_is_refused(copy: Path) -> None:
+    card = (copy / "bundle.toml").read_text()
+    (copy / "bundle.toml").write_text(card.replace(f"score = {250 / 255}", "score = 0.9"))
+    with pytest.raises(BundleError, match=r"'bad.png': score 0.9804 where 0.9000 was expected"):
+        start(load(copy), "cpu", max_batch=1)
+
+
+def test_a_golden_mask_that_differs_is_refused(copy: Path) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[8:14, 8:17] = 255
+    cv2.imwrite(str(copy / "golden" / "bad_mask.png"), mask)
+    with pytest.raises(BundleError, match=r"mask overlaps the expected one by 0.667"):
+        start(load(copy), "cpu", max_batch=1)
+
+
+def test_a_golden_verdict_that_differs_is_refused(copy: Path) -> None:
+    shutil.copy(copy / "golden" / "good.png", copy / "golden" / "bad.png")
+    with pytest.raises(BundleError, match="verdict ok where ng was expected"):
+        start(load(copy), "cpu", max_batch=1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda f: (f / "detector.onnx").write_bytes(b"x"), "has sha256"),
+        (lambda f: (f / "repairer.onnx").unlink(), "repairer.onnx cannot be read"),
+        (lambda f: (f / "bundle.toml").unlink(), "bundle.toml cannot be read"),
+        (lambda f: (f / "bundle.toml").write_text("format = ["), "is not TOML"),
+        (lambda f: (f / "bundle.toml").write_text("format = 2"), "format = 2"),
+        (lambda f: (f / "golden" / "bad.png").write_bytes(b"no picture"), "is not a picture"),
+        (lambda f: (f / "golden" / "bad.png").unlink(), "bad.png cannot be read"),
+        (
+            lambda f: (f / "bundle.toml").write_text(
+                (f / "bundle.toml").read_text().replace('"bad.png"', '"../../bad.png"')
+            ),
+            "golden.1.picture",
+        ),
+    ],
+)
+def test_a_damaged_bundle_gets_one_sentence(copy: Path, damage: object, sentence: str) -> None:
+    damage(copy)  # type: ignore[operator]
+    with pytest.raises(BundleError) as caught:
+        start(load(copy), "cpu", max_batch=1)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_detector_of_another_size_than_its_card_is_refused(bright: Path, tmp_path: Path) -> None:
+    other = load(make_bundle(tmp_path / "other", height=32, width=32))
+    with pytest.raises(BundleError, match="export it again"):
+        Detector(runtimes.load(load(bright).detector, "cpu"), other, max_batch=1)
+
+
+squares = st.tuples(st.integers(0, 130), st.integers(0, 100), st.integers(3, 120), st.integers(3, 90))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(squares, min_size=1, max_size=4), st.sampled_from([1, 3]), st.sampled_from([(100, 130), (30, 40)]))
+def test_repair_fills_the_mask_and_leaves_every_other_pixel(
+    engine: Engine, found: list[tuple[int, int, int, int]], channels: int, size: tuple[int, int]
+) -> None:
+    height, width = size
+    image = np.random.default_rng(7).integers(0, 100, (height, width, channels), dtype=np.uint8)
+    mask = np.zeros(size, np.uint8)
+    for x, y, w, h in found:
+        mask[y : y + h, x : x + w] = 255
+    boxes = [(x, y, min(w, width - x), min(h, height - y)) for x, y, w, h in found if x < width and y < height]
+    before = image.copy()
+    assert engine.repairer is not None
+    repaired, patches = engine.repairer.repair(image, mask, boxes)
+    assert np.array_equal(image, before)
+    assert np.array_equal(repaired[mask == 0], image[mask == 0])
+    assert (repaired[mask != 0] == FILL).all()
+    overlaid = image.copy()
+    for patch in patches:
+        x, y, w, h = patch.box
+        overlaid[y : y + h, x : x + w] = patch.image
+    assert np.array_equal(overlaid, repaired)
+
+
+def test_the_second_detection_sees_the_repair(engine: Engine) -> None:
+    image = picture(square=(20, 20, 9, 9))
+    (detection,) = engine.detector.detect([image])
+    judgement = Judge(0.7, 4)(detection, 48, 64)
+    assert judgement.mask is not None
+    assert engine.repairer is not None
+    repaired, _ = engine.repairer.repair(image, judgement.mask, [region.box for region in judgement.regions])
+    (again,) = engine.detector.detect([repaired])
+    assert again.score == pytest.approx(FILL / 255)

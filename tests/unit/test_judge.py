@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from inspector.judge import Judge
+from inspector.types import Detection, Reason, Verdict
+
+
+def detection(map_: np.ndarray) -> Detection:
+    return Detection(float(map_.max()), map_.astype(np.float32))
+
+
+def blank(height: int = 40, width: int = 60) -> np.ndarray:
+    return np.full((height, width), 0.1, np.float32)
+
+
+def test_ok_below_the_threshold() -> None:
+    judgement = Judge(0.5, 1)(detection(blank()), 40, 60)
+    assert (judgement.verdict, judgement.regions, judgement.mask) == (Verdict.OK, (), None)
+
+
+def test_regions_name_box_area_centroid_and_score() -> None:
+    map_ = blank()
+    map_[10:14, 20:30] = 0.8
+    map_[12, 25] = 0.9
+    judgement = Judge(0.5, 5)(detection(map_), 40, 60)
+    assert judgement.verdict is Verdict.NG
+    (region,) = judgement.regions
+    assert region.box == (20, 10, 10, 4)
+    assert region.area == 40
+    assert region.centroid == (24.5, 11.5)
+    assert region.score == pytest.approx(0.9)
+    assert judgement.mask is not None
+    assert np.array_equal(judgement.mask != 0, map_ > 0.5)
+
+
+def test_small_regions_are_taken_out_of_the_mask() -> None:
+    map_ = blank()
+    map_[0, 0] = 0.9
+    map_[20:25, 20:25] = 0.9
+    judgement = Judge(0.5, 10)(detection(map_), 40, 60)
+    assert [region.box for region in judgement.regions] == [(20, 20, 5, 5)]
+    assert judgement.mask is not None
+    assert judgement.mask[0, 0] == 0
+    assert Judge(0.5, 26)(detection(map_), 40, 60).verdict is Verdict.OK
+
+
+def test_the_minimum_area_is_in_pixels_of_the_map() -> None:
+    map_ = blank()
+    map_[10:14, 10:14] = 0.9  # 16 pixels of the map, 4 times as many of the frame
+    assert Judge(0.5, 12)(detection(map_), 80, 120).verdict is Verdict.NG
+    assert Judge(0.5, 30)(detection(map_), 80, 120).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1.5, -float("inf")])
+def test_what_is_no_probability_is_unknown(poison: float) -> None:
+    map_ = np.full((4, 4), poison, np.float32)
+    judgement = Judge(0.5, 1)(Detection(0.3, map_), 4, 4)
+    assert (judgement.verdict, judgement.reason) == (Verdict.UNKNOWN, Reason.MODEL)
+    judgement = Judge(0.5, 1)(Detection(float("nan"), blank()), 40, 60)
+    assert (judgement.verdict, judgement.reason) == (Verdict.UNKNOWN, Reason.MODEL)
+
+
+def test_one_nan_among_good_pixels_is_unknown() -> None:
+    map_ = blank()
+    map_[3, 3] = np.nan
+    assert Judge(0.5, 1)(Detection(0.1, map_), 40, 60).verdict is Verdict.UNKNOWN
+
+
+def test_more_regions_than_16_bits_can_count() -> None:
+    map_ = blank(600, 600)
+    map_[::2, ::2] = 0.9  # 90,000 single pixels
+    judgement = Judge(0.5, 1)(detection(map_), 600, 600)
+    assert len(judgement.regions) == 90_000
+
+
+@given(hnp.arrays(np.float32, (12, 17), elements=st.floats(0, 1, width=32)), st.integers(1, 6))
+def test_agrees_with_labelling_the_whole_map(map_: np.ndarray, min_area: int) -> None:
+    judgement = Judge(0.5, min_area)(detection(map_), 12, 17)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((map_ > 0.5).astype(np.uint8), connectivity=8)
+    large = [label for label in range(1, len(stats)) if stats[label, cv2.CC_STAT_AREA] >= min_area]
+    assert (judgement.verdict is Verdict.NG) == bool(large)
+    if large:
+        assert judgement.mask is not None
+        assert np.array_equal(judgement.mask != 0, np.isin(labels, large))
+        assert sum(region.area for region in judgement.regions) == int((judgement.mask != 0).sum())
