@@ -1,0 +1,14 @@
+"""Passwords out of text: camera URLs carry them, and logs, errors and hashes are read by many."""
+
+from __future__ import annotations
+
+import re
+
+# Greedy up to the last @ of the word: a password may hold an @, and hiding too much is the safe side.
+_USERINFO = re.compile(r"(://[^\s/@:]*):\S*@")
+_QUERY = re.compile(r"([?&](?:password|passwd|pass|pwd|secret|token)=)[^&#\s'\"]+", re.IGNORECASE)
+
+
+def redact(text: str) -> str:
+    """`text` with each URL's password replaced by ***, both of `user:password@` and of `?password=`."""
+    return _QUERY.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))

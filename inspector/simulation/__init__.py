@@ -1,0 +1,13 @@
+"""A simulated production line: pictures of machined plates on a belt, with defects whose true masks are known.
+
+For tests, benchmarks, a first try without a camera, and training. Pure: a part depends on the line's seed and the
+part's number alone (and on the version of OpenCV, whose drawing changes a little between versions).
+"""
+
+from __future__ import annotations
+
+from inspector.simulation.dataset import write_dataset
+from inspector.simulation.defects import KINDS
+from inspector.simulation.line import MAX_SIDE, MIN_SIDE, Line, Part
+
+__all__ = ["KINDS", "MAX_SIDE", "MIN_SIDE", "Line", "Part", "write_dataset"]

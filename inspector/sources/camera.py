@@ -1,0 +1,103 @@
+"""A camera at this machine: `camera:0` or `camera:/dev/video0?width=1280&height=720&fps=30&fourcc=MJPG`, by OpenCV.
+
+Without an option the camera's own setting stays. A camera that does not take a setting is an error: a picture of
+another size or rate than was asked for must not pass unnoticed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import cv2
+
+from inspector.errors import SourceError
+from inspector.sources.url import Url
+from inspector.types import Shot
+
+BACKEND = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+FAILED_READS = 3
+"""So many in a row and the camera is lost; one alone may be a damaged frame."""
+
+
+class Camera:
+    """A live camera. device: its index or path;  settings: OpenCV's property and the value that it must take."""
+
+    live = True
+
+    def __init__(self, device: int | str, settings: dict[int, float]) -> None:
+        self._device, self._settings = device, settings
+        self._closed = threading.Event()
+
+    def frames(self) -> Iterator[Shot]:
+        """Open the camera and read; uint8 [height, width, 3]. Raises SourceError if it is not there or stops."""
+        capture = cv2.VideoCapture(self._device, BACKEND)
+        try:
+            if not capture.isOpened():
+                raise SourceError(f"{self} cannot be opened; is it plugged in, free, and may this user read it?")
+            self._set(capture)
+            yield from self._read(capture)
+        finally:
+            capture.release()
+
+    def close(self) -> None:
+        """End at the next frame, or when the driver gives up waiting for one."""
+        self._closed.set()
+
+    def __str__(self) -> str:
+        return f"camera {self._device!r}"
+
+    def _set(self, capture: cv2.VideoCapture) -> None:
+        for setting, value in self._settings.items():
+            capture.set(setting, value)
+        for setting, value in self._settings.items():
+            found = capture.get(setting)
+            if abs(found - value) > 0.01 * value:
+                name, wanted, got = NAMES[setting], _shown(setting, value), _shown(setting, found)
+                raise SourceError(f"{self} was asked for {name}={wanted} and answers {got}; ask for what it can do")
+
+    def _read(self, capture: cv2.VideoCapture) -> Iterator[Shot]:
+        failed, latest = 0, 0.0
+        while not self._closed.is_set():
+            there, image = capture.read()
+            # OpenCV can repeat the last frame of an unplugged camera as a success: its time stamp gives it away.
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC)
+            if there and (stamp <= 0 or stamp != latest):
+                failed, latest = 0, stamp
+                yield Shot(image)
+                continue
+            failed += 1
+            if failed == FAILED_READS:
+                raise SourceError(f"{self} gave no new frame {failed} times in a row; it is taken for lost")
+
+
+NAMES = {
+    cv2.CAP_PROP_FOURCC: "fourcc",
+    cv2.CAP_PROP_FRAME_WIDTH: "width",
+    cv2.CAP_PROP_FRAME_HEIGHT: "height",
+    cv2.CAP_PROP_FPS: "fps",
+}
+"""What each setting is called in the URL, in the order in which V4L2 wants them set."""
+
+
+def _shown(setting: int, value: float) -> str:
+    if setting != cv2.CAP_PROP_FOURCC:
+        return f"{value:g}"
+    return repr(int(value).to_bytes(4, "little").decode("latin-1")) if 0 < value < 2**32 else "none"
+
+
+def from_url(url: Url) -> Camera:
+    """Raises ConfigError if it names no device."""
+    fourcc = url.word("fourcc", 4)
+    wanted = {
+        cv2.CAP_PROP_FOURCC: None if fourcc is None else int.from_bytes(fourcc.encode(), "little"),
+        cv2.CAP_PROP_FRAME_WIDTH: url.whole("width", None, 1, 65_535),
+        cv2.CAP_PROP_FRAME_HEIGHT: url.whole("height", None, 1, 65_535),
+        cv2.CAP_PROP_FPS: url.number("fps", None, 0.01, 10_000),
+    }
+    url.finish()
+    if not (url.body.isdecimal() or url.body.startswith("/")):
+        url.refuse("it names no camera; write camera:0 (its index) or camera:/dev/video0 (its device)")
+    device = int(url.body) if url.body.isdecimal() else str(url.path())
+    return Camera(device, {setting: float(value) for setting, value in wanted.items() if value is not None})

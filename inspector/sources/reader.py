@@ -1,0 +1,151 @@
+"""The one loop over every source: stamp, number, queue; and for a live one, open it again after a failure."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.clock import Clock
+from inspector.errors import SourceError
+from inspector.ledger import Ledger
+from inspector.mailbox import Closed, Mailbox
+from inspector.sources import Source
+from inspector.types import Event, Frame, Inspection, Reason, Shot, Verdict
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+"""Seconds before a lost camera is opened again: the first time, and at the most (it doubles, with jitter)."""
+
+
+@dataclass(slots=True)
+class CameraState:
+    """What the metrics read of a camera; written by its reader alone. `last_frame`: wall clock, seconds, 0 for none."""
+
+    up: bool = False
+    reconnects: int = 0
+    last_frame: float = 0.0
+
+
+class Reader:
+    """Reads one camera; `run` is its thread's body.
+
+    deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
+    the queue instead of losing frames, and has no deadline: no part passes by a file.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        source: Source,
+        deadline: float,
+        ledger: Ledger,
+        inbox: Mailbox[Frame],
+        settle: Callable[[Inspection], None],
+        announce: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self.camera = camera
+        self.state = CameraState()
+        self.failed = False
+        self._source = source
+        self._deadline = deadline if source.live else float("inf")
+        self._ledger = ledger
+        self._inbox = inbox
+        self._settle = settle
+        self._announce = announce
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._number = 0
+
+    def run(self, beat: Callable[[], None]) -> None:
+        """Read until the source comes to its end, or until `stop`."""
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            before = self._number
+            try:
+                self._read(beat)
+                self._down("ended", "the source was stopped or came to its end")
+                return
+            except Closed:
+                return
+            except SourceError as error:
+                if self._stopping.is_set():
+                    return
+                self._down("lost", str(error))
+                if not self._source.live:
+                    self.failed = True
+                    return
+            if self._number > before:
+                pause = FIRST_PAUSE
+            self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+            pause = min(2 * pause, LONGEST_PAUSE)
+            self.state.reconnects += 1
+
+    def stop(self) -> None:
+        """Read nothing more; from any thread."""
+        self._stopping.set()
+        self._source.close()
+
+    def _read(self, beat: Callable[[], None]) -> None:
+        for shot in self._source.frames():
+            if self._stopping.is_set():
+                return
+            captured, captured_ns = self._clock.monotonic(), self._clock.wall_ns()
+            beat()
+            if not self.state.up:
+                self.state.up = True
+                self._tell("streaming", "frames arrive")
+            self.state.last_frame = captured_ns / 1e9
+            self._take(shot, captured, captured_ns)
+
+    def _take(self, shot: Shot, captured: float, captured_ns: int) -> None:
+        """Account for the shot first; from then on it ends in a verdict, whatever happens."""
+        fault = shot.fault if shot.image is None else _fault(shot.image)
+        frame = Frame(
+            self.camera,
+            self._number + 1,
+            captured_ns,
+            captured,
+            captured + self._deadline,
+            shot.image if fault is None else None,
+            shot.part,
+        )
+        self._ledger.open(frame)
+        self._number += 1
+        if fault is not None or shot.image is None:
+            self._tell("unreadable", f"frame {frame.number} ({shot.part or 'no part id'}): {fault or 'no picture'}")
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA))
+        elif self._source.live:
+            pushed_out = self._inbox.offer(self.camera, frame)
+            if pushed_out is not None:
+                self._settle(Inspection(pushed_out, Verdict.UNKNOWN, Reason.OVERLOAD))
+        else:
+            self._inbox.put(self.camera, frame)
+
+    def _down(self, state: str, detail: str) -> None:
+        if self.state.up or state == "lost":
+            self._tell(state, detail)
+        self.state.up = False
+
+    def _tell(self, state: str, detail: str) -> None:
+        log.log(
+            logging.INFO if state in ("streaming", "ended") else logging.WARNING,
+            "camera %s %s: %s",
+            self.camera,
+            state,
+            detail,
+        )
+        self._announce(Event(self.camera, state, detail, self._clock.wall_ns()))
+
+
+def _fault(image: np.ndarray) -> str | None:
+    """Why `image` cannot be judged, if so; sources of other packages may hand out anything."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+        return f"the picture is {image.dtype} {image.shape}; a source gives uint8 [height, width, 1 or 3]"
+    return None

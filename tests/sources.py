@@ -1,0 +1,46 @@
+"""Sources that tests hold in their hands."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+
+from inspector.errors import SourceError
+from inspector.types import Image, Shot
+
+
+class HandSource:
+    """Yields what `show` puts in; `end` ends it, `fail` makes it raise."""
+
+    def __init__(self, live: bool = True) -> None:
+        self.live = live
+        self.opened = 0
+        self._shots: queue.Queue[Shot | SourceError | None] = queue.Queue()
+        self._closed = threading.Event()
+
+    def show(self, image: Image, part: str | None = None) -> None:
+        self._shots.put(Shot(image, part))
+
+    def spoil(self, fault: str) -> None:
+        self._shots.put(Shot(None, None, fault))
+
+    def fail(self, why: str) -> None:
+        self._shots.put(SourceError(why))
+
+    def end(self) -> None:
+        self._shots.put(None)
+
+    def frames(self) -> Iterator[Shot]:
+        self.opened += 1
+        while not self._closed.is_set():
+            shot = self._shots.get()
+            if shot is None:
+                return
+            if isinstance(shot, SourceError):
+                raise shot
+            yield shot
+
+    def close(self) -> None:
+        self._closed.set()
+        self._shots.put(None)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from inspector.clock import ManualClock
+from inspector.ledger import Ledger
+from inspector.mailbox import Mailbox
+from inspector.sources import reader as module
+from inspector.sources.reader import Reader
+from inspector.types import Event, Frame, Inspection, Reason, Verdict
+from tests.bundles import picture
+from tests.sources import HandSource
+
+
+class Bench:
+    """A reader on a hand-fed source, with everything it touches in reach."""
+
+    def __init__(self, source: HandSource, queue: int = 2) -> None:
+        self.clock = ManualClock()
+        self.ledger = Ledger(["cam"])
+        self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
+        self.settled: list[Inspection] = []
+        self.events: list[Event] = []
+        self.reader = Reader("cam", source, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock)
+
+    def _settle(self, inspection: Inspection) -> None:
+        assert self.ledger.settle(inspection, self.clock.monotonic()) is inspection
+        self.settled.append(inspection)
+
+    def run(self) -> None:
+        self.reader.run(lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.0)
+
+
+def test_stamps_and_numbers_frames() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source)
+    source.show(picture(), part="p1")
+    source.show(picture())
+    source.end()
+    bench.run()
+    first, second = bench.inbox.take(2).items
+    assert (first.camera, first.number, first.part) == ("cam", 1, "p1")
+    assert (second.number, second.part) == (2, None)
+    assert first.captured == bench.clock.monotonic()
+    assert first.captured_ns == bench.clock.wall_ns()
+    assert first.deadline == float("inf"), "no part passes by a file"
+    assert bench.ledger.counts()["cam"].in_flight == 2
+
+
+def test_a_live_frame_has_a_deadline_and_pushes_out_the_oldest() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=2)
+    for _ in range(3):
+        source.show(picture())
+    source.fail("cable pulled")
+    stopper = Stopper(bench, after_events=2)
+    bench.run()
+    stopper.join()
+    (pushed_out,) = bench.settled
+    assert (pushed_out.frame.number, pushed_out.verdict, pushed_out.reason) == (1, Verdict.UNKNOWN, Reason.OVERLOAD)
+    frames = bench.inbox.take(5).items
+    assert [frame.number for frame in frames] == [2, 3]
+    assert frames[0].deadline == frames[0].captured + 0.5
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_a_picture_that_cannot_be_judged_is_unknown_camera(image: np.ndarray) -> None:
+    source = HandSource(live=False)
+    bench = Bench(source)
+    source.show(image)
+    source.show(picture())
+    source.end()
+    bench.run()
+    (bad,) = bench.settled
+    assert (bad.verdict, bad.reason, bad.frame.image) == (Verdict.UNKNOWN, Reason.CAMERA, None)
+    assert [frame.number for frame in bench.inbox.take(5).items] == [2]
+    assert any(event.state == "unreadable" for event in bench.events)
+
+
+def test_an_unreadable_picture_is_a_verdict_too() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source)
+    source.spoil("broken JPEG")
+    source.end()
+    bench.run()
+    assert [(one.verdict, one.reason) for one in bench.settled] == [(Verdict.UNKNOWN, Reason.CAMERA)]
+    assert any("broken JPEG" in event.detail for event in bench.events)
+
+
+def test_a_lost_camera_is_opened_again_and_numbers_go_on() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=10)
+    source.show(picture())
+    source.fail("cable pulled")
+    source.show(picture())
+    source.fail("cable pulled again")
+    stopper = Stopper(bench, after_events=4)
+    bench.run()
+    stopper.join()
+    assert [frame.number for frame in bench.inbox.take(9).items] == [1, 2]
+    assert [event.state for event in bench.events][:4] == ["streaming", "lost", "streaming", "lost"]
+    assert bench.reader.state.reconnects >= 1
+    assert not bench.reader.state.up
+
+
+def test_a_source_that_ends_has_not_failed() -> None:
+    live = HandSource(live=True)
+    bench = Bench(live)
+    live.show(picture())
+    live.end()
+    bench.run()
+    assert [event.state for event in bench.events] == ["streaming", "ended"]
+    assert live.opened == 1
+    assert not bench.reader.failed
+
+
+def test_a_file_that_fails_is_not_opened_again() -> None:
+    file = HandSource(live=False)
+    bench = Bench(file)
+    file.fail("no such file")
+    bench.run()
+    assert bench.reader.failed
+    assert [event.detail for event in bench.events] == ["no such file"]
+
+
+def test_nothing_is_captured_once_the_ledger_is_closed() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source)
+    bench.ledger.close()
+    source.show(picture())
+    source.end()
+    bench.run()
+    assert bench.ledger.counts()["cam"].captured == 0
+    assert len(bench.inbox) == 0
+
+
+class Stopper:
+    """Stops a reader from another thread once it has announced `after_events` events."""
+
+    def __init__(self, bench: Bench, after_events: int) -> None:
+        enough = threading.Event()
+        append = bench.events.append
+
+        def announce(event: Event) -> None:
+            append(event)
+            if len(bench.events) >= after_events:
+                enough.set()
+
+        bench.reader._announce = announce
+
+        def stop() -> None:
+            enough.wait(30)
+            bench.reader.stop()
+
+        self._thread = threading.Thread(target=stop)
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
