@@ -1,0 +1,173 @@
+"""`tcp://` and `ipc://`: a ZeroMQ XPUB socket that binds, so that it sees what is subscribed.
+
+It never blocks: a subscriber whose queue is full loses messages, alone, and sees it by the sequence numbers.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import re
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import zmq
+
+from inspector.errors import ConfigError, OutputError
+
+ASSUMED_MESSAGE_BYTES = 16_384
+"""Mean size of a message, to make a number of messages, which is all that ZeroMQ knows, out of a budget in bytes:
+most are verdicts of 1 KiB, some are results of 10 to 100."""
+LINGER_MS = 1000
+"""How long `close` waits for the last messages to leave."""
+MAX_PREFIX_BYTES = 256
+"""A longer subscription matches no topic of ours."""
+MAX_SUBSCRIPTIONS = 10_000
+"""Once more are held at a time, we stop counting and publish everything."""
+
+_TCP = re.compile(r"tcp://(?P<host>\[[^]]+\]|[^:/]+):(?P<port>\d{1,5}|\*)")
+_SUBSCRIBE, _CANCEL = b"\x01", b"\x00"  # first byte of what a subscriber sends (ZMTP, RFC 23 and 29)
+_DEPARTED = -1
+
+
+class ZeroMqOutput:
+    """Binds `url`; port 0 or * takes any free one, and `endpoint` says which."""
+
+    def __init__(self, url: str, budget_bytes: int, allow_plaintext: bool = False) -> None:
+        check(url, allow_plaintext)
+        self.hostile = 0
+        self.subscribers: Mapping[str, int] = {}
+        # For each prefix, the connections that subscribed to it. XPUB also hands us a cancellation by a connection
+        # that never subscribed; were it only counted, one broken peer could silence the others' messages.
+        self._holders: dict[str, list[int]] = {}
+        self._held = 0
+        self._everything = False
+        self._wanted: dict[str, bool] = {}
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)
+        try:
+            self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscriber's comings and goings, not the first's
+            self._socket.setsockopt(zmq.SNDHWM, max(1, budget_bytes // ASSUMED_MESSAGE_BYTES))
+            self._socket.setsockopt(zmq.MAXMSGSIZE, 1 + MAX_PREFIX_BYTES)  # inbound; whoever sends more is cut off
+            self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+            self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+            self._socket.setsockopt(zmq.IPV6, "[" in url)
+            self._bind(url)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def poll(self) -> None:
+        """Take in new subscriptions and cancellations."""
+        if not self._readable():
+            return
+        while self._readable():
+            self._take_in(self._socket.recv(zmq.NOBLOCK, copy=False))
+        self._wanted.clear()
+        self.subscribers = {prefix: len(holders) for prefix, holders in self._holders.items()}
+
+    def wants(self, topic: str) -> bool:
+        """Whether anybody has subscribed to `topic`, as of the last `poll`."""
+        wanted = self._wanted.get(topic)
+        if wanted is None:
+            wanted = self._everything or topic.startswith(tuple(self._holders))
+            self._wanted[topic] = wanted
+        return wanted
+
+    def write(self, topic: str, parts: Sequence[bytes]) -> None:
+        """Hand over a message; raises OutputError."""
+        del topic  # it is the first part
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            raise OutputError(f"output {self.endpoint} failed: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the address, within `LINGER_MS`."""
+        self._context.destroy(linger=LINGER_MS)
+
+    def _readable(self) -> bool:
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+    def _bind(self, url: str) -> None:
+        if url.startswith("ipc://"):
+            _make_room(Path(url.removeprefix("ipc://")))
+        try:
+            self._socket.bind(url.replace(":*", ":0"))
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EADDRINUSE:
+                raise OutputError(f"output {url} is in use; stop the program that has it, or choose another") from error
+            raise OutputError(f"output {url} cannot be bound: {error.strerror}") from error
+        if url.startswith("ipc://"):
+            Path(url.removeprefix("ipc://")).chmod(0o660)  # the daemon's user and group, nobody else
+
+    def _take_in(self, frame: zmq.Frame) -> None:
+        """One message from below: a subscription, a cancellation, the cancellation of one who left, or nonsense."""
+        data, connection = frame.bytes, _connection(frame)
+        prefix = data[1:].decode("utf-8", "replace")
+        holders = self._holders.setdefault(prefix, [])
+        if data[:1] == _SUBSCRIBE and self._held < MAX_SUBSCRIPTIONS:
+            holders.append(connection)
+            self._held += 1
+        elif data[:1] == _SUBSCRIBE:
+            self._everything = True
+        elif data[:1] == _CANCEL and connection in holders:
+            holders.remove(connection)
+            self._held -= 1
+        elif data[:1] == _CANCEL and connection == _DEPARTED and holders:
+            holders.pop()  # whose it was is not known any more, and only the number matters
+            self._held -= 1
+        else:
+            self.hostile += 1
+        if not holders:
+            del self._holders[prefix]
+
+
+def check(url: str, allow_plaintext: bool) -> None:
+    """Raise ConfigError if `url` is no address, or one that other machines can read unless `allow_plaintext`."""
+    if url.startswith("ipc://"):
+        if url.removeprefix("ipc://")[:1] in ("", "@", "*"):
+            raise ConfigError(f"output {url!r}: give the path of a file, such as ipc:///run/inspector/out")
+        return
+    tcp = _TCP.fullmatch(url)
+    if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > 65_535):
+        raise ConfigError(f"output {url!r}: use tcp://HOST:PORT, such as tcp://127.0.0.1:5600, or ipc://PATH")
+    if not (allow_plaintext or _is_loopback(tcp["host"].strip("[]"))):
+        raise ConfigError(
+            f"output {url!r}: other machines could read everything, as nothing is encrypted; "
+            "use 127.0.0.1, or set allow_plaintext if the network is yours alone"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _connection(frame: zmq.Frame) -> int:
+    """A number for the connection that a message came by; ZeroMQ speaks for one that left without giving any."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return _DEPARTED
+
+
+def _make_room(path: Path) -> None:
+    """Refuse what must not be replaced: ZeroMQ unlinks any file at `path` before it binds, also one in use."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"output ipc://{path} cannot be bound: {error.strerror}") from error
+    if not stat.S_ISSOCK(mode):
+        raise OutputError(f"output ipc://{path}: there is a file of another kind; remove it, or choose another path")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
+            raise OutputError(f"output ipc://{path} is in use; stop the program that has it, or choose another path")

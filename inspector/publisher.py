@@ -1,0 +1,202 @@
+"""What leaves the house: numbers every message, hands it to the outputs, and beats once a second.
+
+A topic's sequence counts every message that is due, from 1 without gaps, whether or not anybody wants it just then;
+what nobody wants is not encoded. Verdicts go before results, since a reject gate waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from inspector import codecs, wire
+from inspector.clock import Clock
+from inspector.codecs import Formats
+from inspector.errors import DataError, OutputError
+from inspector.outputs import Output
+from inspector.types import Event, Inspection, Verdict
+from inspector.wire import Encoder
+
+BEAT_SECONDS = 1.0
+DAEMON = "daemon"
+"""The subject of events that concern no camera."""
+
+
+class Publisher:
+    """Publishes the inspections of `cameras` to `outputs`; belongs to one thread, but any may read its counts.
+
+    observe: called once an inspection with (inspection, encode_seconds, publish_seconds): what encoding its payloads
+    took, and the wait from its completion until its verdict was handed over
+
+    messages, bytes: what was handed to an output so far, by topic
+    subscribers: subscriptions that match, by topic, as of the last beat
+    errors: messages that could not be encoded or written
+    """
+
+    def __init__(
+        self,
+        outputs: Sequence[Output],
+        encoder: Encoder,
+        cameras: Iterable[str],
+        formats: Formats,
+        clock: Clock,
+        observe: Callable[[Inspection, float, float], None],
+    ) -> None:
+        line = encoder.line
+        self._verdicts = {camera: wire.topic("verdict", line, camera) for camera in cameras}
+        self._results = {camera: wire.topic("result", line, camera) for camera in self._verdicts}
+        self._events = {name: wire.topic("event", line, name) for name in (*self._verdicts, DAEMON)}
+        self._beat = wire.topic("beat", line)
+        self._sequences = dict.fromkeys((*self._verdicts.values(), *self._results.values(), *self._events.values()), 0)
+        topics = (*self._sequences, self._beat)
+        self.messages = dict.fromkeys(topics, 0)
+        self.bytes = dict.fromkeys(topics, 0)
+        self.subscribers = dict.fromkeys(topics, 0)
+        self.errors = 0
+        self._outputs = [(output, _Trouble(f"the output {output.endpoint}")) for output in outputs]
+        self._encoding = _Trouble("the encoding of results")
+        self._encoder = encoder
+        self._formats = formats
+        self._clock = clock
+        self._observe = observe
+        self._beat_due = clock.monotonic()
+
+    @property
+    def hostile(self) -> int:
+        """Messages that came in and made no sense."""
+        return sum(output.hostile for output, _ in self._outputs)
+
+    def publish(self, items: Iterable[Inspection | Event]) -> None:
+        """Publish inspections and events: verdicts and events in the order given, then the results."""
+        defective = []
+        for item in items:
+            if isinstance(item, Event):
+                self._event(item)
+                continue
+            waited = self._verdict(item)
+            if item.verdict is Verdict.NG:
+                defective.append((item, waited))
+            else:
+                self._observe(item, 0.0, waited)
+        for inspection, waited in defective:
+            self._observe(inspection, self._result(inspection), waited)
+
+    def tick(self) -> None:
+        """Take in subscriptions, and beat if a second is over; call it often."""
+        for output, _ in self._outputs:
+            output.poll()
+        if self._clock.monotonic() >= self._beat_due:
+            self._beat_due = self._clock.monotonic() + BEAT_SECONDS
+            self._report()
+            self._send_beat(final=False)
+
+    def goodbye(self) -> None:
+        """Say that nothing follows: the last beat, with the last sequence of each topic."""
+        self._report()
+        self._send_beat(final=True)
+
+    def _verdict(self, inspection: Inspection) -> float:
+        """Publish the verdict; the seconds since the inspection was complete."""
+        topic = self._verdicts[inspection.frame.camera]
+        sequence = self._count(topic)
+        if self._is_wanted(topic):
+            self._write(topic, self._encoder.verdict(inspection, sequence, self._since(inspection)))
+        return self._since(inspection)
+
+    def _result(self, inspection: Inspection) -> float:
+        """Publish the result; the seconds that encoding its payloads took."""
+        topic = self._results[inspection.frame.camera]
+        sequence = self._count(topic)
+        if not self._is_wanted(topic):
+            return 0.0
+        waited, started = self._since(inspection), self._clock.monotonic()
+        try:
+            payloads = codecs.encode(inspection, self._formats)
+        except DataError as error:
+            self.errors += 1
+            self._encoding.happened(error)
+            return 0.0
+        self._encoding.is_over()
+        took = self._clock.monotonic() - started
+        self._write(topic, self._encoder.result(inspection, sequence, payloads, took, waited))
+        return took
+
+    def _event(self, event: Event) -> None:
+        topic = self._events[event.subject]
+        sequence = self._count(topic)
+        if self._is_wanted(topic):
+            self._write(topic, self._encoder.event(event, sequence))
+
+    def _send_beat(self, final: bool) -> None:
+        subscribed = [(prefix, number) for output, _ in self._outputs for prefix, number in output.subscribers.items()]
+        self.subscribers = {
+            topic: sum(number for prefix, number in subscribed if topic.startswith(prefix)) for topic in self.messages
+        }
+        if self._is_wanted(self._beat):
+            self._write(self._beat, self._encoder.beat(self._sequences, self._clock.wall_ns(), final))
+
+    def _since(self, inspection: Inspection) -> float:
+        complete = inspection.frame.captured + inspection.receipt.total
+        return max(self._clock.monotonic() - complete, 0.0)
+
+    def _count(self, topic: str) -> int:
+        self._sequences[topic] += 1
+        return self._sequences[topic]
+
+    def _is_wanted(self, topic: str) -> bool:
+        return any(output.wants(topic) for output, _ in self._outputs)
+
+    def _write(self, topic: str, parts: Sequence[bytes]) -> None:
+        """Hand a message to every output that wants it; one that fails hurts only itself."""
+        written = False
+        for output, trouble in self._outputs:
+            if not output.wants(topic):
+                continue
+            try:
+                output.write(topic, parts)
+            except OutputError as error:
+                self.errors += 1
+                trouble.happened(error)
+            else:
+                trouble.is_over()
+                written = True
+        if written:
+            self.messages[topic] += 1
+            self.bytes[topic] += sum(map(len, parts))
+
+    def _report(self) -> None:
+        """Publish what began to fail, and what works again."""
+        for trouble in (self._encoding, *(trouble for _, trouble in self._outputs)):
+            news = trouble.news()
+            if news is not None:
+                self._event(Event(DAEMON, *news, self._clock.wall_ns()))
+
+
+class _Trouble:
+    """Tallies what goes wrong in one place, so that it is told once when it begins and once when it is over."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._error: Exception | None = None
+        self._lasts = False
+        self._lost = 0
+        self._told = False
+
+    def happened(self, error: Exception) -> None:
+        """One more message is lost."""
+        self._error = error
+        self._lasts = True
+        self._lost += 1
+
+    def is_over(self) -> None:
+        """A message went through."""
+        self._lasts = False
+
+    def news(self) -> tuple[str, str] | None:
+        """State and detail of an event, if there is one to be told."""
+        if self._lost and not self._told:
+            self._told = True
+            return "failing", str(self._error)
+        if self._told and not self._lasts:
+            lost, self._lost, self._told = self._lost, 0, False
+            return "recovered", f"{self._place} works again; {lost} message(s) were lost"
+        return None

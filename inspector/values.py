@@ -1,0 +1,75 @@
+"""The kinds of text that a configuration holds; a wrong one raises ValueError with what would be right."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, ValidationInfo
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_DEVICE = re.compile(r"auto|cpu|(cuda|tensorrt):\d{1,2}|openvino:(cpu|gpu|npu)", re.ASCII)
+_HOST = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
+_TCP = re.compile(r"tcp://(?P<host>\[[^]]+\]|[^:/]+):(?P<port>\d{1,5}|\*)", re.ASCII)
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("use 1 to 64 letters, digits, - and _, the first a letter or digit")
+    return value
+
+
+def _camera_name(value: str) -> str:
+    if value == "daemon":
+        raise ValueError("that name is taken by the daemon's own events; use another")
+    return _name(value)
+
+
+def _device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        raise ValueError("use auto, cpu, cuda:0, tensorrt:0, openvino:cpu, openvino:gpu or openvino:npu")
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("use an address such as 127.0.0.1, 0.0.0.0 or ::1, or a host's name")
+    return value
+
+
+def _endpoint(value: str, info: ValidationInfo) -> str:
+    if re.fullmatch(r"ipc://[^@*].*|memory:.*", value):  # neither leaves this machine
+        return value
+    tcp = _TCP.fullmatch(value)
+    if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > 65_535):
+        raise ValueError("use tcp://HOST:PORT, such as tcp://127.0.0.1:5600, or ipc://PATH")
+    if not (_is_loopback(tcp["host"].strip("[]")) or info.data.get("allow_plaintext", False)):
+        raise ValueError(
+            "other machines could read everything, as nothing is encrypted; "
+            "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone"
+        )
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(_name)]
+"""A part of a topic."""
+
+CameraName: TypeAlias = Annotated[str, AfterValidator(_camera_name)]
+"""A `Name` that the daemon does not use itself."""
+
+Device: TypeAlias = Annotated[str, AfterValidator(_device)]
+"""What a model runs on."""
+
+Host: TypeAlias = Annotated[str, AfterValidator(_host)]
+"""An address to listen on."""
+
+Endpoint: TypeAlias = Annotated[str, AfterValidator(_endpoint)]
+"""A ZeroMQ address, beyond this machine only where the field `allow_plaintext`, given before it, is true."""
