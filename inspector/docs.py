@@ -1,0 +1,125 @@
+"""Writes docs/config.md and docs/metrics.md from the code: `python -m inspector.docs`; `--check` only looks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from inspector.metrics import LABELS, TABLE
+from inspector.mistakes import allowed, inner_model
+from inspector.settings import ENVIRONMENT, Settings
+
+GENERATED = "<!-- Written by `python -m inspector.docs`; edit the code instead. -->"
+
+CONFIG = f"""\
+{GENERATED}
+# Configuration
+
+`inspector run CONFIG.toml` reads one TOML file; [deploy/inspector.toml](../deploy/inspector.toml) is one with every
+key. A key that is not here, or a value that is not allowed, ends the program before anything starts, with exit code
+78 and one line for each mistake. `inspector check CONFIG.toml` looks without running.
+
+The environment goes over the file: `{ENVIRONMENT}` and the key in capitals, two underscores for each step down, so
+`{ENVIRONMENT}HTTP__PORT=9700` is `port` in `[http]`. Cameras are counted from 0:
+`{ENVIRONMENT}CAMERA__0__SOURCE=rtsp://...` keeps a camera's password out of the file.
+"""
+
+METRICS = f"""\
+{GENERATED}
+# Metrics
+
+Served at `/metrics` in Prometheus' text format. Every row below exists from the start, at 0, for every camera, model
+and topic that is configured. Labels never hold URLs, ids or error texts.
+"""
+
+
+def config_page() -> str:
+    """docs/config.md."""
+    fields = Settings.model_fields
+    parts = [CONFIG, "## Top level", _keys({key: field for key, field in fields.items() if inner_model(field) is None})]
+    for key, field in fields.items():
+        if (section := inner_model(field)) is not None:
+            title = f"[{key}]" if isinstance(field.default, BaseModel) else f"[[{key}]]"
+            parts += [f"## `{title}`", f"{section.__doc__}\n", _keys(section.model_fields)]
+    return "\n".join(parts)
+
+
+def metrics_page() -> str:
+    """docs/metrics.md."""
+    metrics = [
+        (f"`{metric.name}`", metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.meaning)
+        for metric in TABLE
+    ]
+    labels = [(f"`{label}`", meaning) for label, meaning in LABELS.items()]
+    buckets = [
+        (f"`{metric.name}`", ", ".join(f"{bound:g}" for bound in metric.buckets)) for metric in TABLE if metric.buckets
+    ]
+    return "\n".join(
+        [
+            METRICS,
+            _table(("Metric", "Type", "Labels", "Meaning"), metrics),
+            "## Labels",
+            _table(("Label", "Meaning"), labels),
+            "## Buckets of the histograms",
+            _table(("Metric", "Upper bounds"), buckets),
+        ]
+    )
+
+
+PAGES = {"config.md": config_page, "metrics.md": metrics_page}
+
+
+def stale(folder: Path) -> list[str]:
+    """The pages in `folder` that are not what the code says."""
+    pages = {folder / name: page() for name, page in PAGES.items()}
+    return [str(path) for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+
+
+def write(folder: Path) -> None:
+    """Write every page into `folder`."""
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+def main() -> int:
+    """Write the pages of this checkout, or look whether they are up to date; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m inspector.docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
+    parser.add_argument("--folder", type=Path, default=Path("docs"), help="where the pages are (docs)")
+    options = parser.parse_args()
+    if not options.check:
+        write(options.folder)
+        return 0
+    pages = stale(options.folder)
+    if pages:
+        sys.stderr.write(f"out of date: {', '.join(pages)}; run `python -m inspector.docs`\n")
+    return 1 if pages else 0
+
+
+def _keys(fields: Mapping[str, FieldInfo]) -> str:
+    rows = [
+        (f"`{key}`", allowed(field), _default(field), " ".join((field.description or "").split()))
+        for key, field in fields.items()
+    ]
+    return _table(("Key", "Value", "Default", "Meaning"), rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    return "" if field.default is None else f"`{json.dumps(field.default)}`"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

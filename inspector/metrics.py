@@ -1,0 +1,246 @@
+"""Every metric once, with its meaning: the scrape and docs/metrics.md both come from `TABLE`.
+
+What the core counts anyway (the ledger, the publisher, the cameras) is read at scrape time and costs a frame nothing.
+What only a frame knows (its times and scores) is noted as a row by `observe`, and rows are folded into histograms a
+thousand at a time or at a scrape: 3 us a frame, where as many prometheus_client children cost 25.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from threading import Lock
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.clock import Clock
+from inspector.mailbox import BatchEnd
+from inspector.types import Inspection, ModelTag, Reason
+
+NONE = math.nan
+"""Stands in a row for what a frame does not have: a stage that it skipped, a score."""
+
+STAGES = ("queue", "batch", "infer", "judge", "repair", "encode", "publish")
+"""The stages of a frame's life, in order; the first five are those of its receipt."""
+
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+FRAMES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+
+LABELS: Mapping[str, str] = {
+    "camera": "the camera's name in the configuration",
+    "verdict": "`ok`, `ng` or `unknown`",
+    "reason": (
+        "why: of an `unknown` verdict `deadline`, `overload`, `camera`, `model` or `shutdown` (`none` for the others); "
+        "of a batch's end `full`, `wait` or `closed`"
+    ),
+    "stage": f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; of a queue `inbox` or `outbox`",
+    "model": "the name on the bundle's card",
+    "sha256": "the bundle's checksum",
+    "provider": "what the model really runs on, in ONNX Runtime's words",
+    "topic": "the ZeroMQ topic",
+    "version": "the program's version",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table; `buckets` are a histogram's upper bounds."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+TABLE = (
+    Metric("inspector_frames_captured_total", "counter", "Frames taken from the camera.", ("camera",)),
+    Metric("inspector_frames_in_flight", "gauge", "Frames captured that have no verdict yet.", ("camera",)),
+    Metric("inspector_verdicts_total", "counter",
+           "Verdicts given. Captured frames are the sum of these and of those in flight, always.",
+           ("camera", "verdict", "reason")),
+    Metric("inspector_late_results_total", "counter",
+           "Results that came after the frame's verdict was settled, or after its deadline; they go nowhere.",
+           ("camera",)),
+    Metric("inspector_deadline_missed_total", "counter",
+           "Frames whose verdict left after the deadline, or is `unknown` for want of a result by then.",
+           ("camera",)),
+    Metric("inspector_stage_seconds", "histogram",
+           "Seconds that a frame spent in a stage; frames that skipped it are left out.",
+           ("camera", "stage"), SECONDS),
+    Metric("inspector_capture_to_publish_seconds", "histogram",
+           "Seconds from capture until the verdict was handed to the publisher's socket.",
+           ("camera",), SECONDS),
+    Metric("inspector_batch_frames", "histogram", "Frames in a batch that a model ran.", ("model",), FRAMES),
+    Metric("inspector_batch_closed_total", "counter",
+           "Batches by why they were closed: full, the longest wait was over, or the daemon drains.",
+           ("model", "reason")),
+    Metric("inspector_queue_frames", "gauge", "Frames that wait in a queue.", ("stage",)),
+    Metric("inspector_camera_up", "gauge", "1 while the camera delivers frames, else 0.", ("camera",)),
+    Metric("inspector_camera_last_frame_timestamp_seconds", "gauge",
+           "When the camera's last frame was captured, in seconds since 1970 UTC; 0 before the first.",
+           ("camera",)),
+    Metric("inspector_camera_reconnects_total", "counter",
+           "How often the camera was opened again after a failure.", ("camera",)),
+    Metric("inspector_defect_score", "histogram",
+           "The detector's score of a frame; a distribution that moves means that the line or the light has changed.",
+           ("camera",), SCORES),
+    Metric("inspector_repair_residual_score", "histogram",
+           "The detector's score of a repaired frame; a low one proves the repair.", ("camera",), SCORES),
+    Metric("inspector_published_messages_total", "counter",
+           "Messages handed to the publisher's socket.", ("topic",)),
+    Metric("inspector_published_bytes_total", "counter", "Bytes of those messages, all parts together.", ("topic",)),
+    Metric("inspector_publish_errors_total", "counter", "Messages that could not be encoded or sent."),
+    Metric("inspector_subscribers", "gauge", "Subscriptions that match the topic.", ("topic",)),
+    Metric("inspector_hostile_messages_total", "counter",
+           "Messages from outside that made no sense and were dropped."),
+    Metric("inspector_model_info", "gauge",
+           "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider")),
+    Metric("inspector_build_info", "gauge", "Always 1: which version runs.", ("version",)),
+    Metric("inspector_ready", "gauge", "1 while frames are being judged; 0 before that and while draining."),
+)  # fmt: skip
+
+
+BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in TABLE}
+
+COLUMNS = (
+    *(("inspector_stage_seconds", (stage,)) for stage in STAGES),
+    ("inspector_capture_to_publish_seconds", ()),
+    ("inspector_defect_score", ()),
+    ("inspector_repair_residual_score", ()),
+)
+"""What a row notes of a frame: the histogram that it belongs to, and its labels beyond the camera's."""
+
+MOST_ROWS = 1024
+"""Rows that a camera's frames may leave before they are folded: some 400 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A histogram at one moment; `cumulative` pairs each upper bound with the observations not above it."""
+
+    cumulative: list[tuple[str, float]]
+    total: float
+
+
+class Sample(NamedTuple):
+    """One value of a metric, with its labels' values in the table's order."""
+
+    metric: str
+    labels: tuple[str, ...]
+    value: float | Distribution
+
+
+class Histogram:
+    """Observations counted by upper bound (`bounds`, and then infinity), and their sum."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count `value` into the first bucket whose bound is not below it."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add_all(self, values: NDArray[np.float64]) -> None:
+        """`add` for every one of `values` [N]."""
+        found = np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
+        self.counts = [count + more for count, more in zip(self.counts, found.tolist(), strict=True)]
+        self.total += float(values.sum())
+
+    def distribution(self) -> Distribution:
+        """What was counted so far."""
+        bounds = [*map(str, self.bounds), "+Inf"]
+        return Distribution(list(zip(bounds, accumulate(self.counts), strict=True)), self.total)
+
+
+class _Camera:
+    """A camera's histograms, and the rows that are not in them yet."""
+
+    def __init__(self) -> None:
+        self.histograms = [Histogram(BY_NAME[metric].buckets) for metric, _ in COLUMNS]
+        self.rows: list[tuple[float, ...]] = []
+        self.missed = 0
+
+    def fold(self) -> None:
+        columns = np.array(self.rows, np.float64).reshape(-1, len(COLUMNS)).T
+        self.rows.clear()
+        for histogram, column in zip(self.histograms, columns, strict=True):
+            histogram.add_all(column[~np.isnan(column)])
+
+
+class _Model:
+    """A model's batches."""
+
+    def __init__(self) -> None:
+        self.frames = Histogram(BY_NAME["inspector_batch_frames"].buckets)
+        self.ends = dict.fromkeys(BatchEnd, 0)
+
+
+class Metrics:
+    """Takes what only a frame or a batch knows; every method may be called from any thread."""
+
+    def __init__(self, cameras: Iterable[str], models: Sequence[ModelTag], clock: Clock) -> None:
+        self._tags = models
+        self._clock = clock
+        self._lock = Lock()
+        self._cameras = {camera: _Camera() for camera in cameras}
+        self._models = {model.name: _Model() for model in models}
+
+    def observe(self, inspection: Inspection, encode_seconds: float, publish_seconds: float) -> None:
+        """Take a frame whose verdict was handed to the socket just now."""
+        frame, receipt = inspection.frame, inspection.receipt
+        now = self._clock.monotonic()
+        row = (
+            receipt.queue or NONE,
+            receipt.batch or NONE,
+            receipt.infer or NONE,
+            receipt.judge or NONE,
+            receipt.repair or NONE,
+            encode_seconds or NONE,
+            publish_seconds or NONE,
+            now - frame.captured,
+            NONE if inspection.score is None else inspection.score,
+            NONE if inspection.residual is None else inspection.residual,
+        )
+        camera = self._cameras[frame.camera]
+        with self._lock:
+            camera.rows.append(row)
+            if now > frame.deadline or inspection.reason is Reason.DEADLINE:
+                camera.missed += 1
+            if len(camera.rows) == MOST_ROWS:
+                camera.fold()
+
+    def batch(self, model: str, frames: int, end: BatchEnd) -> None:
+        """Take a batch of `frames` that `model` (its card's name) is about to run, and why it was closed."""
+        with self._lock:
+            self._models[model].frames.add(frames)
+            self._models[model].ends[end] += 1
+
+    def samples(self) -> list[Sample]:
+        """The values of the metrics that are kept here."""
+        with self._lock:
+            return [*self._of_cameras(), *self._of_models()]
+
+    def _of_cameras(self) -> Iterator[Sample]:
+        for name, camera in self._cameras.items():
+            camera.fold()
+            for (metric, labels), histogram in zip(COLUMNS, camera.histograms, strict=True):
+                yield Sample(metric, (name, *labels), histogram.distribution())
+            yield Sample("inspector_deadline_missed_total", (name,), camera.missed)
+
+    def _of_models(self) -> Iterator[Sample]:
+        for tag in self._tags:
+            yield Sample("inspector_model_info", (tag.name, tag.sha256, tag.provider), 1)
+        for name, model in self._models.items():
+            yield Sample("inspector_batch_frames", (name,), model.frames.distribution())
+            for end, batches in model.ends.items():
+                yield Sample("inspector_batch_closed_total", (name, end), batches)

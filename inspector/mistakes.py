@@ -1,0 +1,156 @@
+"""What pydantic finds wrong, as one sentence that names the key, the value and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from inspector.errors import ConfigError, InspectorError
+from inspector.redact import redact
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Model: TypeAlias = type[BaseModel]
+Location: TypeAlias = Sequence[str | int]
+
+Probe: TypeAlias = Callable[[str], object]
+"""A further check of one camera key's value; raises InspectorError, whose sentence is reported."""
+
+MAX_VALUE = 80
+"""Characters of a wrong value that a sentence repeats."""
+
+
+def sentence(
+    model: Model, given: Mapping[str, Any], mistake: ErrorDetails, variables: Mapping[tuple[str, ...], str]
+) -> str:
+    """One sentence for one of `model`'s validation errors over `given`.
+
+    variables: the environment variable that each key came from, if it did
+    """
+    location = mistake["loc"]
+    key = _key(location, given)
+    if (variable := variables.get(tuple(map(str, location)))) is not None:
+        key = f"{key} (from {variable})"
+    owner, field = _find(model, location)
+    if field is None:
+        return f"{key} is not a key; {_nearest(str(location[-1]), owner)}"
+    if mistake["type"] == "missing":
+        return f"{key} is missing; add {meaning(field)}"
+    value = redact(repr(mistake["input"]))
+    value = value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}..."
+    if mistake["type"] == "value_error":
+        return f"{key} = {value}: {mistake['ctx']['error']}"
+    return f"{key} = {value} is not allowed; use {allowed(field)}"
+
+
+def duplicates(cameras: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with the names of camera tables as a whole."""
+    names = Counter(name for camera in cameras if isinstance(name := camera.get("name"), str))
+    return [
+        f"camera name = {name!r} is there {n} times; give each camera its own" for name, n in names.items() if n > 1
+    ]
+
+
+def probed(
+    cameras: Sequence[Mapping[str, Any]], key: str, probe: Probe, skip: Container[tuple[str | int, ...]]
+) -> list[str]:
+    """What `probe` says of the cameras' `key`: each value is probed once, whoever shares it."""
+    users: dict[str, list[str]] = {}
+    for index, camera in enumerate(cameras):
+        if isinstance(value := camera.get(key), str) and ("camera", index, key) not in skip:
+            users.setdefault(value, []).append(label(index, camera))
+    problems = []
+    for value, labels in users.items():
+        try:
+            probe(value)
+        except InspectorError as error:
+            found = error.problems if isinstance(error, ConfigError) else (str(error),)
+            problems += [redact(f"{', '.join(labels)}: {key}: {problem}") for problem in found]
+    return problems
+
+
+def label(index: int, camera: Mapping[str, Any]) -> str:
+    """What to call the camera table at `index`: by its name if it has one."""
+    name = camera.get("name")
+    return f"camera {name!r}" if isinstance(name, str) and name else f"[[camera]] number {index + 1}"
+
+
+def meaning(field: FieldInfo) -> str:
+    """The first sentence of a key's description, to stand inside another sentence."""
+    first = " ".join((field.description or "").split()).partition(". ")[0].removesuffix(".")
+    return first[:1].lower() + first[1:]
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a key's value may be, in words."""
+    kind = value_type(field)
+    if get_origin(kind) is Literal:
+        *others, last = (repr(choice) for choice in get_args(kind))
+        return f"{', '.join(others)} or {last}"
+    if inner_model(field) is not None:
+        return "a table" if get_origin(kind) is None else "one or more [[camera]] tables"
+    words = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")
+    return " ".join([words, *_bounds(field.metadata)])
+
+
+def value_type(field: FieldInfo) -> Any:
+    """A key's type, without the None of an optional one."""
+    kind = field.annotation
+    if get_origin(kind) is UnionType:
+        (kind,) = (choice for choice in get_args(kind) if choice is not NoneType)
+    return kind
+
+
+def inner_model(field: FieldInfo) -> Model | None:
+    """The model of a table, or of each of a list of tables; None for a plain value."""
+    kind = value_type(field)
+    kind = get_args(kind)[0] if get_origin(kind) is tuple else kind
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _bounds(metadata: Sequence[object]) -> list[str]:
+    words = []
+    for bound in metadata:
+        match bound:
+            case Ge(ge):
+                words.append(f"from {ge}")
+            case Gt(gt):
+                words.append(f"above {gt}")
+            case Le(le):
+                words.append(f"to {le}")
+            case Lt(lt):
+                words.append(f"and below {lt}")
+    return words
+
+
+def _find(model: Model, location: Location) -> tuple[Model, FieldInfo | None]:
+    """The model that a location's last key is in, and the key's field, None if it has none of that name."""
+    field: FieldInfo | None = None
+    for step in location:
+        if isinstance(step, str):
+            model = model if field is None else inner_model(field) or model
+            field = model.model_fields.get(step)
+    return model, field
+
+
+def _key(location: Location, given: Mapping[str, Any]) -> str:
+    match list(location):
+        case ["camera", int(index)]:
+            return f"[[camera]] number {index + 1}"
+        case ["camera", int(index), *rest]:
+            camera = given["camera"][index]
+            return f"{label(index, camera)}: {'.'.join(map(str, rest))}"
+    return ".".join(map(str, location))
+
+
+def _nearest(key: str, owner: Model) -> str:
+    nearest = difflib.get_close_matches(key, owner.model_fields, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"the keys here are {', '.join(owner.model_fields)}"

@@ -1,0 +1,144 @@
+"""What a scrape of /metrics answers: what `Metrics` keeps, and what the core counts anyway, read at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import Metric as Family
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from inspector import __version__
+from inspector.metrics import TABLE, Distribution, Metrics, Sample
+from inspector.types import Reason, Verdict
+
+FAMILIES: Mapping[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+OUTCOMES = ((Verdict.OK, None), (Verdict.NG, None), *((Verdict.UNKNOWN, reason) for reason in Reason))
+"""Every verdict with its reason."""
+
+
+class Counts(Protocol):
+    """One camera's account, as the ledger keeps it."""
+
+    captured: int
+    in_flight: int
+    late: int
+
+    @property
+    def verdicts(self) -> Mapping[tuple[Verdict, Reason | None], int]:
+        """Frames by verdict; what is missing is 0."""
+
+
+class CameraState(Protocol):
+    """How a camera is; `last_frame` is wall clock seconds, 0 before the first."""
+
+    up: bool
+    reconnects: int
+    last_frame: float
+
+
+class Traffic(Protocol):
+    """What the publisher has counted. The mappings hold every topic from the start."""
+
+    @property
+    def messages(self) -> Mapping[str, int]:
+        """Messages sent, by topic."""
+
+    @property
+    def bytes(self) -> Mapping[str, int]:
+        """Bytes sent, by topic."""
+
+    @property
+    def subscribers(self) -> Mapping[str, int]:
+        """Subscriptions that match, by topic."""
+
+    @property
+    def errors(self) -> int:
+        """Messages that could not be encoded or sent."""
+
+    @property
+    def hostile(self) -> int:
+        """Messages from outside that made no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What a scrape reads of the running daemon, from the scraper's thread.
+
+    queues: how many frames wait, by the name of the queue
+    """
+
+    counts: Callable[[], Mapping[str, Counts]]
+    cameras: Mapping[str, CameraState]
+    queues: Mapping[str, Callable[[], int]]
+    traffic: Traffic
+    ready: Callable[[], bool]
+
+
+class Scrape(Collector):
+    """Called, it gives the text of /metrics (Prometheus' exposition format); from any thread."""
+
+    def __init__(self, metrics: Metrics, core: Core) -> None:
+        self._metrics = metrics
+        self._core = core
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def __call__(self) -> bytes:
+        """The text, UTF-8."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Family]:
+        """Every metric of the table with its values."""
+        families = {
+            metric.name: FAMILIES[metric.kind](metric.name, metric.meaning, labels=metric.labels) for metric in TABLE
+        }
+        for name, labels, value in self._samples():
+            values = (value.cumulative, value.total) if isinstance(value, Distribution) else (value,)
+            families[name].add_metric(labels, *values)
+        yield from families.values()
+
+    def _samples(self) -> Iterator[Sample]:
+        yield from self._metrics.samples()
+        yield from self._of_frames()
+        yield from self._of_cameras()
+        yield from self._of_traffic()
+        for queue, frames in self._core.queues.items():
+            yield Sample("inspector_queue_frames", (queue,), frames())
+        yield Sample("inspector_build_info", (__version__,), 1)
+        yield Sample("inspector_ready", (), self._core.ready())
+
+    def _of_frames(self) -> Iterator[Sample]:
+        for camera, counts in self._core.counts().items():
+            yield Sample("inspector_frames_captured_total", (camera,), counts.captured)
+            yield Sample("inspector_frames_in_flight", (camera,), counts.in_flight)
+            yield Sample("inspector_late_results_total", (camera,), counts.late)
+            for verdict, reason in OUTCOMES:
+                labels = (camera, verdict, reason or "none")
+                yield Sample("inspector_verdicts_total", labels, counts.verdicts.get((verdict, reason), 0))
+
+    def _of_cameras(self) -> Iterator[Sample]:
+        for name, camera in self._core.cameras.items():
+            yield Sample("inspector_camera_up", (name,), camera.up)
+            yield Sample("inspector_camera_last_frame_timestamp_seconds", (name,), camera.last_frame)
+            yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
+
+    def _of_traffic(self) -> Iterator[Sample]:
+        traffic = self._core.traffic
+        for metric, by_topic in (
+            ("inspector_published_messages_total", traffic.messages),
+            ("inspector_published_bytes_total", traffic.bytes),
+            ("inspector_subscribers", traffic.subscribers),
+        ):
+            for topic, value in dict(by_topic).items():
+                yield Sample(metric, (topic,), value)
+        yield Sample("inspector_publish_errors_total", (), traffic.errors)
+        yield Sample("inspector_hostile_messages_total", (), traffic.hostile)

@@ -1,0 +1,242 @@
+"""The configuration: a TOML file, and `INSPECTOR_` environment variables over it.
+
+Nothing else in the package reads either. What is loaded is frozen; docs/config.md is generated from the descriptions
+below. Settings opens nothing itself: whoever wants cameras and models looked at hands in probes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from inspector.errors import ConfigError
+from inspector.mistakes import Probe, duplicates, probed, sentence
+from inspector.redact import redact
+from inspector.values import CameraName, Device, Endpoint, Host, Name
+
+Table: TypeAlias = dict[str, Any]
+
+ENVIRONMENT = "INSPECTOR_"
+
+
+def _some(cameras: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Not min_length: pydantic would report that as well where a camera is wrong.
+    if not cameras:
+        raise ValueError("add a [[camera]] table for each camera")
+    return cameras
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Workers(_Part):
+    """What runs the models."""
+
+    device: Device = "auto"
+    """Where the models run: `cpu`, `cuda:N`, `tensorrt:N`, `openvino:cpu`, `openvino:gpu`, `openvino:npu`, or `auto`
+    for the best that works here. Any but `auto` refuses to start where it would really run elsewhere."""
+    count: Annotated[int, Field(ge=0, le=256)] = 0
+    """Workers, each with a session of its own. 0: one a core on a CPU, one on a GPU."""
+    max_batch: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Most frames in one batch. 0: 1 on a CPU, where batches do not pay, 16 on a GPU."""
+    max_wait: Annotated[float, Field(ge=0, le=10)] = 0.005
+    """Seconds that a worker lingers for a batch to fill once it has a first frame."""
+
+
+class Camera(_Part):
+    """One camera; there is one `[[camera]]` table for each."""
+
+    name: CameraName
+    """Its name in topics, metrics and logs: letters, digits, - and _. Unique."""
+    source: Annotated[str, Field(min_length=1, repr=False)]
+    """Where frames come from, a URL. Paths of `file:` and `folder:` are relative to the configuration file."""
+    bundle: Path
+    """The folder of the model bundle that judges its frames, relative to the configuration file."""
+    threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
+    """Probability above which a pixel is defective. Without it, the bundle's own."""
+    min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
+    """Smallest defect, in pixels of the model's input. Without it, the bundle's own."""
+    deadline: Annotated[float, Field(ge=0.001, le=3600)] = 1.0
+    """Seconds from capture within which a live camera's frame gets its verdict; past it, that is `unknown`. Frames of
+    files and folders have no deadline: no part passes by."""
+    queue: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Frames that may wait for a worker. A live camera then pushes out its oldest (`unknown`), a file waits."""
+    repair: bool = True
+    """Whether defects are repaired, if the bundle can."""
+
+
+class Publish(_Part):
+    """What subscribers get, and where."""
+
+    allow_plaintext: bool = False
+    """Whether `endpoint` may be reached from other machines, though nothing is encrypted."""
+    endpoint: Endpoint = "tcp://127.0.0.1:5600"
+    """ZeroMQ address that the publisher binds: `tcp://HOST:PORT` (port * for any free one) or `ipc://PATH`."""
+    buffer_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Megabytes that may wait for one slow subscriber before its messages are dropped."""
+    mask: Literal["png", "rle", "raw"] = "png"
+    """Codec of defect masks."""
+    repaired: Literal["patch", "jpeg", "png", "raw", "none"] = "patch"
+    """Codec of repaired frames: `patch` is the repaired windows alone, lossless, to be laid over the frame; `none`
+    leaves them out."""
+    source: Literal["none", "jpeg", "png", "raw"] = "none"
+    """Codec of the source frame in a result's message; `none` leaves it out."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """Quality wherever the codec is `jpeg`."""
+
+
+class Http(_Part):
+    """Where `/metrics`, `/healthz` and `/readyz` are served."""
+
+    host: Host = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` for all of this machine's."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9600
+    """TCP port. 0: any free one, named in the log."""
+
+
+class Daemon(_Part):
+    """The process itself."""
+
+    drain: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """Seconds after SIGTERM in which captured frames are still judged; the rest become `unknown`. Keep it below the
+    unit's TimeoutStopSec."""
+    stall: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """Seconds without progress after which a stage counts as hung: health fails and systemd's watchdog is not fed."""
+    log: Literal["auto", "text", "json"] = "auto"
+    """Format of the log on stderr; `auto` is text on a terminal and JSON lines elsewhere."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Building one directly reads no environment; `load` does."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        env_prefix=ENVIRONMENT,
+        env_nested_delimiter="__",
+    )
+
+    line: Name = "line1"
+    """The production line's name, a part of every topic. Letters, digits, - and _."""
+    workers: Workers = Workers()
+    camera: Annotated[tuple[Camera, ...], AfterValidator(_some)]
+    """One `[[camera]]` table for each camera."""
+    publish: Publish = Publish()
+    http: Http = Http()
+    daemon: Daemon = Daemon()
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
+    """Read `path`, lay the environment over it and check everything.
+
+    probes: by key of a camera; each is called once for every value of its key, also where other keys are wrong
+    Raises ConfigError with one sentence for each mistake.
+    """
+    given, variables = _with_environment(_read(path))
+    cameras = _anchored(given, path.absolute().parent)
+    settings, mistakes = None, []
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        mistakes = error.errors()
+    problems = [sentence(Settings, given, mistake, variables) for mistake in mistakes]
+    problems += duplicates(cameras)
+    wrong = {mistake["loc"] for mistake in mistakes}
+    for key, probe in probes.items():
+        problems += probed(cameras, key, probe, skip=wrong)
+    if settings is None or problems:
+        raise ConfigError(*(f"{path}: {problem}" for problem in problems))
+    return settings
+
+
+def config_sha256(settings: Settings) -> str:
+    """The sha256 (hex) over the effective settings, passwords left out; tells two configurations apart."""
+    dump = settings.model_dump(mode="json")
+    for camera in dump["camera"]:
+        camera["source"] = redact(camera["source"])
+    return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: there is no such file; give a configuration such as deploy/inspector.toml"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a readable TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}; mend it there") from error
+
+
+class _Environment(EnvSettingsSource):
+    """Leaves a value that should be JSON and is not to the model, which reports it like any other."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _with_environment(given: Table) -> tuple[Table, dict[tuple[str, ...], str]]:
+    """`given` under the environment, and which variable each key came from."""
+    source = _Environment(Settings)
+    prefix = ENVIRONMENT.lower()
+    variables = {
+        tuple(name.removeprefix(prefix).split("__")): name.upper()
+        for name in source.env_vars
+        if name.startswith(prefix)
+    }
+    unknown = {keys[:1]: name for keys, name in variables.items() if keys[0] not in Settings.model_fields}
+    return _overlay(given, source() | {key: {} for (key,) in unknown}), variables | unknown
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    """`above` over `below`, key by key; an item of a list is named by its index, from 0."""
+    if isinstance(below, list) and isinstance(above, dict) and all(key.isdigit() for key in above):
+        items = {str(index): item for index, item in enumerate(below)}
+        return list(_overlay(items, above).values())
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _overlay(below.get(key), value) for key, value in above.items()}
+    return above
+
+
+def _anchored(given: Table, folder: Path) -> list[Table]:
+    """The camera tables, their relative paths now relative to `folder` and not to wherever the daemon starts."""
+    listed = given.get("camera")
+    cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
+    base = quote(str(folder))  # a source is a URL
+    for camera in cameras:
+        if isinstance(bundle := camera.get("bundle"), str):
+            camera["bundle"] = str(folder / bundle)
+        if isinstance(source := camera.get("source"), str):
+            camera["source"] = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
+    return cameras
