@@ -1,0 +1,52 @@
+# The same verbs at the desk and in CI. Everything is installed into virtual environments below this folder.
+PYTHON ?= python3
+VENV := .venv
+FULL := .venv-full
+PIP := pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PROJECT := pyproject.toml constraints.txt inspector/__init__.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check bench docs clean
+
+help:  ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run  ## run the daemon on a simulated line of four cameras, and show what it publishes
+	@sh deploy/demo.sh $(VENV)/bin
+
+test: $(VENV)/.dev  ## pass the tests that need nothing but Python (about a minute)
+	$(VENV)/bin/python -m pytest -m "not full"
+
+test-all: $(FULL)/.full  ## pass all tests: training, real RTSP, Prometheus and systemd tools (root installs Debian packages)
+	sh tests/debian-packages.sh
+	$(FULL)/bin/python -m pytest
+
+check: $(FULL)/.full  ## lint, check the types and that the generated documents are up to date
+	$(FULL)/bin/ruff check .
+	$(FULL)/bin/ruff format --check .
+	$(FULL)/bin/mypy
+	$(FULL)/bin/python -m inspector.docs --check
+
+bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about ten minutes)
+	$(VENV)/bin/python -m benchmarks
+
+docs: $(VENV)/.dev  ## write the documents that are generated from the code
+	$(VENV)/bin/python -m inspector.docs
+
+clean:  ## remove what was installed and written here
+	rm -rf $(VENV) $(FULL) run build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.run: $(PROJECT)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/$(PIP) --editable '.[cpu]'
+	@touch $@
+
+$(VENV)/.dev: $(PROJECT)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/$(PIP) --editable '.[cpu,dev]'
+	@touch $@ $(VENV)/.run
+
+$(FULL)/.full: $(PROJECT) tests/requirements-full.txt
+	$(PYTHON) -m venv $(FULL)
+	$(FULL)/bin/$(PIP) --editable '.[cpu,dev,train]' --requirement tests/requirements-full.txt
+	@touch $@

@@ -1,0 +1,119 @@
+"""The verbs. Each is a few lines: parse, hand over, and turn an error with a remedy into one line and its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from inspector import __version__, logs
+from inspector.errors import ConfigError, InspectorError
+
+EXIT_CODES = """\
+exit codes:
+  0   done; a daemon: stopped by a signal, or every source came to its end
+  1   a bug, with its traceback
+  2   the command line is wrong
+  65  a bundle, picture or message is damaged, or a bundle does not prove itself on this machine
+  66  a source cannot be read
+  69  the device that was asked for does not work
+  70  a stage of the daemon failed; what was captured has its verdicts
+  74  an address or file cannot be written
+  78  the configuration is wrong; one line for each mistake
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.verb(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"inspector: {problem}", file=sys.stderr)
+        return error.exit_code
+    except InspectorError as error:
+        print(f"inspector: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; the heavy modules behind a verb are imported when it runs."""
+    parser = argparse.ArgumentParser(
+        prog="inspector",
+        description="Inspects a production line: a verdict for every frame, defect masks and repaired frames.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"inspector {__version__}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    run = verbs.add_parser("run", help="run the daemon until SIGTERM, or until every source came to its end")
+    run.add_argument(
+        "config", type=Path, help="the configuration, a TOML file; deploy/inspector.toml explains every key"
+    )
+    run.set_defaults(verb=_run)
+
+    check = verbs.add_parser("check", help="do all that `run` does before the first frame, and say what would run")
+    check.add_argument("config", type=Path, help="the configuration, a TOML file")
+    check.set_defaults(verb=_check)
+
+    listen = verbs.add_parser("listen", help="show or save what a daemon publishes")
+    listen.add_argument("endpoint", help="where the daemon publishes, for example tcp://127.0.0.1:5600")
+    listen.add_argument("--save", type=Path, metavar="DIR", help="keep the newest defects there as pictures")
+    listen.add_argument("--keep", type=int, default=24, metavar="N", help="how many pictures to keep (default 24)")
+    listen.add_argument("--count", type=int, metavar="N", help="end after N verdicts")
+    listen.add_argument("--json", action="store_true", help="print each message's header as a line of JSON")
+    listen.set_defaults(verb=_listen)
+
+    simulate = verbs.add_parser("simulate", help="write pictures of the simulated line, with masks, as a data set")
+    simulate.add_argument("out", type=Path, help="the folder to write, which must not exist or be empty")
+    simulate.add_argument("--seed", type=int, default=1000, help="first seed; every later one is free to use (1000)")
+    simulate.add_argument("--good", type=int, default=200, help="normal pictures for training (200)")
+    simulate.add_argument("--defective", type=int, default=200, help="defective pictures for training (200)")
+    simulate.set_defaults(verb=_simulate)
+
+    from inspector.training import commands
+
+    commands.register(verbs)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from inspector.assemble import assemble, read
+
+    settings = read(options.config)
+    logs.setup(settings.daemon.log, settings.daemon.log_level)
+    with assemble(settings) as assembly:
+        return assembly.daemon.run()
+
+
+def _check(options: argparse.Namespace) -> int:
+    from inspector.assemble import assemble, read
+
+    settings = read(options.config)
+    logs.setup(settings.daemon.log, settings.daemon.log_level)
+    with assemble(settings) as assembly:
+        print(f"{options.config}: fine; {assembly.summary}")
+    return 0
+
+
+def _listen(options: argparse.Namespace) -> int:
+    from inspector import listen
+
+    return listen.run(options.endpoint, save=options.save, keep=options.keep, count=options.count, as_json=options.json)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from inspector.simulation import write_dataset
+
+    write_dataset(options.out, options.seed, options.good, options.defective)
+    print(
+        f"{options.out}: {options.good} normal and {options.defective} defective pictures for training, and a test set"
+    )
+    return 0

@@ -1,0 +1,154 @@
+"""The daemon's life: start, ready, watch over the stages, drain with a deadline, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from inspector import notify
+from inspector.clock import Clock
+from inspector.errors import ModelError, SourceError
+from inspector.pipeline import Pipeline
+from inspector.stage import Stage
+from inspector.types import Event, Verdict
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LONGEST_NAP = 1.0
+"""Seconds between looks at the stages."""
+
+
+class Wake:
+    """What the daemon sleeps on. A signal handler may ring it: `SimpleQueue.put` is reentrant, an Event's is not."""
+
+    def __init__(self) -> None:
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ring(self) -> None:
+        """Wake the sleeper; from any thread or signal handler."""
+        self._rings.put(None)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until somebody rings, at most `seconds`."""
+        try:
+            self._rings.get(timeout=seconds)
+        except queue.Empty:
+            return
+
+
+class Daemon:
+    """Runs a pipeline from start to exit.
+
+    drain: seconds that captured frames get for their verdict at the end
+    stall: seconds without a beat after which a stage counts as hung: it fails the health check, and the watchdog is
+    no longer fed, so that systemd restarts the process. A reader may wait for its camera as long as it likes.
+    """
+
+    def __init__(self, pipeline: Pipeline, wake: Wake, drain: float, stall: float, clock: Clock) -> None:
+        self.ready = False
+        self._pipeline = pipeline
+        self._wake = wake
+        self._drain = drain
+        self._stall = stall
+        self._clock = clock
+        self._signalled: signal.Signals | None = None
+
+    def run(self) -> int:
+        """Run until a signal, the end of every source or a failed stage; the exit code."""
+        with self._signals():
+            self._pipeline.start()
+            self.ready = True
+            notify.ready()
+            self._announce("ready", f"{len(self._pipeline.readers)} camera(s)")
+            while self._signalled is None and not self._ended() and not self._failed():
+                if not self.failing():
+                    notify.watchdog()
+                notify.status(self._status())
+                self._wake.sleep(self._nap())
+            return self._stop()
+
+    def failing(self) -> list[str]:
+        """One line for each stage that died or hangs; empty when all is well."""
+        lines = [f"{stage.name}: {stage.error!r}" for stage in self._stages() if stage.error is not None]
+        steady = (*self._pipeline.working, self._pipeline.watching, self._pipeline.publishing)
+        lines += [
+            f"{stage.name}: no progress for {stage.silence:.0f} s"
+            for stage in steady
+            if stage.alive and stage.silence > self._stall
+        ]
+        return lines
+
+    def _stop(self) -> int:
+        why = self._signalled.name if self._signalled else "a failed stage" if self._failed() else "all sources ended"
+        log.info("stopping (%s): up to %.1f s for the frames in flight", why, self._drain)
+        notify.stopping()
+        self.ready = False
+        self._announce("stopping", why)
+        cut = self._pipeline.drain(self._drain)
+        if cut:
+            log.warning("%d frame(s) were still in flight and ended as unknown: shutdown", cut)
+        log.info("stopped: %s", self._status())
+        if self._failed():
+            return ModelError.exit_code
+        if self._signalled is None and any(reader.failed for reader in self._pipeline.readers):
+            return SourceError.exit_code
+        return 0
+
+    def _announce(self, state: str, detail: str) -> None:
+        self._pipeline.announce(Event("daemon", state, detail, self._clock.wall_ns()))
+
+    def _stages(self) -> Iterator[Stage]:
+        yield from self._pipeline.reading
+        yield from self._pipeline.working
+        yield self._pipeline.watching
+        yield self._pipeline.publishing
+
+    def _failed(self) -> bool:
+        return any(stage.error is not None for stage in self._stages())
+
+    def _ended(self) -> bool:
+        """Whether every source came to its end and every frame has its verdict."""
+        return not any(stage.alive for stage in self._pipeline.reading) and not self._pipeline.ledger.in_flight()
+
+    def _nap(self) -> float:
+        interval = notify.watchdog_interval()
+        return LONGEST_NAP if interval is None else min(LONGEST_NAP, interval / 3)
+
+    def _status(self) -> str:
+        counts = self._pipeline.ledger.counts().values()
+        total = dict.fromkeys(Verdict, 0)
+        for count in counts:
+            for (verdict, _), frames in count.verdicts.items():
+                total[verdict] += frames
+        up = sum(reader.state.up for reader in self._pipeline.readers)
+        return (
+            f"{up}/{len(self._pipeline.readers)} cameras, {sum(count.captured for count in counts)} frames: "
+            + ", ".join(f"{frames} {verdict}" for verdict, frames in total.items())
+        )
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first signal drains; the second ends the process at once, with 128 + its number."""
+
+        def handle(number: int, _: FrameType | None) -> None:
+            if self._signalled is not None:
+                os._exit(128 + number)
+            self._signalled = signal.Signals(number)
+            self._wake.ring()
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # embedded in another program's thread, whose signals are not ours
+            return
+        before = {number: signal.signal(number, handle) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,171 @@
+"""The whole flow. Read this first.
+
+    reader (one a camera) -> inbox -> worker (one a core or GPU) -> outbox -> publisher -> outputs
+
+A reader stamps a frame and enters it into the ledger; from then on the frame ends in exactly one verdict, by whoever
+settles it first: a worker that inspected it, the watch at its deadline, a newer frame of a live camera that pushed it
+out, or the drain at shutdown. What is settled goes to the outbox, and from there it is published.
+
+There is no batcher: a free worker takes the most urgent frame, lingers a moment for more of the same model, and goes;
+so load itself makes batches grow. The pipeline is handed what touches the world and opens nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from inspector.clock import Clock
+from inspector.ledger import Ledger
+from inspector.mailbox import BatchEnd, Closed, Mailbox
+from inspector.publisher import Publisher
+from inspector.sources import Source
+from inspector.sources.reader import Reader
+from inspector.stage import Stage
+from inspector.types import Event, Frame, Inspection, Reason, Verdict
+from inspector.worker import Worker
+
+log = logging.getLogger(__name__)
+
+OUTBOX_DEPTH = 64
+"""Inspections that may wait to be encoded; workers wait when it is full, for each may hold a picture."""
+LONGEST_WAIT = 0.25
+"""Seconds after which an idle stage looks up, beats and waits again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares."""
+
+    name: str
+    source: Source
+    model: str
+    deadline: float
+    queue: int
+
+
+class Pipeline:
+    """Joins `cameras`, `workers` and `publisher`.
+
+    max_batch, max_wait: how many frames a worker takes at most, and how many seconds it lingers for more
+    on_batch: told (model, frames, why it was closed) of every batch, by the workers' threads
+    on_stage_end: called by a stage's thread when it returned or raised
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        workers: Sequence[Worker],
+        publisher: Publisher,
+        max_batch: int,
+        max_wait: float,
+        on_batch: Callable[[str, int, BatchEnd], None],
+        on_stage_end: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self.ledger = Ledger(camera.name for camera in cameras)
+        self.inbox: Mailbox[Frame] = Mailbox(
+            {camera.name: (camera.model, camera.queue) for camera in cameras},
+            urgency=lambda frame: (frame.deadline, frame.captured),
+        )
+        self.outbox: Mailbox[Inspection | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
+        self.readers = [
+            Reader(c.name, c.source, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
+            for c in cameras
+        ]
+        self._models = {camera.name: camera.model for camera in cameras}
+        self._publisher = publisher
+        self._max_batch, self._max_wait = max_batch, max_wait
+        self._on_batch = on_batch
+        self._clock = clock
+        self._longest_nap = min([LONGEST_WAIT, *(camera.deadline for camera in cameras)])
+        self._drained = threading.Event()
+
+        def stage(name: str, body: Callable[[Stage], None]) -> Stage:
+            return Stage(name, body, clock, on_stage_end)
+
+        self.reading = [stage(f"read-{reader.camera}", partial(self._read, reader)) for reader in self.readers]
+        self.working = [stage(f"work-{index}", partial(self._work, worker)) for index, worker in enumerate(workers)]
+        self.watching = stage("watch", self._watch)
+        self.publishing = stage("publish", self._publish)
+
+    def start(self) -> None:
+        """Start downstream first, so that nothing is handed to a stage that does not run yet."""
+        for stage in (self.publishing, self.watching, *self.working, *self.reading):
+            stage.start()
+
+    def announce(self, event: Event) -> None:
+        """Publish an event; from any thread."""
+        self._send(event)
+
+    def drain(self, grace: float) -> int:
+        """Stop upstream first, within `grace` seconds; the number of frames that had to end as `unknown: shutdown`.
+
+        From its first line on no frame is captured any more, and every frame captured before gets its verdict.
+        """
+        end = self._clock.monotonic() + grace
+        self.ledger.close()
+        for reader in self.readers:
+            reader.stop()
+        for stage in self.reading:  # one that hangs in a driver may not use up the workers' share
+            stage.join(min(end - self._clock.monotonic(), grace / 4))
+        self.inbox.close()
+        for stage in self.working:
+            stage.join(end - self._clock.monotonic())
+        cut = self.ledger.in_flight()
+        for frame in cut:
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.SHUTDOWN))
+        self._drained.set()
+        self.watching.join(grace / 4)
+        self.outbox.close()
+        self.publishing.join(max(end - self._clock.monotonic(), grace / 4))
+        return len(cut)
+
+    def _read(self, reader: Reader, stage: Stage) -> None:
+        reader.run(stage.beat)
+
+    def _work(self, worker: Worker, stage: Stage) -> None:
+        while True:
+            stage.beat()
+            try:
+                batch = self.inbox.take(self._max_batch, self._max_wait, wait=LONGEST_WAIT)
+            except Closed:
+                return
+            frames = [frame for frame in batch.items if self.ledger.is_open(frame)]
+            if frames:
+                self._on_batch(self._models[frames[0].camera], len(frames), batch.end)
+                worker.inspect(frames, batch.opened, self._clock.monotonic(), self._settle)
+
+    def _watch(self, stage: Stage) -> None:
+        """Settle every frame at its deadline, by a clock that does not depend on the workers."""
+        while not self._drained.is_set():
+            stage.beat()
+            for frame in self.ledger.overdue(self._clock.monotonic()):
+                self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
+            nap = self.ledger.next_deadline() - self._clock.monotonic()
+            self._drained.wait(min(max(nap, 0.001), self._longest_nap))
+
+    def _publish(self, stage: Stage) -> None:
+        while True:
+            stage.beat()
+            try:
+                batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
+            except Closed:
+                break
+            self._publisher.tick()
+            self._publisher.publish(batch.items)
+        self._publisher.goodbye()
+
+    def _settle(self, inspection: Inspection) -> None:
+        settled = self.ledger.settle(inspection, self._clock.monotonic())
+        if settled is not None:
+            self._send(settled)
+
+    def _send(self, item: Inspection | Event) -> None:
+        try:
+            self.outbox.put("", item)
+        except Closed:
+            log.warning("%s came after the last goodbye and is not published", type(item).__name__)

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Debian packages of the real counterparts in `make test-all`. Without root nothing is installed, and the tests that
+# need what is missing are skipped, each with its reason.
+set -eu
+packages="prometheus systemd"
+missing=$(for package in $packages; do dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"; done)
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" -ne 0 ]; then
+    echo "not installed, and only root could: $missing" >&2
+    exit 0
+fi
+apt-get update -qq
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
