@@ -67,6 +67,7 @@ class Daemon:
             self.ready = True
             notify.ready()
             self._announce("ready", f"{len(self._pipeline.readers)} camera(s)")
+            log.info("ready")
             while self._signalled is None and not self._ended() and not self._failed():
                 if not self.failing():
                     notify.watchdog()

@@ -1,0 +1,165 @@
+"""`inspector listen`: what a daemon publishes, as a live table, as lines or as JSON, and its defects as pictures."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+
+from inspector.album import Album
+from inspector.board import Board
+from inspector.client import Subscriber
+from inspector.messages import KINDS, Message, ResultMessage
+
+REFRESH_SECONDS = 0.5
+LINE_SECONDS = 5.0
+"""How often a line is written where the output is no terminal."""
+
+
+def run(
+    endpoint: str,
+    *,
+    save: Path | None = None,
+    keep: int = 24,
+    count: int | None = None,
+    as_json: bool = False,
+    out: TextIO | None = None,
+) -> int:
+    """Listen at `endpoint` until SIGINT or SIGTERM, or until `count` verdicts came; the exit code.
+
+    save, keep: the folder for pictures of the newest `keep` defects
+    as_json: write each header as a line to `out` (default: stdout), and notes for people to stderr
+    Raises ConfigError for an endpoint that is no address, OutputError where the pictures cannot be written.
+    """
+    out = out or sys.stdout
+    notes = Console(file=sys.stderr if as_json else out, highlight=False, markup=False, soft_wrap=True)
+    album = None if save is None else Album(save, keep)
+    # Results are asked for only where they are drawn: nobody need encode them for a table.
+    kinds = [kind for kind in KINDS if album is not None or kind != "result"]
+    board = Board(same_clock=_is_here(endpoint))
+    with _signals() as is_over, Subscriber(endpoint, kinds=kinds) as subscriber:
+        notes.print(f"listening at {endpoint}")
+        if album is not None:
+            notes.print(f"keeping pictures of the newest {keep} defects in {album.folder.absolute()}")
+        view = _JsonLines(out) if as_json else _LiveTable(notes) if notes.is_terminal else _Lines(notes)
+        try:
+            with view:
+                _listen(subscriber, board, album, view, lambda: is_over() or board.verdicts == count)
+        except BrokenPipeError:  # whoever read our lines went away, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            return 0
+        notes.print(f"{board.line(subscriber.missing.total(), time.monotonic())}{_dropped(subscriber)}")
+        if album is not None:
+            album.write()
+            notes.print(f"{album.summary()}")
+    return 0
+
+
+def _dropped(subscriber: Subscriber) -> str:
+    """What else came, for the summary; mostly nothing."""
+    counts = {"twice": subscriber.duplicates, "malformed": subscriber.malformed, "unknown": subscriber.unknown}
+    return "".join(f", {number} {what}" for what, number in counts.items() if number)
+
+
+def _listen(
+    subscriber: Subscriber, board: Board, album: Album | None, view: _View, is_over: Callable[[], bool]
+) -> None:
+    due = time.monotonic()
+    while not is_over():
+        message = subscriber.receive(REFRESH_SECONDS)
+        now = time.monotonic()
+        if message is not None:
+            board.take(message, now, time.time_ns())
+            view.take(message)
+            if album is not None and isinstance(message, ResultMessage):
+                album.note(message)
+        if now >= due:
+            due = now + REFRESH_SECONDS
+            view.refresh(board, subscriber.missing.total(), now)
+            if album is not None:
+                album.write(most=1)  # drawing costs more than inspecting did; the rest has time at the end
+
+
+class _View:
+    """Shows nothing; the base of what does."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def take(self, message: Message) -> None:
+        """A message came."""
+
+    def refresh(self, board: Board, missing: int, now: float) -> None:
+        """`REFRESH_SECONDS` are over."""
+
+
+class _JsonLines(_View):
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def take(self, message: Message) -> None:
+        # A line break in JSON is never inside a text, so that a space means the same.
+        self._out.write(message.raw.decode().replace("\n", " ").replace("\r", " ") + "\n")
+        self._out.flush()
+
+
+class _LiveTable(_View):
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> None:
+        self._live.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def refresh(self, board: Board, missing: int, now: float) -> None:
+        self._live.update(board.table(missing, now), refresh=True)
+
+
+class _Lines(_View):
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._due = time.monotonic() + LINE_SECONDS
+
+    def refresh(self, board: Board, missing: int, now: float) -> None:
+        if now >= self._due:
+            self._due = now + LINE_SECONDS
+            self._console.print(f"{time.strftime('%H:%M:%S')} {board.line(missing, now)}")
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came, instead of what they do otherwise; only the main thread can be told."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_here(endpoint: str) -> bool:
+    """Whether the daemon runs on this machine, so that its wall clock is ours."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or endpoint.startswith("ipc://")

@@ -1,0 +1,94 @@
+"""A real daemon in a process of its own, as a user starts it; ports are free ones, read from its log."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+REACHED = re.compile(r"publishing at (\S+), metrics at (\S+)/metrics")
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "inspector", *map(str, arguments)]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process' environment without what would hide a fault or change a configuration."""
+    clean = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("INSPECTOR_")}
+    return clean | extra
+
+
+def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb to its end."""
+    return subprocess.run(
+        command(*arguments), env=environment(**extra), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def configure(path: Path, bundle: Path, *sources: str, more: str = "", publish: str = "", camera: str = "") -> Path:
+    """Write a configuration with one camera (cam1, cam2, ...) a source."""
+    cameras = "".join(
+        f'[[camera]]\nname = "cam{index}"\nsource = "{source}"\nbundle = "{bundle}"\n{camera}\n'
+        for index, source in enumerate(sources, 1)
+    )
+    path.write_text(
+        f'{more}\n{cameras}[publish]\nendpoint = "tcp://127.0.0.1:*"\n{publish}\n[http]\nport = 0\n', encoding="utf-8"
+    )
+    return path
+
+
+class Process:
+    """`inspector run CONFIG`, reachable at `endpoint` and `http` once entered."""
+
+    def __init__(self, config: Path, **extra: str) -> None:
+        self.log: list[dict[str, str]] = []
+        self._process = subprocess.Popen(
+            command("run", config), env=environment(**extra), stderr=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Process:
+        while (match := REACHED.search(self._next_line())) is None:
+            pass
+        self.endpoint, self.http = match.groups()
+        while self._next_line() != "ready":
+            pass
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate(timeout=30)
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end, keeping the log; the exit code."""
+        _, rest = self._process.communicate(timeout=60)
+        self.log += [json.loads(line) for line in rest.splitlines()]
+        return self._process.returncode
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of the scrape, by its name with labels."""
+        lines = [line for line in self.get("/metrics").splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    def _next_line(self) -> str:
+        assert self._process.stderr is not None
+        line = self._process.stderr.readline()
+        assert line, f"the daemon ended with {self._process.wait(30)}: {self.log}"
+        self.log.append(json.loads(line))
+        return self.log[-1]["message"]

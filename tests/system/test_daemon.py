@@ -1,0 +1,211 @@
+"""The daemon as a process: real sockets, real signals.
+
+ 1. SIGTERM under load: every captured frame's verdict arrives, counts agree everywhere, exit code 0
+ 2. a second signal ends at once
+ 3. every source at its end: exit code 0
+ 4. a source that cannot be read: exit code 66, and the others are judged to their end
+ 5. an address that is taken: exit code 74
+ 6. a configuration with five mistakes: five sentences, exit code 78
+ 7. a device that is not there: exit code 69
+ 8. a bundle that does not prove itself: exit code 65
+ 9. systemd hears READY, STATUS, WATCHDOG and STOPPING, in order
+10. nothing is written into the home
+11. `check` says what would run
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import cv2
+import pytest
+
+from inspector.client import Subscriber
+from inspector.messages import BeatMessage, ResultMessage, VerdictMessage
+from tests.bundles import picture
+from tests.daemon import Process, configure, run
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of 20 pictures, every fifth defective."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(20):
+        image = picture(square=(10, 10, 9, 9)) if number % 5 == 4 else picture()
+        cv2.imwrite(str(folder / f"{number:02}.png"), image)
+    return folder
+
+
+def test_1_sigterm_under_load_loses_no_verdict(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    folder = f"folder:{pictures}?loop=1&rate=max"
+    config = configure(tmp_path / "c.toml", bright, folder, folder, "sim://line?seed=1&rate=50", camera="queue = 50")
+    with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
+        received: dict[str, list[VerdictMessage]] = {}
+        results = 0
+        goodbye = None
+        for message in subscriber.messages(timeout=30):
+            if isinstance(message, VerdictMessage):
+                received.setdefault(message.camera, []).append(message)
+                if sum(map(len, received.values())) == 300:
+                    daemon.send(signal.SIGTERM)
+            elif isinstance(message, ResultMessage):
+                results += 1
+            elif isinstance(message, BeatMessage) and message.final:
+                goodbye = message
+                break
+        assert daemon.wait() == 0
+        assert goodbye is not None
+        assert not subscriber.missing
+        for camera, messages in received.items():
+            assert [m.sequence for m in messages] == list(range(messages[0].sequence, messages[-1].sequence + 1))
+            assert goodbye.sequences[f"verdict/line1/{camera}/"] == messages[-1].sequence
+        # The last line of the log is the daemon's own account of the whole session.
+        captured = int(daemon.log[-1]["message"].split(" cameras, ")[1].split(" frames")[0])
+        assert captured == sum(goodbye.sequences[f"verdict/line1/{camera}/"] for camera in received)
+        assert results > 0
+
+
+def test_1b_metrics_and_subscriber_count_alike(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}", "sim://line?seed=1&rate=20&frames=400")
+    with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
+        last: dict[str, int] = {}
+        for message in subscriber.messages(timeout=30):
+            if isinstance(message, VerdictMessage):
+                last[message.camera] = message.sequence
+            if last.get("cam1") == 20 and last.get("cam2", 0) >= 20:
+                break
+        metrics = daemon.metrics()
+        counts = {
+            verdict: metrics[f'inspector_verdicts_total{{camera="cam1",reason="none",verdict="{verdict}"}}']
+            for verdict in ("ok", "ng")
+        }
+        assert counts == {"ok": 16, "ng": 4}
+        assert metrics['inspector_frames_captured_total{camera="cam1"}'] == 20
+        assert metrics["inspector_ready"] == 1
+        assert daemon.get("/readyz") == daemon.get("/healthz") == "ok\n"
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0
+
+
+def test_2_a_second_signal_ends_at_once(bright: Path, tmp_path: Path) -> None:
+    config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20")
+    with Process(config) as daemon:
+        daemon.send(signal.SIGTERM)
+        daemon.send(signal.SIGINT)
+        assert daemon.wait() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+
+
+def test_3_every_source_at_its_end_is_an_end(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "20.png").write_bytes(b"no picture")
+    config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}")
+    with Process(config) as daemon:
+        assert daemon.wait() == 0
+    assert "21 frames: 16 ok, 4 ng, 1 unknown" in daemon.log[-1]["message"]
+
+
+def test_4_a_source_that_cannot_be_read_hurts_only_itself(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}", f"file:{tmp_path}/broken.mp4")
+    with Process(config) as daemon:
+        assert daemon.wait() == 66
+    assert "20 frames: 16 ok, 4 ng, 0 unknown" in daemon.log[-1]["message"]
+    assert any("broken.mp4" in line["message"] and line["level"] == "warning" for line in daemon.log)
+
+
+@pytest.mark.parametrize("what", ["publish", "http"])
+def test_5_an_address_that_is_taken(bright: Path, tmp_path: Path, what: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        extra = {
+            "publish": ("INSPECTOR_PUBLISH__ENDPOINT", f"tcp://127.0.0.1:{port}"),
+            "http": ("INSPECTOR_HTTP__PORT", str(port)),
+        }
+        key, value = extra[what]
+        config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1")
+        done = run("run", config, **{key: value})
+    assert done.returncode == 74
+    assert str(port) in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_6_five_mistakes_are_five_sentences(bright: Path, tmp_path: Path, verb: str) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        f"""
+[workers]
+device = "gpu"
+[publish]
+endpont = "tcp://127.0.0.1:5600"
+[[camera]]
+name = "cam1"
+source = "rstp://user:secret@camera/stream"
+bundle = "{bright}"
+[[camera]]
+name = "cam2"
+source = "sim://line?seed=1"
+bundle = "no/such/bundle"
+deadline = -1
+"""
+    )
+    done = run(verb, config)
+    assert done.returncode == 78
+    lines = done.stderr.splitlines()
+    assert len(lines) == 5, done.stderr
+    for word in ("device", "endpont", "rstp", "bundle", "deadline"):
+        assert sum(word in line for line in lines) >= 1, (word, lines)
+    assert "secret" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_7_a_device_that_is_not_there(bright: Path, tmp_path: Path) -> None:
+    config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1", more='workers = { device = "tensorrt:7" }')
+    done = run("check", config)
+    assert done.returncode == 69
+    assert "tensorrt" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_8_a_bundle_that_does_not_prove_itself(bright: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(bright, tmp_path / "bundle")
+    shutil.copy(bundle / "golden" / "good.png", bundle / "golden" / "bad.png")
+    done = run("run", configure(tmp_path / "c.toml", bundle, "sim://line?seed=1"))
+    assert done.returncode == 65
+    assert "does not prove itself" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_9_systemd_hears_of_it(bright: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(30)
+        config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20")
+        heard: list[str] = []
+        with Process(config, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000") as daemon:
+            while not {"READY=1", "WATCHDOG=1"} <= set(heard) or not any(m.startswith("STATUS=1/1") for m in heard):
+                heard.append(notify.recv(4096).decode())
+            daemon.send(signal.SIGTERM)
+            while heard[-1] != "STOPPING=1":
+                heard.append(notify.recv(4096).decode())
+            assert daemon.wait() == 0
+    assert heard[0] == "READY=1"
+
+
+def test_10_nothing_is_written_into_the_home(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}")
+    with Process(config, HOME=str(home), XDG_CACHE_HOME=str(home / ".cache")) as daemon:
+        assert daemon.wait() == 0
+    assert list(home.rglob("*")) == []
+
+
+def test_11_check_says_what_would_run(bright: Path, tmp_path: Path) -> None:
+    done = run("check", configure(tmp_path / "c.toml", bright, "sim://line?seed=1", "sim://line?seed=2"))
+    assert done.returncode == 0
+    assert "fine; 2 camera(s)" in done.stdout
+    assert "CPUExecutionProvider" in done.stdout
