@@ -10,138 +10,29 @@ without gaps.
  5. a drain with time                                       -> every captured frame is judged
  6. a drain without time                                    -> unknown: shutdown
  7. two models                                              -> no batch mixes them
- 8. a stage that raises                                     -> it is told, and remembers the error
+ 8. a stage that raises                                     -> exit code 70, after the drain
+ 9. a worker that hangs, beside stages that only wait       -> the health check names it alone
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inspector.clock import SystemClock
-from inspector.codecs import Formats
-from inspector.errors import ModelError
+from inspector.clock import ManualClock, SystemClock
+from inspector.daemon import Daemon
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
-from inspector.judge import Judge
-from inspector.mailbox import BatchEnd
-from inspector.outputs.memory import MemoryOutput
-from inspector.pipeline import Camera, Pipeline
-from inspector.publisher import Publisher
-from inspector.types import Detection, Reason, Verdict
-from inspector.wire import Encoder, ResultMessage, VerdictMessage, decode
-from inspector.worker import Station, Worker
+from inspector.messages import BeatMessage, ResultMessage
+from inspector.types import Reason, Verdict
 from tests.bundles import FILL, picture
-from tests.sources import HandSource
+from tests.line import Line
 
 GOOD, BAD = picture(), picture(square=(20, 20, 8, 8))
-
-
-class Gate:
-    """Stands before a real detector: `open` lets batches through, `fail` makes the next ones fail."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.open = threading.Event()
-        self.entered = threading.Event()
-        self.fail = False
-
-    def detect(self, images: list[np.ndarray]) -> list[Detection]:
-        self.entered.set()
-        assert self.open.wait(30)
-        if self.fail:
-            raise ModelError("out of memory")
-        return self.engine.detector.detect(images)
-
-    @property
-    def detector(self) -> Gate:
-        return self
-
-    @property
-    def repairer(self) -> object:
-        return self.engine.repairer
-
-    @property
-    def tag(self) -> object:
-        return self.engine.tag
-
-
-class Recorder(MemoryOutput):
-    """A memory output that tells of each message."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._changed = threading.Condition()
-
-    def write(self, topic: str, parts: Sequence[bytes]) -> None:
-        with self._changed:
-            super().write(topic, parts)
-            self._changed.notify_all()
-
-    def all(self) -> list[list[bytes]]:
-        with self._changed:
-            return list(self.messages)
-
-    def wait_for(self, kind: type, number: int) -> None:
-        def enough() -> bool:
-            return sum(isinstance(decode(parts), kind) for parts in self.messages) >= number
-
-        with self._changed:
-            assert self._changed.wait_for(enough, 30)
-
-
-class Line:
-    """A pipeline under test, and what it published."""
-
-    def __init__(
-        self, engine: Engine, cameras: dict[str, str], deadline: float = 60.0, queue: int = 100, live: bool = True
-    ) -> None:
-        self.sources = {name: HandSource(live) for name in cameras}
-        self.output = Recorder()
-        self.gates = {model: Gate(engine) for model in set(cameras.values())}
-        for gate in self.gates.values():
-            gate.open.set()
-        self.batches: list[tuple[str, int, BatchEnd]] = []
-        self.ended = threading.Event()
-        clock = SystemClock()
-        publisher = Publisher(
-            [self.output], Encoder("line1", 1, "0" * 64), list(cameras), Formats(), clock, lambda *_: None
-        )
-        stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
-        self.pipeline = Pipeline(
-            [Camera(name, self.sources[name], model, deadline, queue) for name, model in cameras.items()],
-            [Worker(self.gates, stations)],  # type: ignore[arg-type]
-            publisher,
-            max_batch=4,
-            max_wait=0.0,
-            on_batch=lambda *batch: self.batches.append(batch),
-            on_stage_end=self.ended.set,
-            clock=clock,
-        )
-        self.pipeline.start()
-
-    def messages(self, kind: type[VerdictMessage] | type[ResultMessage]) -> list[VerdictMessage]:
-        return [m for m in map(decode, self.output.all()) if isinstance(m, kind)]
-
-    def verdicts(self) -> list[tuple[str, int, Verdict, Reason | None]]:
-        return [(m.camera, m.frame, m.verdict, m.reason) for m in self.messages(VerdictMessage)]
-
-    def wait_for(self, frames: int) -> None:
-        """Until that many verdicts are out."""
-        self.output.wait_for(VerdictMessage, frames)
-
-    def balance(self) -> None:
-        verdicts = self.messages(VerdictMessage)
-        for camera, counts in self.pipeline.ledger.counts().items():
-            mine = [m for m in verdicts if m.camera == camera]
-            assert counts.in_flight == 0
-            assert counts.captured == sum(counts.verdicts.values()) == len(mine)
-            assert sorted(m.frame for m in mine) == list(range(1, counts.captured + 1))
-            assert [m.sequence for m in mine] == list(range(1, len(mine) + 1))
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +44,10 @@ def engine(bright: Path) -> Engine:
 def line(engine: Engine) -> Iterator[Callable[..., Line]]:
     made: list[Line] = []
 
-    def make(cameras: dict[str, str] | None = None, **options: object) -> Line:
+    def make(cameras: dict[str, str] | None = None, started: bool = True, **options: object) -> Line:
         made.append(Line(engine, cameras or {"cam1": "m"}, **options))  # type: ignore[arg-type]
+        if started:
+            made[-1].pipeline.start()
         return made[-1]
 
     yield make
@@ -274,15 +167,36 @@ def test_7_a_batch_never_mixes_models(line: Callable[..., Line]) -> None:
     assert max(frames for _, frames, _ in one.batches) <= 4
 
 
-def test_8_a_stage_that_raises_is_told_and_remembered(line: Callable[..., Line]) -> None:
-    one = line()
+def test_8_a_stage_that_raises_ends_the_daemon_with_70(line: Callable[..., Line]) -> None:
+    one = line(started=False)
 
     def broken(_: object) -> None:
         raise RuntimeError("a bug")
 
     one.gates["m"].detect = broken  # type: ignore[method-assign, assignment]
     one.sources["cam1"].show(GOOD)
-    assert one.ended.wait(30)
+    daemon = Daemon(one.pipeline, one.wake, drain=0.2, stall=60.0, clock=SystemClock())
+    assert daemon.run() == 70
     assert isinstance(one.pipeline.working[0].error, RuntimeError)
-    assert one.pipeline.drain(0.2) == 1
+    assert daemon.failing() == ["work-0: RuntimeError('a bug')"]
     assert one.verdicts() == [("cam1", 1, Verdict.UNKNOWN, Reason.SHUTDOWN)]
+
+
+def test_9_a_hung_worker_is_seen_and_a_quiet_one_is_not(line: Callable[..., Line]) -> None:
+    one = line()
+    clock = ManualClock()
+    for stage in (*one.pipeline.working, one.pipeline.watching, one.pipeline.publishing):
+        stage._clock = clock
+        stage.beat()
+    daemon = Daemon(one.pipeline, one.wake, drain=1.0, stall=30.0, clock=clock)
+    one.gates["m"].open.clear()
+    one.sources["cam1"].show(GOOD)
+    assert one.gates["m"].entered.wait(30)
+    clock.advance(31.0)
+    one.sources["cam1"].show(GOOD)
+    one.output.wait_for(BeatMessage, 2)  # whoever is not hung has looked up meanwhile
+    assert daemon.failing() == ["work-0: no progress for 31 s"]
+    one.gates["m"].open.set()
+    one.wait_for(2)
+    one.pipeline.drain(10.0)
+    assert daemon.failing() == []

@@ -1,0 +1,126 @@
+"""A whole pipeline with a real model, hand-fed cameras and a memory output, for tests to play on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from inspector.clock import SystemClock
+from inspector.codecs import Formats
+from inspector.daemon import Wake
+from inspector.errors import ModelError
+from inspector.inference.engine import Engine
+from inspector.judge import Judge
+from inspector.mailbox import BatchEnd
+from inspector.messages import ResultMessage, VerdictMessage
+from inspector.outputs.memory import MemoryOutput
+from inspector.pipeline import Camera, Pipeline
+from inspector.publisher import Publisher
+from inspector.types import Detection, Reason, Verdict
+from inspector.wire import Encoder, decode
+from inspector.worker import Station, Worker
+from tests.sources import HandSource
+
+
+class Gate:
+    """Stands before a real detector: `open` lets batches through, `fail` makes the next ones fail."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.fail = False
+
+    def detect(self, images: list[np.ndarray]) -> list[Detection]:
+        self.entered.set()
+        assert self.open.wait(30)
+        if self.fail:
+            raise ModelError("out of memory")
+        return self.engine.detector.detect(images)
+
+    @property
+    def detector(self) -> Gate:
+        return self
+
+    @property
+    def repairer(self) -> object:
+        return self.engine.repairer
+
+    @property
+    def tag(self) -> object:
+        return self.engine.tag
+
+
+class Recorder(MemoryOutput):
+    """A memory output that tells of each message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+
+    def write(self, topic: str, parts: Sequence[bytes]) -> None:
+        with self._changed:
+            super().write(topic, parts)
+            self._changed.notify_all()
+
+    def all(self) -> list[list[bytes]]:
+        with self._changed:
+            return list(self.messages)
+
+    def wait_for(self, kind: type, number: int) -> None:
+        def enough() -> bool:
+            return sum(isinstance(decode(parts), kind) for parts in self.messages) >= number
+
+        with self._changed:
+            assert self._changed.wait_for(enough, 30)
+
+
+class Line:
+    """A pipeline under test, and what it published."""
+
+    def __init__(
+        self, engine: Engine, cameras: dict[str, str], deadline: float = 60.0, queue: int = 100, live: bool = True
+    ) -> None:
+        self.sources = {name: HandSource(live) for name in cameras}
+        self.output = Recorder()
+        self.gates = {model: Gate(engine) for model in set(cameras.values())}
+        for gate in self.gates.values():
+            gate.open.set()
+        self.batches: list[tuple[str, int, BatchEnd]] = []
+        self.wake = Wake()
+        clock = SystemClock()
+        publisher = Publisher(
+            [self.output], Encoder("line1", 1, "0" * 64), list(cameras), Formats(), clock, lambda *_: None
+        )
+        stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
+        self.pipeline = Pipeline(
+            [Camera(name, self.sources[name], model, deadline, queue) for name, model in cameras.items()],
+            [Worker(self.gates, stations)],  # type: ignore[arg-type]
+            publisher,
+            max_batch=4,
+            max_wait=0.0,
+            on_batch=lambda *batch: self.batches.append(batch),
+            on_stage_end=self.wake.ring,
+            clock=clock,
+        )
+
+    def messages(self, kind: type[VerdictMessage] | type[ResultMessage]) -> list[VerdictMessage]:
+        return [m for m in map(decode, self.output.all()) if isinstance(m, kind)]
+
+    def verdicts(self) -> list[tuple[str, int, Verdict, Reason | None]]:
+        return [(m.camera, m.frame, m.verdict, m.reason) for m in self.messages(VerdictMessage)]
+
+    def wait_for(self, frames: int) -> None:
+        """Until that many verdicts are out."""
+        self.output.wait_for(VerdictMessage, frames)
+
+    def balance(self) -> None:
+        verdicts = self.messages(VerdictMessage)
+        for camera, counts in self.pipeline.ledger.counts().items():
+            mine = [m for m in verdicts if m.camera == camera]
+            assert counts.in_flight == 0
+            assert counts.captured == sum(counts.verdicts.values()) == len(mine)
+            assert sorted(m.frame for m in mine) == list(range(1, counts.captured + 1))
+            assert [m.sequence for m in mine] == list(range(1, len(mine) + 1))

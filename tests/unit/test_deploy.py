@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from inspector import errors
+from inspector.cli import build_parser
+from inspector.mistakes import inner_model
+from inspector.settings import Daemon, Http, Settings, load
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "deploy/inspector.toml"
+UNITS = sorted((ROOT / "systemd").glob("*.service"))
+COMMENTED_KEY = re.compile(r"^#(\w+ = )", re.MULTILINE)
+"""A default in the sample: `#key = value`; prose has a space after the #."""
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("INSPECTOR_"):
+            monkeypatch.delenv(name)
+
+
+def unit(path: Path) -> dict[str, list[str]]:
+    """A unit's keys with all their values; sections do not matter here."""
+    keys: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        if line and line[0] not in "#[":
+            key, _, value = line.partition("=")
+            keys.setdefault(key, []).append(value)
+    return keys
+
+
+def test_the_sample_is_a_valid_configuration():
+    settings = load(SAMPLE, {})
+    assert settings == Settings(camera=[settings.camera[0].model_dump(include={"name", "source", "bundle"})])
+
+
+def test_the_sample_has_every_key_with_its_real_default():
+    everything = tomllib.loads(COMMENTED_KEY.sub(r"\1", SAMPLE.read_text()))
+    for key, field in Settings.model_fields.items():
+        section = inner_model(field)
+        if section is None:
+            assert everything.pop(key) == field.default, key
+            continue
+        table = everything.pop(key)
+        (table,) = table if isinstance(table, list) else [table]
+        assert table.keys() == section.model_fields.keys(), key
+        for name, value in table.items():
+            default = section.model_fields[name].default
+            if not section.model_fields[name].is_required() and default is not None:
+                assert (value, type(value)) == (default, type(default)), f"{key}.{name}"
+    assert everything == {}
+
+
+def test_the_sample_with_its_comments_taken_off_is_valid(tmp_path):
+    path = tmp_path / "all.toml"
+    path.write_text(COMMENTED_KEY.sub(r"\1", SAMPLE.read_text()))
+    assert load(path, {}).camera[0].threshold is not None
+
+
+def test_the_demo_runs_four_simulated_lines_on_what_ships():
+    settings = load(ROOT / "deploy/demo.toml", {})
+    assert [camera.name for camera in settings.camera] == ["cam1", "cam2", "cam3", "cam4"]
+    assert len({camera.source for camera in settings.camera}) == 4
+    assert all(camera.source.startswith("sim://line?") for camera in settings.camera)
+    assert {camera.bundle.resolve() for camera in settings.camera} == {ROOT / "models/simulated-line"}
+    assert settings.publish.source == "jpeg"
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+class TestUnit:
+    def test_it_starts_a_verb_that_exists(self, path):
+        (start,) = unit(path)["ExecStart"]
+        program, *arguments = start.split()
+        assert Path(program).name == "inspector"
+        assert build_parser().parse_args(arguments).config.is_absolute()
+
+    def test_a_drain_fits_before_the_kill(self, path):
+        # Half as long again: the publisher and a hung reader get a share of their own.
+        assert float(unit(path)["TimeoutStopSec"][0]) > 1.5 * Daemon().drain
+
+    def test_the_watchdog_waits_longer_than_a_stall(self, path):
+        assert float(unit(path)["WatchdogSec"][0]) > Daemon().stall
+
+    def test_only_what_a_restart_can_mend_is_restarted(self, path):
+        hopeless = {int(code) for code in unit(path)["RestartPreventExitStatus"][0].split()}
+        mendable = {errors.SourceError, errors.OutputError, errors.ModelError}
+        kinds = (errors.ConfigError, errors.BundleError, errors.DeviceError)
+        assert hopeless == {kind.exit_code for kind in kinds}
+        assert hopeless & {kind.exit_code for kind in mendable} == set()
+        assert unit(path)["Restart"] == ["on-failure"]
+        assert unit(path)["StartLimitIntervalSec"] == ["0"]
+
+    def test_it_phones_nobody(self, path):
+        assert "ORT_DISABLE_TELEMETRY=1" in unit(path)["Environment"]
+
+    def test_systemd_has_no_complaint(self, path, tmp_path):
+        if shutil.which("systemd-analyze") is None:
+            pytest.skip("systemd-analyze is not installed: the units are not verified")
+        # The program is not installed where the unit wants it, and verify would say so.
+        text = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", path.read_text(), flags=re.MULTILINE)
+        copy = tmp_path / path.name
+        copy.write_text(text)
+        run = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60)
+        # An unknown key is said on stderr alone, with exit code 0; other units of this machine are not our matter.
+        assert [line for line in run.stderr.splitlines() if path.stem in line] == []
+        assert run.returncode == 0
+
+
+def test_the_template_differs_only_in_its_instance():
+    plain, template = (unit(path) for path in UNITS)
+    assert plain.keys() == template.keys()
+    for key, values in template.items():
+        if key != "Description":
+            assert [re.sub("inspector-%i|%i", "inspector", value) for value in values] == plain[key], key
+
+
+def test_the_container_asks_for_health_where_it_is_served():
+    text = (ROOT / "deploy/Containerfile").read_text()
+    port = re.search(r"INSPECTOR_HTTP__PORT=(\d+)", text)
+    assert port is not None
+    assert f"http://{Http().host}:{port[1]}/healthz" in text
+    assert f"EXPOSE 5600 {port[1]}" in text
+
+
+def test_prometheus_scrapes_the_default_port():
+    assert f'"{Http().host}:{Http().port}"' in (ROOT / "deploy/prometheus.yml").read_text()

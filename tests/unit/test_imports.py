@@ -1,0 +1,166 @@
+"""Who may import whom. A new module needs a row; a row that needs more should make one think."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "inspector"
+
+GROUND = "types errors clock mailbox redact"
+"""Imports nothing of ours; everybody may stand on it."""
+
+MAY_IMPORT = {
+    # values and rules: pure
+    "judge": "",
+    "ledger": "",
+    "stage": "",
+    "codecs": "",
+    "fields": "",
+    "messages": "codecs",
+    "wire": "codecs fields messages",
+    # operation
+    "values": "",
+    "mistakes": "",
+    "settings": "mistakes values",
+    "logs": "",
+    "notify": "",
+    "health": "",
+    "metrics": "",
+    "scrape": "metrics",
+    "docs": "metrics mistakes settings",
+    # what touches the world; none of these knows another
+    "simulation": "",
+    "sources": "ledger simulation",
+    "inference": "judge",
+    "outputs": "",
+    # the flow, and what joins it
+    "worker": "inference judge",
+    "publisher": "codecs wire outputs",
+    "pipeline": "ledger publisher sources stage worker",
+    "daemon": "notify pipeline stage",
+    "assemble": "codecs daemon health inference judge metrics outputs pipeline publisher scrape settings sources wire "
+    "worker",
+    # whoever listens knows the wire and nothing of the daemon
+    "client": "codecs messages wire",
+    "album": "codecs messages",
+    "board": "messages",
+    "listen": "album board client messages",
+    # the daemon never imports training
+    "training": "inference judge",
+    "cli": "assemble listen logs simulation training",
+    "__main__": "cli",
+}
+
+ONLY_IN = {
+    "torch": "training",
+    "matplotlib": "training",
+    "tomli_w": "training",
+    "onnx": "training",
+    "onnxruntime": "inference.runtimes.onnxruntime",
+    "zmq": "outputs client listen",
+    "prometheus_client": "scrape health",
+    "pydantic_settings": "settings",
+    "tomllib": "settings inference.bundle",
+}
+"""Other people's packages that are kept in their place."""
+
+ENVIRONMENT_IN = {
+    "inspector",  # switches ONNX Runtime's telemetry off
+    "inspector.notify",  # systemd's protocol
+    "inspector.sources.rtsp",  # OpenCV takes RTSP's transport by no other way
+}
+"""Who touches os.environ; the configuration reads it through pydantic_settings."""
+
+
+def name_of(path: Path) -> str:
+    parts = ("inspector", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {name_of(path): ast.parse(path.read_text(), str(path)) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(module: str) -> Iterator[str]:
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import in line {node.lineno}"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in TREES else node.module or ""
+
+
+IMPORTED = {module: set(imports(module)) for module in TREES}
+"""Full names of all that a module imports, inside functions too."""
+
+
+def ours(module: str) -> set[str]:
+    return {name for name in IMPORTED[module] if name.split(".")[0] == "inspector"}
+
+
+def house(module: str) -> str:
+    """The row that a module belongs to: the part after `inspector`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def is_in(module: str, places: str) -> bool:
+    return any(f"{module}.".startswith(f"inspector.{place}.") for place in places.split())
+
+
+def test_every_module_has_a_row_and_every_row_a_module():
+    assert {house(module) for module in TREES} - {""} == {*GROUND.split(), *MAY_IMPORT}
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_a_module_imports_only_what_it_may(module):
+    own = house(module)
+    allowed = {"", own}  # the package itself says which version it is
+    if own in MAY_IMPORT:
+        allowed |= {*GROUND.split(), *MAY_IMPORT[own].split()}
+    assert {name for name in ours(module) if house(name) not in allowed} == set()
+
+
+def test_no_imports_go_in_circles():
+    try:
+        TopologicalSorter({module: ours(module) for module in TREES}).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_other_packages_stay_in_their_place(package):
+    users = {module for module in TREES if package in {name.split(".")[0] for name in IMPORTED[module]}}
+    assert {module for module in users if not is_in(module, ONLY_IN[package])} == set()
+
+
+def test_the_environment_is_read_in_one_place():
+    def touches(module: str) -> bool:
+        return any(
+            (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv", "putenv"})
+            or (isinstance(node, ast.ImportFrom) and node.module == "os")
+            for node in ast.walk(TREES[module])
+        )
+
+    assert {module for module in TREES if touches(module)} == ENVIRONMENT_IN
+
+
+def test_the_daemon_runs_without_what_training_needs():
+    script = "import sys, inspector.assemble; print(*{name.split('.')[0] for name in sys.modules}, sep='\\n')"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(run.stdout.split())
+    assert "zmq" in loaded
+    assert loaded & {"torch", "matplotlib", "onnx"} == set()
+
+
+def test_importing_the_package_switches_telemetry_off():
+    script = "import os, inspector; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={}, timeout=60)
+    assert run.stdout == "1\n"

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Metric as Family
+from prometheus_client.parser import text_string_to_metric_families
+
+from inspector import __version__, docs
+from inspector.clock import ManualClock
+from inspector.ledger import Ledger
+from inspector.mailbox import BatchEnd
+from inspector.metrics import LABELS, MOST_ROWS, STAGES, TABLE, Histogram, Metrics
+from inspector.scrape import OUTCOMES, Core, Scrape
+from inspector.types import Frame, Inspection, ModelTag, Reason, Receipt, Verdict
+
+CAMERAS = ("cam1", "cam2")
+TOPICS = ("verdict/line1/cam1/", "beat/")
+TAG = ModelTag("lines", "ab12", "CPUExecutionProvider")
+
+
+@dataclass
+class Camera:
+    up: bool = False
+    reconnects: int = 0
+    last_frame: float = 0.0
+
+
+@dataclass
+class Traffic:
+    messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
+    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
+    subscribers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
+    errors: int = 0
+    hostile: int = 0
+
+
+class House:
+    """A daemon's metrics without the daemon."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.metrics = Metrics(CAMERAS, [TAG], self.clock)
+        self.ledger = Ledger(CAMERAS)
+        self.cameras = {name: Camera() for name in CAMERAS}
+        self.traffic = Traffic()
+        self.inbox = [0]
+        self.ready = False
+        queues = {"infer": lambda: len(self.inbox)}
+        self.scrape = Scrape(
+            self.metrics, Core(self.ledger.counts, self.cameras, queues, self.traffic, lambda: self.ready)
+        )
+
+    def families(self) -> dict[str, Family]:
+        found = {}
+        for family in text_string_to_metric_families(self.scrape().decode()):
+            # The parser takes the _total off a counter's name.
+            found[family.name + "_total" * (family.type == "counter")] = family
+        return found
+
+    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        for family in self.families().values():
+            for sample in family.samples:
+                key = (sample.name, frozenset(sample.labels.items()))
+                assert key not in found, f"{key} is there twice"
+                found[key] = sample.value
+        return found
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.samples()[name, frozenset(labels.items())]
+
+    def frame(self, camera: str = "cam1", deadline: float = 1.0) -> Frame:
+        now = self.clock.monotonic()
+        return Frame(camera, 1, self.clock.wall_ns(), now, now + deadline, None)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def test_the_scrape_is_what_the_table_says_both_ways(house):
+    families = house.families()
+    assert families.keys() == {metric.name for metric in TABLE}
+    for metric in TABLE:
+        family = families[metric.name]
+        assert (family.type, family.documentation) == (metric.kind, metric.meaning)
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert labels == set(metric.labels), metric.name
+
+
+def test_the_documented_page_names_every_metric_and_label():
+    page = docs.metrics_page()
+    for metric in TABLE:
+        assert f"| `{metric.name}` | {metric.kind} |" in page
+    assert {label for metric in TABLE for label in metric.labels} == LABELS.keys()
+
+
+def test_the_generated_pages_are_up_to_date():
+    assert docs.stale(Path(__file__).parents[2] / "docs") == [], "run `python -m inspector.docs`"
+
+
+def test_a_stale_page_is_noticed_and_written_anew(tmp_path):
+    assert len(docs.stale(tmp_path)) == 2
+    docs.write(tmp_path)
+    assert docs.stale(tmp_path) == []
+    page = tmp_path / "config.md"
+    page.write_text(page.read_text() + "more")
+    assert docs.stale(tmp_path) == [str(page)]
+
+
+def test_names_follow_the_conventions():
+    for metric in TABLE:
+        assert metric.name.startswith("inspector_")
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_every_label_set_is_there_at_zero_from_the_start(house):
+    samples = house.samples()
+
+    def value(name: str, **labels: str) -> float:
+        return samples[f"inspector_{name}", frozenset(labels.items())]
+
+    for camera in CAMERAS:
+        for verdict, reason in OUTCOMES:
+            assert value("verdicts_total", camera=camera, verdict=verdict, reason=reason or "none") == 0
+        for stage in STAGES:
+            assert value("stage_seconds_count", camera=camera, stage=stage) == 0
+        for name in ("frames_captured_total", "frames_in_flight", "late_results_total", "deadline_missed_total",
+                     "capture_to_publish_seconds_count", "defect_score_count", "repair_residual_score_count",
+                     "camera_up", "camera_last_frame_timestamp_seconds", "camera_reconnects_total"):  # fmt: skip
+            assert value(name, camera=camera) == 0
+    for end in BatchEnd:
+        assert value("batch_closed_total", model="lines", reason=end) == 0
+    for topic in TOPICS:
+        for name in ("published_messages_total", "published_bytes_total", "subscribers"):
+            assert value(name, topic=topic) == 0
+    assert value("model_info", model="lines", sha256="ab12", provider="CPUExecutionProvider") == 1
+    assert value("build_info", version=__version__) == 1
+
+
+def test_the_ledger_and_the_scrape_count_the_same(house):
+    settled = [
+        Inspection(house.frame(), Verdict.OK),
+        Inspection(house.frame(), Verdict.NG),
+        Inspection(house.frame(), Verdict.UNKNOWN, Reason.OVERLOAD),
+    ]
+    for number, inspection in enumerate(settled):
+        frame = Frame("cam1", number, 0, 0.0, math.inf, None)
+        house.ledger.open(frame)
+        house.ledger.settle(Inspection(frame, inspection.verdict, inspection.reason), 0.0)
+    house.ledger.open(Frame("cam1", 99, 0, 0.0, math.inf, None))
+    assert house.value("inspector_frames_captured_total", camera="cam1") == 4
+    assert house.value("inspector_frames_in_flight", camera="cam1") == 1
+    assert house.value("inspector_verdicts_total", camera="cam1", verdict="ok", reason="none") == 1
+    assert house.value("inspector_verdicts_total", camera="cam1", verdict="ng", reason="none") == 1
+    assert house.value("inspector_verdicts_total", camera="cam1", verdict="unknown", reason="overload") == 1
+    assert house.value("inspector_frames_captured_total", camera="cam2") == 0
+
+
+def test_what_the_core_counts_is_read_at_the_scrape(house):
+    house.cameras["cam2"] = Camera(up=True, reconnects=3, last_frame=1.7e9 + 0.25)
+    house.traffic.messages["beat/"] = 7
+    house.traffic.bytes["beat/"] = 700
+    house.traffic.subscribers["beat/"] = 2
+    house.traffic.errors, house.traffic.hostile = 4, 5
+    house.inbox.append(1)
+    house.ready = True
+    assert house.value("inspector_camera_up", camera="cam2") == 1
+    assert house.value("inspector_camera_up", camera="cam1") == 0
+    assert house.value("inspector_camera_reconnects_total", camera="cam2") == 3
+    assert house.value("inspector_camera_last_frame_timestamp_seconds", camera="cam2") == 1.7e9 + 0.25
+    assert house.value("inspector_published_messages_total", topic="beat/") == 7
+    assert house.value("inspector_published_bytes_total", topic="beat/") == 700
+    assert house.value("inspector_subscribers", topic="beat/") == 2
+    assert house.value("inspector_publish_errors_total") == 4
+    assert house.value("inspector_hostile_messages_total") == 5
+    assert house.value("inspector_queue_frames", stage="infer") == 2
+    assert house.value("inspector_ready") == 1
+
+
+def test_a_frame_enters_the_histograms_of_its_camera(house):
+    frame = house.frame()
+    house.clock.advance(0.1)
+    receipt = Receipt(queue=0.02, batch=0.005, infer=0.03, judge=0.001, repair=0.04)
+    inspection = Inspection(frame, Verdict.NG, score=0.93, threshold=0.5, residual=0.02, receipt=receipt)
+    house.metrics.observe(inspection, 0.003, 0.0001)
+    spent = {**{name: getattr(receipt, name) for name in STAGES[:5]}, "encode": 0.003, "publish": 0.0001}
+    for stage, seconds in spent.items():
+        assert house.value("inspector_stage_seconds_sum", camera="cam1", stage=stage) == pytest.approx(seconds)
+        assert house.value("inspector_stage_seconds_count", camera="cam1", stage=stage) == 1
+        assert house.value("inspector_stage_seconds_count", camera="cam2", stage=stage) == 0
+    assert house.value("inspector_capture_to_publish_seconds_sum", camera="cam1") == pytest.approx(0.1)
+    assert house.value("inspector_defect_score_bucket", camera="cam1", le="0.9") == 0
+    assert house.value("inspector_defect_score_bucket", camera="cam1", le="0.95") == 1
+    assert house.value("inspector_defect_score_bucket", camera="cam1", le="+Inf") == 1
+    assert house.value("inspector_repair_residual_score_sum", camera="cam1") == pytest.approx(0.02)
+    assert house.value("inspector_deadline_missed_total", camera="cam1") == 0
+
+
+def test_what_a_frame_did_not_have_is_not_observed(house):
+    house.metrics.observe(Inspection(house.frame(), Verdict.UNKNOWN, Reason.OVERLOAD), 0.001, 0.001)
+    assert house.value("inspector_stage_seconds_count", camera="cam1", stage="infer") == 0
+    assert house.value("inspector_stage_seconds_count", camera="cam1", stage="encode") == 1
+    assert house.value("inspector_defect_score_count", camera="cam1") == 0
+    assert house.value("inspector_repair_residual_score_count", camera="cam1") == 0
+    assert house.value("inspector_capture_to_publish_seconds_count", camera="cam1") == 1
+
+
+def test_a_score_of_zero_is_a_score(house):
+    house.metrics.observe(Inspection(house.frame(), Verdict.OK, score=0.0, threshold=0.5), 0.0, 0.0)
+    assert house.value("inspector_defect_score_count", camera="cam1") == 1
+
+
+@pytest.mark.parametrize(
+    ("late", "reason", "missed"),
+    [(0.9, None, 0), (1.1, None, 1), (0.9, Reason.DEADLINE, 1), (1.1, Reason.DEADLINE, 1)],
+)
+def test_a_missed_deadline_counts_once(house, late, reason, missed):
+    frame = house.frame(deadline=1.0)
+    house.clock.advance(late)
+    house.metrics.observe(Inspection(frame, Verdict.UNKNOWN if reason else Verdict.OK, reason), 0.0, 0.0)
+    assert house.value("inspector_deadline_missed_total", camera="cam1") == missed
+
+
+def test_a_batch_is_counted_by_size_and_end(house):
+    house.metrics.batch("lines", 16, BatchEnd.FULL)
+    house.metrics.batch("lines", 3, BatchEnd.WAIT)
+    assert house.value("inspector_batch_frames_sum", model="lines") == 19
+    assert house.value("inspector_batch_frames_bucket", model="lines", le="4.0") == 1
+    assert house.value("inspector_batch_frames_bucket", model="lines", le="16.0") == 2
+    ends = {end: house.value("inspector_batch_closed_total", model="lines", reason=end) for end in BatchEnd}
+    assert ends == {BatchEnd.FULL: 1, BatchEnd.WAIT: 1, BatchEnd.CLOSED: 0}
+
+
+def test_no_frame_is_lost_between_threads_and_scrapes(house):
+    frames, threads = MOST_ROWS + 100, 4
+    inspection = Inspection(house.frame(), Verdict.OK, score=0.25, threshold=0.5)
+
+    def observe() -> None:
+        for _ in range(frames):
+            house.metrics.observe(inspection, 0.5, 0.0)
+
+    running = [threading.Thread(target=observe) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    house.scrape()
+    for thread in running:
+        thread.join()
+    assert house.value("inspector_defect_score_count", camera="cam1") == frames * threads
+    assert house.value("inspector_stage_seconds_sum", camera="cam1", stage="encode") == frames * threads * 0.5
+
+
+@given(st.lists(st.floats(0, 20), max_size=50))
+def test_a_histogram_counts_by_upper_bound(values):
+    bounds = (0.5, 1.0, 10.0)
+    one_by_one, at_once = Histogram(bounds), Histogram(bounds)
+    for value in values:
+        one_by_one.add(value)
+    at_once.add_all(np.array(values, np.float64))
+    expected = [(str(bound), sum(value <= bound for value in values)) for bound in bounds] + [("+Inf", len(values))]
+    assert one_by_one.distribution().cumulative == at_once.distribution().cumulative == expected
+    assert at_once.distribution().total == pytest.approx(sum(values))
+
+
+def test_two_instances_share_nothing():
+    one, other = House(), House()
+    one.metrics.batch("lines", 1, BatchEnd.FULL)
+    assert other.value("inspector_batch_closed_total", model="lines", reason="full") == 0

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from inspector.errors import BundleError, ConfigError, SourceError
+from inspector.mistakes import inner_model
+from inspector.redact import redact
+from inspector.settings import Settings, config_sha256, load
+
+CAMERA = """
+[[camera]]
+name = "cam1"
+source = "sim://line"
+bundle = "models/one"
+"""
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("INSPECTOR_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Path]:
+    def write(text: str | bytes = CAMERA) -> Path:
+        path = tmp_path / "line.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def problems_of(path: Path, **probes: Callable[[str], object]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, probes)
+    assert caught.value.exit_code == 78
+    assert all(problem.startswith(f"{path}: ") and "\n" not in problem for problem in caught.value.problems)
+    return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
+
+
+def test_a_camera_is_enough(config):
+    settings = load(config(), {})
+    assert (settings.line, settings.workers.device, settings.publish.endpoint) == (
+        "line1",
+        "auto",
+        "tcp://127.0.0.1:5600",
+    )
+    (camera,) = settings.camera
+    assert (camera.name, camera.deadline, camera.queue, camera.repair, camera.threshold) == ("cam1", 1.0, 4, True, None)
+
+
+def test_settings_are_frozen(config):
+    settings = load(config(), {})
+    with pytest.raises(ValidationError):
+        settings.line = "other"
+    with pytest.raises(ValidationError):
+        settings.camera[0].queue = 9
+
+
+def test_every_key_says_what_it_means():
+    for section in (Settings, *filter(None, map(inner_model, Settings.model_fields.values()))):
+        for key, field in section.model_fields.items():
+            if inner_model(field) is None:
+                assert field.description, f"{section.__name__}.{key}"
+
+
+def test_five_mistakes_are_five_sentences(config):
+    def no_bundle(folder: str) -> None:
+        raise BundleError(f"bundle {folder!r} is not a folder")
+
+    path = config("""
+        [[camera]]
+        name = "cam1"
+        source = "sim://line"
+        bundle = "models/none"
+        deadline = -1
+        [publish]
+        maks = "png"
+        endpoint = "tcp://0.0.0.0:5600"
+        [workers]
+        device = "gpu"
+    """)
+    problems = problems_of(path, bundle=no_bundle)
+    assert sorted(problems) == [
+        f"camera 'cam1': bundle: bundle '{path.parent}/models/none' is not a folder",
+        "camera 'cam1': deadline = -1 is not allowed; use a number from 0.001 to 3600",
+        "publish.endpoint = 'tcp://0.0.0.0:5600': other machines could read everything, as nothing is encrypted; "
+        "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone",
+        "publish.maks is not a key; did you mean 'mask'?",
+        "workers.device = 'gpu': use auto, cpu, cuda:0, tensorrt:0, openvino:cpu, openvino:gpu or openvino:npu",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "camera is missing; add one `[[camera]]` table for each camera"),
+        ("camera = []", "camera = []: add a [[camera]] table for each camera"),
+        ("[camera]\nname = 'x'", "camera = {'name': 'x'} is not allowed; use one or more [[camera]] tables"),
+        ("camera = [3]", "[[camera]] number 1 = 3 is not allowed; use one or more [[camera]] tables"),
+        (CAMERA + "queue = 2.5", "camera 'cam1': queue = 2.5 is not allowed; use a whole number from 1 to 1000"),
+        (CAMERA + "threshold = 1", "camera 'cam1': threshold = 1 is not allowed; use a number above 0 and below 1"),
+        (CAMERA + "deadline = nan", "camera 'cam1': deadline = nan is not allowed; use a number from 0.001 to 3600"),
+        (CAMERA + "repair = 'maybe'", "camera 'cam1': repair = 'maybe' is not allowed; use true or false"),
+        (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, bundle, "
+                                "threshold, min_area, deadline, queue, repair"),
+        (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "
+                                           "events; use another"),
+        (CAMERA.replace("cam1", "a/b"), "camera 'a/b': name = 'a/b': use 1 to 64 letters, digits, - and _, the first a "
+                                        "letter or digit"),
+        (CAMERA.replace("sim://line", ""), "camera 'cam1': source = '' is not allowed; use text"),
+        (CAMERA * 2, "camera name = 'cam1' is there 2 times; give each camera its own"),
+        (CAMERA.replace("name", "nam"), "[[camera]] number 1: name is missing; add its name in topics, metrics and "
+                                        "logs: letters, digits, - and _"),
+        (CAMERA + "[publish]\nmask = 'pgn'", "publish.mask = 'pgn' is not allowed; use 'png', 'rle' or 'raw'"),
+        (CAMERA + "[publish]\nendpoint = '127.0.0.1:1'", "publish.endpoint = '127.0.0.1:1': use tcp://HOST:PORT, such "
+                                                         "as tcp://127.0.0.1:5600, or ipc://PATH"),
+        (CAMERA + "[http]\nport = 65536", "http.port = 65536 is not allowed; use a whole number from 0 to 65535"),
+        (CAMERA + "[http]\nhost = 'a..b'", "http.host = 'a..b': use an address such as 127.0.0.1, 0.0.0.0 or ::1, or a "
+                                           "host's name"),
+        ("line = ''" + CAMERA, "line = '': use 1 to 64 letters, digits, - and _, the first a letter or digit"),
+        ("daemon = 3" + CAMERA, "daemon = 3 is not allowed; use a table"),
+        (CAMERA + "[deamon]", "deamon is not a key; did you mean 'daemon'?"),
+    ],
+)  # fmt: skip
+def test_each_mistake_names_key_value_and_remedy(config, text, sentence):
+    assert sentence in problems_of(config(text))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "allowed"),
+    [
+        ("tcp://127.0.0.1:5600", True),
+        ("tcp://127.9.9.9:*", True),
+        ("tcp://localhost:0", True),
+        ("tcp://[::1]:5600", True),
+        ("ipc:///run/inspector/out", True),
+        ("tcp://*:5600", False),
+        ("tcp://0.0.0.0:5600", False),
+        ("tcp://[::]:5600", False),
+        ("tcp://192.0.2.1:5600", False),
+        ("tcp://localhost.example.com:5600", False),
+    ],
+)
+def test_plaintext_stays_on_this_machine_unless_allowed(config, endpoint, allowed):
+    publish = f"[publish]\nendpoint = '{endpoint}'\n"
+    if allowed:
+        assert load(config(CAMERA + publish), {}).publish.endpoint == endpoint
+    else:
+        assert "encrypted" in problems_of(config(CAMERA + publish))[0]
+        assert load(config(CAMERA + publish + "allow_plaintext = true"), {}).publish.endpoint == endpoint
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    assert problems_of(tmp_path / "none.toml") == [
+        "there is no such file; give a configuration such as deploy/inspector.toml"
+    ]
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    assert "cannot be read" in problems_of(tmp_path)[0]
+
+
+def test_a_file_that_is_not_toml_names_the_line(config):
+    (problem,) = problems_of(config("line = 'a'\nworkers = [\n!"))
+    assert "is not TOML" in problem
+    assert "line 3" in problem
+
+
+def test_a_file_that_is_not_text(config):
+    assert "is not UTF-8" in problems_of(config(b"line = '\xff'"))[0]
+
+
+def test_the_environment_goes_over_the_file(config, monkeypatch):
+    monkeypatch.setenv("INSPECTOR_LINE", "press")
+    monkeypatch.setenv("INSPECTOR_HTTP__PORT", "0")
+    monkeypatch.setenv("INSPECTOR_WORKERS", '{"count": 3}')
+    monkeypatch.setenv("INSPECTOR_CAMERA__1__SOURCE", f"rtsp://u:{SECRET}@cam/live")
+    text = CAMERA + CAMERA.replace("cam1", "cam2") + "[http]\nhost = 'localhost'\n[workers]\nmax_batch = 5"
+    settings = load(config(text), {})
+    assert settings.line == "press"
+    assert (settings.http.host, settings.http.port) == ("localhost", 0)
+    assert (settings.workers.count, settings.workers.max_batch) == (3, 5)
+    assert [camera.source for camera in settings.camera] == ["sim://line", f"rtsp://u:{SECRET}@cam/live"]
+
+
+def test_the_environment_may_bring_the_cameras(config, monkeypatch):
+    monkeypatch.setenv("INSPECTOR_CAMERA", '[{"name": "a", "source": "sim://line", "bundle": "b"}]')
+    assert [camera.name for camera in load(config(""), {}).camera] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("INSPECTOR_HTTP__PORT", "many", "http.port (from INSPECTOR_HTTP__PORT) = 'many' is not allowed; use a whole "
+                                         "number from 0 to 65535"),
+        ("INSPECTOR_DAEMON", "{oops", "daemon (from INSPECTOR_DAEMON) = '{oops' is not allowed; use a table"),
+        ("INSPECTOR_HTP__PORT", "1", "htp (from INSPECTOR_HTP__PORT) is not a key; did you mean 'http'?"),
+        ("INSPECTOR_HTTP__PROT", "1", "http.prot (from INSPECTOR_HTTP__PROT) is not a key; did you mean 'port'?"),
+        ("INSPECTOR_CAMERA__0__QUEUE", "0", "camera 'cam1': queue (from INSPECTOR_CAMERA__0__QUEUE) = '0' is not "
+                                            "allowed; use a whole number from 1 to 1000"),
+    ],
+)  # fmt: skip
+def test_a_wrong_variable_is_named(config, monkeypatch, variable, value, sentence):
+    monkeypatch.setenv(variable, value)
+    assert problems_of(config()) == [sentence]
+
+
+def test_building_settings_reads_no_environment(monkeypatch):
+    monkeypatch.setenv("INSPECTOR_LINE", "press")
+    assert Settings(camera=[{"name": "a", "source": "s", "bundle": "b"}]).line == "line1"
+
+
+def test_a_probe_sees_each_value_once_and_blames_all_who_use_it(config):
+    seen = []
+
+    def probe(folder: str) -> None:
+        seen.append(folder)
+        raise BundleError("it is damaged")
+
+    path = config(CAMERA + CAMERA.replace("cam1", "cam2") + CAMERA.replace("cam1", "cam3").replace("one", "two"))
+    assert problems_of(path, bundle=probe) == [
+        "camera 'cam1', camera 'cam2': bundle: it is damaged",
+        "camera 'cam3': bundle: it is damaged",
+    ]
+    assert seen == [f"{path.parent}/models/one", f"{path.parent}/models/two"]
+
+
+def test_a_probe_is_spared_what_is_wrong_already(config):
+    def probe(source: str) -> None:
+        raise AssertionError(source)
+
+    assert len(problems_of(config(CAMERA.replace('"sim://line"', "3")), source=probe)) == 1
+    assert len(problems_of(config(CAMERA.replace("sim://line", "")), source=probe)) == 1
+
+
+def test_a_probe_may_find_several_mistakes(config):
+    def probe(source: str) -> None:
+        raise ConfigError("this", "that")
+
+    assert problems_of(config(), source=probe) == ["camera 'cam1': source: this", "camera 'cam1': source: that"]
+
+
+def test_a_bug_in_a_probe_is_not_hidden(config):
+    def probe(source: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        load(config(), {"source": probe})
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("file:clips/a.mp4?loop=1", "file:{folder}/clips/a.mp4?loop=1"),
+        ("file:../a.mp4", "file:{folder}/../a.mp4"),
+        ("FOLDER:pictures", "FOLDER:{folder}/pictures"),
+        ("file:/data/a.mp4", "file:/data/a.mp4"),
+        ("file:///data/a.mp4", "file:///data/a.mp4"),
+        ("rtsp://host/file:a", "rtsp://host/file:a"),
+    ],
+)
+def test_paths_are_relative_to_the_file(tmp_path, source, expected):
+    folder = tmp_path / "50% ä"
+    folder.mkdir()
+    path = folder / "line.toml"
+    path.write_text(CAMERA.replace("sim://line", source))
+    (camera,) = load(path, {}).camera
+    assert camera.source == expected.format(folder=f"{tmp_path}/50%25%20%C3%A4")
+    assert camera.bundle == folder / "models/one"
+
+
+def test_a_relative_configuration_gives_absolute_paths(config, monkeypatch):
+    path = config()
+    monkeypatch.chdir(path.parent)
+    assert load(Path(path.name), {}).camera[0].bundle == path.parent / "models/one"
+
+
+def test_no_password_is_shown(config):
+    def probe(source: str) -> None:
+        raise SourceError(f"{source} does not answer")
+
+    text = CAMERA.replace("sim://line", f"rtsp://admin:{SECRET}@cam/live")
+    assert problems_of(config(text), source=probe) == [
+        "camera 'cam1': source: rtsp://admin:***@cam/live does not answer"
+    ]
+    assert SECRET not in repr(load(config(text), {}))
+    assert SECRET not in problems_of(config(text.replace("[[camera]]", "[camera]")))[0]
+
+
+def settings_with(**camera: Any) -> Settings:
+    return Settings(camera=[{"name": "a", "source": "sim://line", "bundle": "b"} | camera])
+
+
+def test_the_hash_tells_configurations_apart_but_not_passwords():
+    one = settings_with(source="rtsp://u:one@cam/live")
+    assert config_sha256(one) == config_sha256(settings_with(source="rtsp://u:two@cam/live"))
+    assert config_sha256(one) != config_sha256(settings_with(source="rtsp://u:one@cam/other"))
+    assert config_sha256(one) != config_sha256(settings_with(source="rtsp://u:one@cam/live", queue=5))
+    assert len(config_sha256(one)) == 64
+
+
+@given(st.text(min_size=1).filter(lambda text: not any(character.isspace() for character in text)))
+def test_any_password_is_redacted(password):
+    assert redact(f"open rtsp://u:{password}@host/live failed") == "open rtsp://u:***@host/live failed"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://cam/video?user=a&pwd=x&size=1", "http://cam/video?user=a&pwd=***&size=1"),
+        ("tcp://127.0.0.1:5600 and a@b", "tcp://127.0.0.1:5600 and a@b"),
+        ("rtsp://host:554/live?channel=1", "rtsp://host:554/live?channel=1"),
+    ],
+)
+def test_only_passwords_are_redacted(text, shown):
+    assert redact(text) == shown

@@ -1,0 +1,158 @@
+"""The simulated line: what it shows follows from its seed, and what it says of a defect is true."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inspector.errors import ConfigError, DataError
+from inspector.simulation import KINDS, MIN_SIDE, Line, write_dataset
+from inspector.simulation.line import SMALLEST, VISIBLE
+
+
+@pytest.fixture(scope="module")
+def line() -> Line:
+    return Line(7, defect_share=1.0)
+
+
+def test_a_part_follows_from_seed_and_number(line: Line) -> None:
+    again = Line(7, defect_share=1.0)
+    for number in (5, 3, 5):  # in whatever order they are asked for
+        one, other = line.part(number), again.part(number)
+        assert (one.number, one.kind) == (number, other.kind)
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.mask, other.mask)
+    assert not np.array_equal(line.part(5).reference, line.part(6).reference)
+    assert not np.array_equal(line.part(5).reference, Line(8).part(5).reference)
+
+
+def test_the_share_decides_only_which_parts_are_defective(line: Line) -> None:
+    good = Line(7, defect_share=0.0)
+    for number in range(3):
+        part = good.part(number)
+        assert part.kind is None
+        assert not part.mask.any()
+        np.testing.assert_array_equal(part.image, part.reference)
+        np.testing.assert_array_equal(part.image, line.part(number).reference)
+        np.testing.assert_array_equal(part.image, line.part(number, defective=False).image)
+        np.testing.assert_array_equal(good.part(number, defective=True).image, line.part(number).image)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_the_mask_is_what_the_defect_changed(line: Line, number: int) -> None:
+    part = line.part(number)
+    assert part.image.shape == part.reference.shape == (480, 640, 3)
+    assert part.mask.shape == (480, 640)
+    assert part.image.dtype == part.mask.dtype == np.uint8
+    assert set(np.unique(part.mask)) == {0, 255}
+    defective = part.mask > 0
+    np.testing.assert_array_equal(part.image[~defective], part.reference[~defective])
+    change = cv2.absdiff(part.image, part.reference).max(axis=2)
+    assert np.count_nonzero(defective) >= SMALLEST
+    assert np.median(change[defective]) >= VISIBLE
+
+
+def test_every_kind_comes_and_none_hides(line: Line) -> None:
+    small = Line(3, MIN_SIDE, MIN_SIDE, defect_share=1.0)
+    kinds = Counter(small.part(number).kind for number in range(150))
+    assert set(kinds) == set(KINDS)
+    assert min(kinds.values()) >= 10
+
+
+def test_the_share_is_kept() -> None:
+    line = Line(3, MIN_SIDE, MIN_SIDE, defect_share=0.25)
+    defective = sum(line.part(number).kind is not None for number in range(400))
+    assert 70 <= defective <= 130  # 100 and 3.5 standard deviations
+
+
+def test_parts_lie_differently_and_inside_the_picture() -> None:
+    line = Line(3, defect_share=0.0)
+    centres, angles = [], []
+    for number in range(20):
+        picture = line.part(number).image
+        metal = (cv2.GaussianBlur(picture, (0, 0), 2).min(axis=2) > 100).astype(np.uint8)
+        metal = cv2.morphologyEx(metal, cv2.MORPH_CLOSE, np.ones((61, 61), np.uint8))
+        x, y, width, height = cv2.boundingRect(metal)
+        assert min(x, y, 640 - x - width, 480 - y - height) > 0
+        centre, _, angle = cv2.minAreaRect(cv2.findNonZero(metal))
+        centres.append(centre)
+        angles.append((angle + 45) % 90 - 45)
+    assert np.std(centres, axis=0).min() > 3
+    assert 0.5 < np.std(angles) < 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 720), (200, 800)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size_grey_or_colour(width: int, height: int, channels: int) -> None:
+    part = Line(2, width, height, 1.0, channels).part(1)
+    assert part.image.shape == part.reference.shape == (height, width, channels)
+    assert part.mask.shape == (height, width)
+    assert part.mask.any()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": 1, "width": 95}, "width = 95"),
+        ({"seed": 1, "height": 8193}, "height = 8193"),
+        ({"seed": 1, "defect_share": float("nan")}, "defect share = nan"),
+        ({"seed": 1, "channels": 4}, "channels = 4"),
+    ],
+)
+def test_what_a_line_cannot_be(given: dict[str, int], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        Line(**given)
+
+
+def test_a_dataset_has_its_folders_truth_and_manifest(tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    folder = tmp_path / "set"
+    write_dataset(
+        folder, 40, good=30, defective=12, test_good=5, test_defective=8, width=160, height=120,
+        progress=lambda done, total: heard.append((done, total)),
+    )  # fmt: skip
+    assert heard == [(done, 55) for done in range(1, 56)]
+    assert len(list((folder / "train/good").iterdir())) == 30
+    assert len(list((folder / "test/good").iterdir())) == 5
+    for images, masks, references, count in (
+        ("train_defective", "train_ground_truth", "train_reference", 12),
+        ("test", "ground_truth", "reference", 8),
+    ):
+        pictures = [path for path in (folder / images).glob("*/*.png") if path.parent.name != "good"]
+        assert len(pictures) == count
+        for path in pictures:
+            assert path.parent.name in KINDS
+            image = cv2.imread(str(path))
+            reference = cv2.imread(str(folder / references / path.parent.name / path.name))
+            mask_path = folder / masks / path.parent.name / f"{path.stem}_mask.png"
+            mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
+            assert mask.shape == image.shape[:2] == (120, 160)
+            assert mask.any()
+            np.testing.assert_array_equal(image[mask == 0], reference[mask == 0])
+
+
+def test_a_datasets_manifest_is_true_and_no_line_is_in_train_and_test(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 40, good=40, defective=20, width=96, height=96, channels=1)
+    header, *lines = (tmp_path / "MANIFEST.tsv").read_text().splitlines()
+    assert header == "path\tsha256\tupstream_path\tgroup"
+    rows = [line.split("\t") for line in lines]
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    assert {path for path, *_ in rows} == files
+    groups: dict[bool, set[str]] = {True: set(), False: set()}
+    for path, sha256, _, group in rows:
+        assert hashlib.sha256((tmp_path / path).read_bytes()).hexdigest() == sha256
+        groups[path.startswith("train")].add(group)
+    assert groups[True] == {"40", "41"}
+    assert groups[False] == {"42"}
+
+
+def test_a_dataset_is_not_mixed_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").touch()
+    with pytest.raises(DataError, match="is not an empty folder"):
+        write_dataset(tmp_path, 1, good=1, defective=0)

@@ -1,0 +1,126 @@
+"""A source's URL: what is taken from it, and the sentence that each mistake gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.errors import ConfigError
+from inspector.sources import file, folder, open_source, rtsp, sim
+from inspector.sources.rtsp import RtspCamera
+from inspector.sources.url import Url
+
+
+def problems(url: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        open_source(url)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("video0", "it has no scheme; write for example camera:0"),
+        ("http://host/", "'http' is not a kind of source; a URL starts with one of camera:, file:, folder:, rtsp:"),
+        ("sim://lane", "write sim://line"),
+        ("sim:line", "write sim://line"),
+        ("sim://line?seed=-1", "seed = '-1' is not allowed; give a whole number from 0 to 4294967295"),
+        ("sim://line?seed=1_0", "seed = '1_0' is not allowed; give a whole number"),
+        ("sim://line?seed=%C2%B2", "seed = '²' is not allowed; give a whole number"),
+        ("sim://line?width=95", "width = '95' is not allowed; give a whole number from 96 to 8192"),
+        ("sim://line?defects=1.1", "defects = '1.1' is not allowed; give a number from 0 to 1"),
+        ("sim://line?channels=2", "channels = '2' is not allowed; give '1' or '3'"),
+        ("sim://line?rat=5", "'rat' is not an option of sim:; did you mean 'rate'?"),
+        ("sim://line?colour=5", "its options are seed, width, height, rate, defects, channels, frames"),
+        ("sim://line?seed=1&seed=1", "seed is given 2 times; give it once"),
+        ("sim://line?=5", "'' is not an option of sim:"),
+        ("file:", "the path is missing; write file:PATH"),
+        ("file:///no/such/clip.mp4", "'/no/such/clip.mp4' is not a file"),
+        ("file://clip.mp4", "write file:relative/path or file:///absolute/path"),
+        ("file:clip.mp4?loop=yes", "loop = 'yes' is not allowed; give '0' or '1'"),
+        ("file:clip.mp4?rate=0", "give a number from 0.001 to 10000 or 'native' or 'max'"),
+        ("folder:/no/such/folder", "'/no/such/folder' is not a folder"),
+        ("folder:pictures?rate=native", "rate = 'native' is not allowed"),
+        ("camera:", "write camera:0 (its index) or camera:/dev/video0 (its device)"),
+        ("camera:front", "write camera:0 (its index) or camera:/dev/video0 (its device)"),
+        ("camera:0?width=0", "width = '0' is not allowed"),
+        ("camera:0?fourcc=MJPEG", "fourcc = 'MJPEG' is not allowed; give 4 printable characters"),
+        ("rtsp:///stream", "the host is missing; write rtsp://host/path"),
+        ("rtsp://user:s3cret@/stream", "the host is missing; write rtsp://host/path"),
+        ("rtsp:host/stream", "the host is missing; write rtsp://host/path"),
+        ("rtsp://host/?transport=http", "transport = 'http' is not allowed; give 'tcp' or 'udp'"),
+        ("rtsps://host/?open_timeout=0", "open_timeout = '0' is not allowed; give a number from 0.1 to 600"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(url: str, expected: str) -> None:
+    (problem,) = problems(url)
+    assert expected in problem
+    assert problem.startswith(url.replace("s3cret", "***"))
+    assert "\n" not in problem
+
+
+def test_every_mistake_is_named() -> None:
+    found = problems("sim://line?seed=x&width=1&colour=red")
+    assert [word in problem for word, problem in zip(("seed", "width", "colour"), found, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("scheme", ["SIM", "Sim"])
+def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
+    assert isinstance(open_source(f"{scheme}://line"), sim.Simulation)
+
+
+@pytest.mark.parametrize(
+    "form", ["{scheme}:{name}", "{scheme}:{path}", "{scheme}://{path}", "{scheme}:{escaped}?loop=1"]
+)
+@pytest.mark.parametrize(("scheme", "kind"), [("file", file.VideoFile), ("folder", folder.Folder)])
+def test_a_path_may_be_relative_absolute_or_escaped(
+    form: str, scheme: str, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a b#c"
+    if scheme == "file":
+        path.touch()
+    else:
+        path.mkdir()
+    url = form.format(scheme=scheme, name=path.name, path=path, escaped="a%20b%23c")
+    assert isinstance(open_source(url), kind)
+
+
+def test_our_options_stay_here_and_the_cameras_go_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(rtsp, "RtspCamera", lambda *given: made.append(given))
+    rtsp.from_url(Url("rtsp://u:p%40w@host:5554/live?channel=1&transport=udp&name=a%26b&open_timeout=3&flag"))
+    rtsp.from_url(Url("rtsps://host?read_timeout=0.5"))
+    assert made == [
+        (
+            "rtsp://u:p%40w@host:5554/live?channel=1&name=a%26b&flag",
+            "rtsp://u:***@host:5554/live?channel=1&transport=udp&name=a%26b&open_timeout=3&flag",
+            "udp",
+            3.0,
+            2.0,
+        ),
+        ("rtsps://host", "rtsps://host?read_timeout=0.5", "tcp", 2.0, 0.5),
+    ]
+
+
+def test_a_network_camera_is_live() -> None:
+    source = open_source("rtsp://host/path")
+    assert isinstance(source, RtspCamera)
+    assert source.live
+
+
+PASSWORDS = st.text(st.characters(codec="ascii", exclude_categories=("Cc", "Zs"), exclude_characters="?"), min_size=1)
+
+
+@given(
+    PASSWORDS, st.sampled_from(["rtsp://", "rtsps://", "rtsp:/", "rtsp:", "RTSP//", "file://", "sim://", "other://"])
+)
+def test_no_password_is_shown(password: str, start: str) -> None:
+    secret = f"<{password}>"
+    url = f"{start}user:{secret}@/path?transport=wrong"
+    assert not any(secret in problem for problem in problems(url))
+    assert secret not in str(Url(url))
