@@ -90,7 +90,7 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
                 Camera(camera.name, source, bundles[camera.bundle].sha256, camera.deadline, camera.queue)
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
-            [Worker(engines, _stations(settings, bundles)) for engines in crew],
+            [Worker(engines, _stations(settings, bundles), clock) for engines in crew],
             publisher,
             max_batch,
             settings.workers.max_wait,

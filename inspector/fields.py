@@ -50,7 +50,7 @@ class Fields:
     def whole(self, name: str) -> int:
         """A whole number from 0 to 2^63 - 1."""
         value = self._object.get(name)
-        if _is_whole(value):
+        if type(value) is int and 0 <= value < _INT_END:
             return value
         raise self._wrong(name, "a whole number from 0")
 
@@ -64,6 +64,8 @@ class Fields:
     def number(self, name: str) -> float:
         """A finite number."""
         value = self._object.get(name)
+        if type(value) is float and -math.inf < value < math.inf:
+            return value
         if _is_number(value):
             return float(value)
         raise self._wrong(name, "a finite number")

@@ -76,7 +76,7 @@ class Health:
                 f"http address {host}:{port} cannot be opened ({error.strerror or error}); "
                 "change [http] host or port, or stop what uses it"
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="health", daemon=True)
         self._thread.start()
 
     @property

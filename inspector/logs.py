@@ -57,7 +57,7 @@ class JsonFormatter(logging.Formatter):
 class Tally:
     """Says what happens over and over at most once a second, with how often; for one thread.
 
-    message: with a `{count}`, such as "camera cam1: discarded {count} frame(s)"
+    message: with `{count}` and perhaps `{detail}`, such as "the model failed on {count} frame(s), last: {detail}"
     It has no timer: whoever owns it calls `tick` now and then, and `flush` at the end, so that no count is lost.
     """
 
@@ -67,11 +67,13 @@ class Tally:
         self._message = message
         self._clock = clock
         self._count = 0
+        self._detail = ""
         self._last = float("-inf")
 
-    def add(self, count: int = 1) -> None:
-        """Count; the first one is said at once."""
+    def add(self, count: int = 1, detail: str = "") -> None:
+        """Count; the first one is said at once, later ones with the latest `detail`."""
         self._count += count
+        self._detail = detail
         self.tick()
 
     def tick(self) -> None:
@@ -82,6 +84,6 @@ class Tally:
     def flush(self) -> None:
         """Say what was counted, if anything, now."""
         if self._count:
-            self._log.log(self._level, self._message.format(count=self._count))
+            self._log.log(self._level, self._message.format(count=self._count, detail=self._detail))
             self._count = 0
             self._last = self._clock.monotonic()

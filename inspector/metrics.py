@@ -39,7 +39,10 @@ LABELS: Mapping[str, str] = {
         "why: of an `unknown` verdict `deadline`, `overload`, `camera`, `model` or `shutdown` (`none` for the others); "
         "of a batch's end `full`, `wait` or `closed`"
     ),
-    "stage": f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; of a queue `inbox` or `outbox`",
+    "stage": (
+        f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
+        "of a queue the stage that takes from it: `infer` or `publish`"
+    ),
     "model": "the name on the bundle's card",
     "sha256": "the bundle's checksum",
     "provider": "what the model really runs on, in ONNX Runtime's words",
@@ -81,7 +84,7 @@ TABLE = (
     Metric("inspector_batch_closed_total", "counter",
            "Batches by why they were closed: full, the longest wait was over, or the daemon drains.",
            ("model", "reason")),
-    Metric("inspector_queue_frames", "gauge", "Frames that wait in a queue.", ("stage",)),
+    Metric("inspector_queue_frames", "gauge", "Frames that wait for a stage.", ("stage",)),
     Metric("inspector_camera_up", "gauge", "1 while the camera delivers frames, else 0.", ("camera",)),
     Metric("inspector_camera_last_frame_timestamp_seconds", "gauge",
            "When the camera's last frame was captured, in seconds since 1970 UTC; 0 before the first.",

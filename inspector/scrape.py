@@ -73,7 +73,7 @@ class Traffic(Protocol):
 class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
 
-    queues: how many frames wait, by the name of the queue
+    queues: how many frames wait, by the stage that takes them
     """
 
     counts: Callable[[], Mapping[str, Counts]]

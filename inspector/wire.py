@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 SCHEMA = "inspector"
 MAJOR, MINOR = 1, 0
+VERSION = f"{MAJOR}.{MINOR}"
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEFECTS = 1000
 """A header lists the first so many regions; the mask shows them all."""
@@ -78,9 +79,7 @@ class Encoder:
         self.line = line
         self._config = _quoted(config_sha256)
         origin = f'"session":{session},"line":"{line}"'
-        self._heads = {
-            kind: f'{{"schema":"{SCHEMA}","version":"{MAJOR}.{MINOR}","kind":"{kind}",{origin}' for kind in KINDS
-        }
+        self._heads = {kind: f'{{"schema":"{SCHEMA}","version":"{VERSION}","kind":"{kind}",{origin}' for kind in KINDS}
 
     def verdict(self, inspection: Inspection, sequence: int, publish_seconds: float) -> list[bytes]:
         """The message of every frame; publish_seconds: from the inspection's completion until now."""
@@ -217,14 +216,20 @@ def _header(data: bytes) -> Fields:
     fields = Fields.parse(data)
     if fields.text("schema") != SCHEMA:
         raise WireError(f"the schema is {reprlib.repr(fields.text('schema'))}, not {SCHEMA!r}")
-    version = _VERSION.fullmatch(fields.text("version"))
-    if version is None:
-        raise WireError(f"the version is {reprlib.repr(fields.text('version'))}, not MAJOR.MINOR")
-    if int(version[1]) != MAJOR:
-        raise UnknownMessageError(f"the message is of version {version[0]}, this reader knows {MAJOR}")
+    version = fields.text("version")
+    if version != VERSION:
+        _check_version(version)
     if fields.text("kind") not in KINDS:
         raise UnknownMessageError(f"the message's kind is {reprlib.repr(fields.text('kind'))}, not one of {KINDS}")
     return fields
+
+
+def _check_version(version: str) -> None:
+    numbers = _VERSION.fullmatch(version)
+    if numbers is None:
+        raise WireError(f"the version is {reprlib.repr(version)}, not MAJOR.MINOR")
+    if int(numbers[1]) != MAJOR:
+        raise UnknownMessageError(f"the message is of version {version}, this reader knows {MAJOR}")
 
 
 def _judged(fields: Fields) -> tuple[Any, ...]:

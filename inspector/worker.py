@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from inspector.clock import Clock
 from inspector.errors import ModelError
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
+from inspector.logs import Tally
 from inspector.types import Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,12 @@ class Station:
 class Worker:
     """Inspects batches with engines of its own, one a model; owned by one thread."""
 
-    def __init__(self, engines: Mapping[str, Engine], stations: Mapping[str, Station]) -> None:
+    def __init__(self, engines: Mapping[str, Engine], stations: Mapping[str, Station], clock: Clock) -> None:
         self._engines = engines
         self._stations = stations
+        self._clock = clock
+        self._failures = Tally(log, logging.ERROR, "the model failed on {count} frame(s), last {detail}", clock)
+        self._unrepaired = Tally(log, logging.ERROR, "repair failed on {count} frame(s), last {detail}", clock)
 
     def inspect(
         self, frames: Sequence[Frame], opened: float, closed: float, settle: Callable[[Inspection], None]
@@ -41,16 +45,18 @@ class Worker:
         frames `unknown: model`, it never ends the worker
         """
         engine = self._engines[self._stations[frames[0].camera].model]
+        self._failures.tick()
+        self._unrepaired.tick()
         try:
             detections = engine.detector.detect([_image(frame) for frame in frames])
         except ModelError as error:
-            log.error("model %s failed on %d frame(s): %s", engine.tag.name, len(frames), error)
+            self._failures.add(len(frames), f"{engine.tag.name}: {error}")
             for frame in frames:
                 settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL, model=engine.tag))
             return
-        inferred = time.monotonic()
+        inferred = self._clock.monotonic()
         judged = [self._judge(frame, detection, engine) for frame, detection in zip(frames, detections, strict=True)]
-        done = time.monotonic()
+        done = self._clock.monotonic()
         # Whoever needs no repair does not wait for those that do.
         to_repair = []
         for inspection in judged:
@@ -93,9 +99,9 @@ class Worker:
             repaired, patches = engine.repairer.repair(image, inspection.mask, [r.box for r in inspection.regions])
             (again,) = engine.detector.detect([repaired])
         except ModelError as error:
-            log.error("repair by %s failed on a frame of %s: %s", engine.tag.name, inspection.frame.camera, error)
+            self._unrepaired.add(1, f"{engine.tag.name}, camera {inspection.frame.camera}: {error}")
             return inspection
-        receipt = replace(inspection.receipt, repair=time.monotonic() - since)
+        receipt = replace(inspection.receipt, repair=self._clock.monotonic() - since)
         residual = again.score if math.isfinite(again.score) else None
         return replace(inspection, patches=patches, residual=residual, receipt=receipt)
 

@@ -97,7 +97,7 @@ class Line:
         stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
         self.pipeline = Pipeline(
             [Camera(name, self.sources[name], model, deadline, queue) for name, model in cameras.items()],
-            [Worker(self.gates, stations)],  # type: ignore[arg-type]
+            [Worker(self.gates, stations, clock)],  # type: ignore[arg-type]
             publisher,
             max_batch=4,
             max_wait=0.0,

@@ -7,15 +7,18 @@ multiplication by the light and one addition of noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import ConfigError
-from inspector.simulation.defects import KINDS, REACH, damage
+from inspector.simulation.defects import KINDS, REACH, Layer, damage
 from inspector.simulation.plate import draw_plate
-from inspector.types import Image, Mask
+from inspector.types import Box, Image, Mask
+
+Pose: TypeAlias = NDArray[np.float64]  # [2, 3], cv2's affine matrix from the sprite to the picture
 
 MIN_SIDE, MAX_SIDE = 96, 8192
 VARIANTS = 6  # pieces of metal that the parts are made of
@@ -76,7 +79,7 @@ class Line:
         belt = self._cut(rng, self._belt)
         noise = self._cut(rng, self._noise)
         sprite = self._engraved(rng, number)
-        good = self._photograph(sprite, pose, belt, gain)
+        good = self._photograph(sprite, pose, belt, self._light, gain)
         reference = self._developed(good, noise)
         by_share = bool(rng.random() < self.defect_share)
         if not (by_share if defective is None else defective):
@@ -84,15 +87,21 @@ class Line:
 
         kind = str(rng.choice(list(KINDS)))
         while True:  # until it can be seen: a faint mark on a bright edge may leave no trace
-            bad = self._photograph(self._damaged(rng, sprite, kind), pose, belt, gain)
-            mask = self._difference(good, bad)
+            at, layers = self._defect(rng, kind)
+            damaged = damage(sprite, self._plate.solid, at, layers)
+            x, y, columns, rows = _seen(_square(at, layers[0].cover.shape[0]), pose, self.width, self.height)
+            window = slice(y, y + rows), slice(x, x + columns)
+            bad = good.copy()
+            bad[window] = self._photograph(damaged, _moved(pose, x, y), belt[window], self._light[window], gain)
+            mask = np.zeros((self.height, self.width), np.uint8)
+            mask[window] = self._difference(good[window], bad[window])
             if np.count_nonzero(mask) >= SMALLEST * self._unit**2:
                 break
         image: Image = cv2.copyTo(self._developed(bad, noise), mask, reference.copy())
         image = image.reshape(reference.shape)
         return Part(number, image, mask, kind, reference)
 
-    def _pose(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _pose(self, rng: np.random.Generator) -> Pose:
         """The warp from the sprite to the picture: shift and a small rotation."""
         rows, columns = self._plate.solid.shape
         pose = cv2.getRotationMatrix2D((columns / 2, rows / 2), float(np.clip(rng.normal(0, 1.6), -5, 5)), 1.0)
@@ -114,24 +123,24 @@ class Line:
         cv2.putText(sprite, text, at, font, size, ENGRAVED, thickness, cv2.LINE_AA)
         return sprite
 
-    def _damaged(self, rng: np.random.Generator, sprite: Image, kind: str) -> Image:
+    def _defect(self, rng: np.random.Generator, kind: str) -> tuple[tuple[int, int], list[Layer]]:
+        """Where on the sprite (x, y), and its layers."""
         places = self._rim if kind == "chip" else self._inner
         x, y = places[rng.integers(len(places))]
         layers = KINDS[kind](rng, 2 * round(REACH * self._unit), self._unit, float(rng.uniform(0.05, 1.0)))
-        return damage(sprite, self._plate.solid, (int(x), int(y)), layers)
+        return (int(x), int(y)), layers
 
-    def _photograph(self, sprite: Image, pose: NDArray[np.float64], belt: Image, gain: float) -> Image:
-        """The scene under its light, before the sensor: uint8 [height, width, channels]."""
-        box = cv2.boundingRect(cv2.transform(_corners(sprite), pose).astype(np.float32))
-        x, y = max(box[0], 0), max(box[1], 0)
-        columns, rows = min(box[0] + box[2], self.width) - x, min(box[1] + box[3], self.height) - y
-        pose = pose - np.array([[0, 0, x], [0, 0, y]])
-        part = cv2.warpAffine(sprite, pose, (columns, rows), flags=cv2.INTER_LINEAR)
+    def _photograph(self, sprite: Image, pose: Pose, belt: Image, light: Image, gain: float) -> Image:
+        """The scene under its light, before the sensor: uint8 [h, w, channels], of the belt's size."""
+        rows, columns = sprite.shape[:2]
+        corners = np.array([[0, 0], [columns, 0], [0, rows], [columns, rows]], np.float64)
+        x, y, columns, rows = _seen(corners, pose, belt.shape[1], belt.shape[0])
+        part = cv2.warpAffine(sprite, _moved(pose, x, y), (columns, rows), flags=cv2.INTER_LINEAR)
         clear = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(part, 3)), cv2.COLOR_GRAY2BGR)
         scene = belt.copy()
         behind = cv2.multiply(belt[y : y + rows, x : x + columns], clear, scale=1 / 255)
         scene[y : y + rows, x : x + columns] = cv2.add(behind, cv2.cvtColor(part, cv2.COLOR_BGRA2BGR))
-        lit = cv2.multiply(scene, self._light, scale=gain)
+        lit = cv2.multiply(scene, light, scale=gain)
         return np.asarray(lit if self.channels == 3 else cv2.cvtColor(lit, cv2.COLOR_BGR2GRAY)[:, :, None])
 
     def _developed(self, lit: Image, noise: Image) -> Image:
@@ -147,9 +156,20 @@ class Line:
         return np.asarray(seen, np.uint8)
 
 
-def _corners(sprite: Image) -> NDArray[np.float64]:
-    rows, columns = sprite.shape[:2]
-    return np.array([[[0, 0]], [[columns, 0]], [[0, rows]], [[columns, rows]]], np.float64)
+def _square(middle: tuple[int, int], side: int) -> NDArray[np.float64]:
+    return np.array([middle], np.float64) + side / 2 * np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]])
+
+
+def _seen(corners: NDArray[np.float64], pose: Pose, width: int, height: int) -> Box:
+    """What a picture shows of the region between `corners` [4, 2] of the sprite."""
+    left, top, columns, rows = cv2.boundingRect(cv2.transform(corners[None], pose).astype(np.float32))
+    x, y = max(left, 0), max(top, 0)
+    return x, y, min(left + columns, width) - x, min(top + rows, height) - y
+
+
+def _moved(pose: Pose, x: int, y: int) -> Pose:
+    """The pose in a picture that begins at (x, y)."""
+    return np.asarray(pose - np.array([[0, 0, x], [0, 0, y]]))
 
 
 def _points(mask: Mask) -> NDArray[np.intp]:

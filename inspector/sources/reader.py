@@ -13,6 +13,7 @@ import numpy as np
 from inspector.clock import Clock
 from inspector.errors import SourceError
 from inspector.ledger import Ledger
+from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
 from inspector.sources import Source
 from inspector.types import Event, Frame, Inspection, Reason, Shot, Verdict
@@ -62,9 +63,16 @@ class Reader:
         self._clock = clock
         self._stopping = threading.Event()
         self._number = 0
+        self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unreadable, last {{detail}}", clock)
 
     def run(self, beat: Callable[[], None]) -> None:
         """Read until the source comes to its end, or until `stop`."""
+        try:
+            self._run(beat)
+        finally:
+            self._unreadable.flush()
+
+    def _run(self, beat: Callable[[], None]) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             before = self._number
@@ -118,8 +126,11 @@ class Reader:
         )
         self._ledger.open(frame)
         self._number += 1
+        self._unreadable.tick()
         if fault is not None or shot.image is None:
-            self._tell("unreadable", f"frame {frame.number} ({shot.part or 'no part id'}): {fault or 'no picture'}")
+            detail = f"frame {frame.number} ({shot.part or 'no part id'}): {fault or 'no picture'}"
+            self._unreadable.add(1, detail)
+            self._announce(Event(self.camera, "unreadable", detail, captured_ns))
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA))
         elif self._source.live:
             pushed_out = self._inbox.offer(self.camera, frame)
@@ -134,13 +145,8 @@ class Reader:
         self.state.up = False
 
     def _tell(self, state: str, detail: str) -> None:
-        log.log(
-            logging.INFO if state in ("streaming", "ended") else logging.WARNING,
-            "camera %s %s: %s",
-            self.camera,
-            state,
-            detail,
-        )
+        level = logging.WARNING if state == "lost" else logging.INFO
+        log.log(level, "camera %s %s: %s", self.camera, state, detail)
         self._announce(Event(self.camera, state, detail, self._clock.wall_ns()))
 
 

@@ -37,11 +37,11 @@ MAY_IMPORT = {
     "docs": "metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
-    "sources": "ledger simulation",
+    "sources": "ledger logs simulation",
     "inference": "judge",
     "outputs": "",
     # the flow, and what joins it
-    "worker": "inference judge",
+    "worker": "inference judge logs",
     "publisher": "codecs wire outputs",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",

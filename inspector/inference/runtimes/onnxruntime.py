@@ -104,11 +104,12 @@ def _session(model: bytes, kind: str, index: str) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    # The CPU stays listed after a GPU: shape arithmetic of a few nodes belongs there, and the check of the first
-    # provider tells a fallback of the whole session.
-    providers: list[Any] = [(provider, _provider_options(kind, index))]
-    if kind != "cpu":
-        providers.append(PROVIDERS["cpu"])
+    if kind in ("cuda", "tensorrt"):
+        ort.preload_dlls()  # CUDA and cuDNN as installed by pip beside the GPU build, if they are
+    # Others stay listed after a GPU, since shape arithmetic of a few nodes belongs on the CPU and what TensorRT cannot
+    # do on CUDA; that the whole session fell back is told by its first provider.
+    chain = {"cpu": ("cpu",), "tensorrt": ("tensorrt", "cuda", "cpu")}.get(kind, (kind, "cpu"))
+    providers = [(PROVIDERS[link], _provider_options(link, index)) for link in chain]
     try:
         return ort.InferenceSession(model, options, providers=providers)
     except _error_types() as error:

@@ -1,0 +1,121 @@
+"""The verbs `train` and `evaluate`. Nothing heavy is imported before one of them runs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from inspector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from inspector.training.settings import Settings
+
+
+def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add both verbs to the command line."""
+    _register_train(verbs.add_parser("train", help="turn a folder of pictures into a model bundle"))
+    evaluate = verbs.add_parser("evaluate", help="measure a bundle on pictures with known truth")
+    evaluate.add_argument("bundle", type=Path, help="the bundle's folder")
+    evaluate.add_argument(
+        "data", type=Path, help="folders test/<kind>, ground_truth and reference; or normal, defective"
+    )
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="where evaluation.json and sheet.png go (BUNDLE.evaluation)"
+    )
+    evaluate.add_argument("--device", default="cpu", help="what to run on: cpu, cuda:0, openvino:cpu, ... (cpu)")
+    evaluate.add_argument("--card", action="store_true", help="put the figures into the bundle's card")
+    evaluate.set_defaults(verb=_evaluate)
+
+
+def _register_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument(
+        "data", type=Path, help="folders train/good [train_defective, train_ground_truth]; or normal, defective"
+    )
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle's folder")
+    train.add_argument("--name", help="the bundle's name (that of --out)")
+    train.add_argument("--bundle-version", default="1", metavar="V", help="the bundle's version, for its card (1)")
+    train.add_argument("--description", default="", help="a sentence for its card")
+    train.add_argument("--licence", default="not stated", help="the licence of the trained weights, for its card")
+    train.add_argument(
+        "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
+    )
+    train.add_argument("--epochs", type=_positive, metavar="N", help="of the detector (about 300 batches)")
+    train.add_argument("--repair-epochs", type=_positive, metavar="N", help="of the repairer (about 200 batches)")
+    train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
+    train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
+    train.add_argument("--rotation", type=float, default=15.0, metavar="DEGREES", help="views turn by up to this (15)")
+    train.add_argument("--shift", type=float, default=0.1, metavar="SHARE", help="views shift by up to this (0.1)")
+    train.add_argument(
+        "--shear", type=float, default=0.1, metavar="SHARE", help="views are sheared by up to this (0.1)"
+    )
+    train.add_argument(
+        "--flips", choices=("none", "horizontal", "vertical", "both"), default="both",
+        help="how views may be mirrored; none where a mirrored part is a wrong part (both)",
+    )  # fmt: skip
+    train.add_argument(
+        "--brightness", type=float, default=0.15, metavar="SHARE", help="light changes by up to this (0.15)"
+    )
+    train.add_argument(
+        "--golden", type=Path, metavar="DIR", help="pictures to choose the golden ones from (validation's)"
+    )
+    train.add_argument("--resume", action="store_true", help="go on where a stopped run with the same settings was")
+    train.set_defaults(verb=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    _need("torch", "matplotlib", "tomli_w", "onnx", "onnxruntime")
+    from inspector.training.train import train
+
+    console = Console()
+    bundle = train(_settings(options), lambda line: console.print(line, markup=False, highlight=False))
+    console.print(
+        f"{bundle.folder}: bundle {bundle.card.name!r} {bundle.sha256[:12]}, proven", markup=False, highlight=False
+    )
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from inspector.training.augment import Augmentation
+    from inspector.training.settings import Settings
+
+    return Settings(
+        data=options.data, out=options.out, name=options.name or options.out.resolve().name,
+        version=options.bundle_version, description=options.description, licence=options.licence, size=options.size,
+        epochs=options.epochs, repair_epochs=options.repair_epochs, rate=options.rate, seed=options.seed,
+        augmentation=Augmentation(options.rotation, options.shift, options.shear, options.flips, options.brightness),
+        golden=options.golden, resume=options.resume,
+    )  # fmt: skip
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    _need("onnxruntime", *(["tomli_w"] if options.card else []))
+    from inspector.training.evaluate import evaluate
+
+    console = Console()
+    out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + ".evaluation")
+    evaluate(options.bundle, options.data, out, options.device, options.card, console)
+    return 0
+
+
+def _need(*modules: str) -> None:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} not installed, which this needs: pip install 'inspector[train,cpu]'")
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or any(int(side) % 16 or int(side) == 0 for side in match.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HxW with multiples of 16, for example 240x320")
+    return int(match[1]), int(match[2])
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

@@ -1,0 +1,128 @@
+"""Turns trained networks into the bundle's two ONNX graphs, which take and give the camera's bytes.
+
+Everything that surrounds a network is inside its graph: scaling to [0, 1], the folded threshold and the frame's score
+in the detector; blanking, rounding and compositing in the repairer.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inspector.errors import BundleError
+from inspector.inference.runtimes import onnxruntime
+from inspector.training.networks import STRIDE, Detector, Repairer
+
+Free: TypeAlias = Mapping[str, Mapping[int, str]]
+
+OPSET = 17
+PARITY = 1e-4
+"""Largest difference that a graph's probabilities may have from its network's."""
+
+
+class DetectorGraph(nn.Module):
+    """image uint8 [N,H,W,C] -> score float32 [N], map float32 [N,H,W]; `threshold` has become 0.5."""
+
+    def __init__(self, network: Detector, threshold: float) -> None:
+        super().__init__()
+        self.network = network
+        self.shift = math.log(threshold / (1 - threshold))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The score is the highest mean of 3x3 pixels: one hot pixel does not make a defect."""
+        logits = self.network(image.permute(0, 3, 1, 2).float() / 255)
+        probability = torch.sigmoid(logits - self.shift)
+        score = functional.avg_pool2d(probability[:, None], 3, stride=1).amax(dim=(1, 2, 3))
+        return score, probability
+
+
+class RepairerGraph(nn.Module):
+    """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C], the same outside the mask."""
+
+    def __init__(self, network: Repairer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Fill where the mask is not 0."""
+        hole = (mask > 0).float()[:, None]
+        drawn = self.network(image.permute(0, 3, 1, 2).float() / 255, hole)
+        filled = (drawn.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
+        return torch.where(mask[..., None] > 0, filled, image.float()).to(torch.uint8)
+
+
+def export_detector(network: Detector, threshold: float, size: tuple[int, int], channels: int) -> bytes:
+    """The detector as ONNX for pictures of `size` (height, width), any number at once."""
+    graph = DetectorGraph(network, threshold).eval()
+    image = _noise((2, *size, channels))
+    model = _export(
+        graph, (image,), ["image"], ["score", "map"], {"image": {0: "N"}, "score": {0: "N"}, "map": {0: "N"}}
+    )
+    _check_parity(graph, model, {"image": image}, PARITY)
+    return model
+
+
+def export_repairer(network: Repairer, channels: int) -> bytes:
+    """The repairer as ONNX for any number of pictures of any size that is a multiple of 16."""
+    graph = RepairerGraph(network).eval()
+    sample = _hole_sample(64, 96, channels)
+    free = {0: "N", 1: "H", 2: "W"}
+    model = _export(graph, sample, ["image", "mask"], ["repaired"], {"image": free, "mask": free, "repaired": free})
+    for height, width in ((64, 96), (128, 128), (4 * STRIDE, 2 * STRIDE)):
+        image, mask = _hole_sample(height, width, channels)
+        _check_parity(graph, model, {"image": image, "mask": mask}, 1.0)
+    return model
+
+
+def _export(
+    graph: nn.Module,
+    sample: tuple[Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    free: Free,
+) -> bytes:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
+        # The TorchScript exporter is deprecated, yet the only one that folds batch norms and keeps dimensions free
+        # without a second package; the parity check below is what we rely on.
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            graph, sample, path, input_names=inputs, output_names=outputs, dynamic_axes=free,
+            opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+        return path.read_bytes()
+
+
+def _check_parity(graph: nn.Module, model: bytes, sample: dict[str, Tensor], tolerance: float) -> None:
+    with torch.inference_mode():
+        expected = graph(*sample.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    found = onnxruntime.load(model, "cpu").run(**{name: value.numpy() for name, value in sample.items()})
+    for ours, theirs in zip(expected, found, strict=True):
+        difference = float(np.abs(ours.numpy().astype(np.float64) - theirs.astype(np.float64)).max())
+        if difference > tolerance:
+            raise BundleError(
+                f"the exported graph differs from the trained network by {difference:.2g} (allowed: {tolerance:.2g}); "
+                "this version of torch or onnxruntime exports wrongly: install another one"
+            )
+
+
+def _noise(shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def _hole_sample(height: int, width: int, channels: int) -> tuple[Tensor, Tensor]:
+    mask = torch.zeros((2, height, width), dtype=torch.uint8)
+    mask[:, height // 4 : height // 2, width // 4 : width // 2] = 255
+    return _noise((2, height, width, channels)), mask

@@ -1,0 +1,115 @@
+"""Trains the detector: a per-pixel binary classifier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inspector.training import loop
+from inspector.training.batches import DetectorBatches, Pair
+from inspector.training.losses import detection_loss
+from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy
+from inspector.training.networks import Detector
+from inspector.training.pictures import Pictures
+from inspector.training.synthetic import paste_defect
+from inspector.types import Image, Map
+
+CHECKED_PIXELS = 4_000_000
+"""How much of the validation pictures each epoch is measured on; the threshold is chosen on all of them."""
+
+
+def fit_detector(
+    batches: DetectorBatches, validation: list[Pair], plan: loop.Plan, folder: Path, resume: bool
+) -> tuple[Detector, dict[str, float]]:
+    """The trained detector (best epoch, in evaluation mode) and that epoch's figures."""
+    torch.manual_seed(plan.seed)
+    device = best_device()
+    network = Detector(batches.pictures.channels).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    weight = positive_weight(batches)
+    pixels = sum(mask.size for _, mask in validation)
+    checked = validation[:: math.ceil(pixels / CHECKED_PIXELS)]
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        images, masks = batches.draw(rng)
+        truth = torch.from_numpy(masks).to(device).gt(0).float()
+        return detection_loss(network(as_input(images, device)), truth, weight)
+
+    def validate() -> dict[str, float]:
+        scores, counts, entropy = PixelScores(), PixelCounts(), []
+        for (_, mask), probability in zip(checked, maps(network, (image for image, _ in checked)), strict=True):
+            scores.add(probability, mask)
+            counts.add(np.where(probability > 0.5, 255, 0).astype(np.uint8), mask)
+            entropy.append(cross_entropy(probability, mask))
+        figures = counts.figures()
+        best, _ = scores.best_f1()
+        return {
+            "validation_loss": float(np.mean(entropy)),
+            "accuracy": figures["pixel_accuracy"],
+            "f1": figures["pixel_f1"],
+            "best_f1": best,
+        }
+
+    best, figures = loop.fit(loop.Task("detector", network, loss, validate, "best_f1"), plan, folder, resume)
+    network.load_state_dict(best)
+    return network.cpu().eval(), figures
+
+
+def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
+    """What thresholds are chosen on: pictures with masks at the detector's size, normal ones with empty masks.
+
+    Real defective pictures where they have masks; else synthetic defects on the normal ones. The flag says whether
+    the defects are real.
+    """
+    normal = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.good]
+    real = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.mask is not None]
+    pairs = [(image, mask) for image, mask, _ in normal]
+    if real:
+        return _interleaved(pairs, [(image, mask) for image, mask, _ in real]), True
+    rng = np.random.default_rng(seed)
+    pasted = [_pasted(image, normal[rng.integers(len(normal))][0], rng) for image, _ in pairs for _ in range(2)]
+    return _interleaved(pairs, pasted), False
+
+
+def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
+    mixed, mask = image, np.zeros(image.shape[:2], np.uint8)
+    for _ in range(2):
+        mixed, added = paste_defect(mixed, donor, rng)
+        mask = mask | added
+    return mixed, mask
+
+
+def _interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:
+    """Mixed evenly, so that every n-th is a fair sample."""
+    keyed = [((i + 0.5) / len(part), pair) for part in (first, second) for i, pair in enumerate(part)]
+    return [pair for _, pair in sorted(keyed, key=lambda entry: entry[0])]
+
+
+def positive_weight(batches: DetectorBatches) -> float:
+    """How much more a defective pixel counts: the root of how much rarer it is, at most 10."""
+    _, masks = batches.draw(np.random.default_rng(0))
+    share = max(float((masks > 0).mean()), 1e-4)
+    return float(np.clip(np.sqrt((1 - share) / share), 1, 10))
+
+
+def maps(network: Detector, images: Iterator[Image]) -> Iterator[Map]:
+    """Probability maps [H,W] of pictures, one at a time."""
+    device = next(network.parameters()).device
+    for image in images:
+        logits = network(as_input(image[np.newaxis], device))
+        yield torch.sigmoid(logits)[0].cpu().numpy()
+
+
+def as_input(images: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 [N,H,W,C] -> float [N,C,H,W] in [0, 1], channels last in memory as they came."""
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def best_device() -> torch.device:
+    """A CUDA device where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

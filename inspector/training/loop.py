@@ -1,0 +1,150 @@
+"""The training loop, the same for both networks: Adam, a warm start, a cosine down to nothing, the best epoch kept.
+
+A run can be stopped at any moment and resumed at the last whole epoch: what an epoch shows depends on the seed and
+the epoch's number alone, and the learning rate on the step's number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from inspector.errors import DataError
+
+State: TypeAlias = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast to train; `steps` are an epoch's batches."""
+
+    epochs: int
+    steps: int
+    batch: int
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to train: the loss of one drawn batch, and how good the network is now (the key `rank`, more is better)."""
+
+    name: str
+    network: nn.Module
+    loss: Callable[[np.random.Generator], Tensor]
+    validate: Callable[[], Mapping[str, float]]
+    rank: str
+
+
+def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict[str, float]]:
+    """Train, and return the best epoch's weights with its figures.
+
+    Keeps `<name>.checkpoint` and `<name>.jsonl` (one line an epoch) in `folder`. Raises DataError where a checkpoint
+    to resume was made with another plan.
+    """
+    checkpoint, log = folder / f"{task.name}.checkpoint", folder / f"{task.name}.jsonl"
+    optimiser = torch.optim.Adam(task.network.parameters(), lr=plan.learning_rate)
+    done, best, figures = 0, _copy(task.network), {task.rank: -math.inf}
+    if resume and checkpoint.is_file():
+        done, best, figures = _load(checkpoint, task, optimiser, plan)
+    else:
+        log.write_text("", encoding="utf-8")
+    with _progress() as progress:
+        bar = progress.add_task(task.name, total=plan.epochs * plan.steps, completed=done * plan.steps, note="")
+        for epoch in range(done, plan.epochs):
+            loss = _epoch(task, plan, epoch, optimiser, lambda note: progress.update(bar, advance=1, note=note))
+            now = {"epoch": epoch + 1, "loss": loss, **_validated(task)}
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(now) + "\n")
+            if now[task.rank] > figures[task.rank]:
+                best, figures = _copy(task.network), now
+            _save(checkpoint, task, optimiser, plan, epoch + 1, best, figures)
+            progress.console.print(f"{task.name} " + "  ".join(f"{key} {value:.4g}" for key, value in now.items()))
+    return best, figures
+
+
+def _epoch(task: Task, plan: Plan, epoch: int, optimiser: torch.optim.Optimizer, tell: Callable[[str], None]) -> float:
+    rng = np.random.default_rng([plan.seed, epoch])
+    task.network.train()
+    mean = 0.0
+    for step in range(plan.steps):
+        rate = plan.learning_rate * schedule(epoch * plan.steps + step, plan.epochs * plan.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = task.loss(rng)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(task.network.parameters(), 5.0)
+        optimiser.step()
+        mean += (float(loss.detach()) - mean) / (step + 1)
+        tell(f"epoch {epoch + 1}/{plan.epochs} loss {mean:.4f}")
+    if not math.isfinite(mean):
+        raise DataError(f"{task.name}: the loss became {mean} in epoch {epoch + 1}; train with a lower --rate")
+    return mean
+
+
+def _validated(task: Task) -> Mapping[str, float]:
+    task.network.eval()
+    with torch.inference_mode():
+        return task.validate()
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the learning rate at `step` of `steps`: up over the first twentieth, then down along a cosine."""
+    warm = max(1, steps // 20)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _copy(network: nn.Module) -> State:
+    return {key: value.detach().clone() for key, value in network.state_dict().items()}
+
+
+def _save(
+    path: Path,
+    task: Task,
+    optimiser: torch.optim.Optimizer,
+    plan: Plan,
+    done: int,
+    best: State,
+    figures: Mapping[str, float],
+) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "plan": asdict(plan),
+            "epoch": done,
+            "network": task.network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "best": best,
+            "figures": dict(figures),
+        },
+        partial,
+    )
+    partial.replace(path)
+
+
+def _load(path: Path, task: Task, optimiser: torch.optim.Optimizer, plan: Plan) -> tuple[int, State, dict[str, float]]:
+    saved: dict[str, Any] = torch.load(path, weights_only=True)
+    if saved["plan"] != asdict(plan):
+        raise DataError(f"{path} was made with {saved['plan']}, now it is {asdict(plan)}; train alike, or not --resume")
+    task.network.load_state_dict(saved["network"])
+    optimiser.load_state_dict(saved["optimiser"])
+    return saved["epoch"], saved["best"], saved["figures"]
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""Writes a model bundle: graphs, card, golden pictures; complete or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import tomli_w
+
+from inspector.errors import BundleError, DataError
+from inspector.inference import bundle as bundles
+from inspector.inference import engine, runtimes
+from inspector.inference.bundle import CARD, DETECTOR, GOLDEN, REPAIRER, Bundle, Card, Decision, Files, Input, Repair
+from inspector.inference.detector import Detector
+from inspector.judge import Judge, Judgement
+from inspector.types import Detection, Image, Verdict
+
+COMMENT = "# The card of a model bundle. The daemon refuses the bundle where this and the files beside it disagree.\n\n"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a bundle is made of; `training` and `scores` go into the card as they are."""
+
+    name: str
+    version: str
+    description: str
+    licence: str
+    input: Input
+    decision: Decision
+    detector: bytes
+    repairer: bytes | None
+    windows: tuple[int, ...]
+    training: Mapping[str, Any]
+
+
+def write(folder: Path, contents: Contents, golden: Iterable[tuple[str, Image]]) -> Bundle:
+    """Write the bundle with two of the `golden` candidates (name, picture), prove it, and put it at `folder`.
+
+    A bundle that is there already is replaced; anything else is not. Raises BundleError, DataError.
+    """
+    if folder.exists() and not (folder / CARD).is_file():
+        raise DataError(f"{folder} exists and is no bundle; give another --out, or remove it")
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / GOLDEN).mkdir(parents=True)
+    (partial / DETECTOR).write_bytes(contents.detector)
+    if contents.repairer is not None:
+        (partial / REPAIRER).write_bytes(contents.repairer)
+    cards = _golden(partial / GOLDEN, _draft(contents), golden)
+    write_card(partial, _card(contents, cards))
+    engine.start(bundles.load(partial), "cpu", max_batch=1)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return bundles.load(folder)
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write bundle.toml."""
+    content = card.model_dump(mode="json", exclude_none=True)
+    (folder / CARD).write_text(COMMENT + tomli_w.dumps(content, multiline_strings=True), encoding="utf-8")
+
+
+def with_scores(folder: Path, scores: Mapping[str, float]) -> None:
+    """Put the finite `scores` into a bundle's card."""
+    card = bundles.load(folder).card
+    finite = {key: round(value, 4) for key, value in scores.items() if math.isfinite(value)}
+    write_card(folder, card.model_copy(update={"scores": finite}))
+
+
+def _card(contents: Contents, golden: tuple[bundles.Golden, ...]) -> Card:
+    return Card(
+        format=1,
+        name=contents.name,
+        version=contents.version,
+        description=contents.description,
+        licence=contents.licence,
+        input=contents.input,
+        decision=contents.decision,
+        repair=None if contents.repairer is None else Repair(windows=contents.windows),
+        files=Files(
+            detector=hashlib.sha256(contents.detector).hexdigest(),
+            repairer=None if contents.repairer is None else hashlib.sha256(contents.repairer).hexdigest(),
+        ),
+        golden=golden,
+        training=dict(contents.training),
+    )
+
+
+def _draft(contents: Contents) -> Bundle:
+    """The bundle before it has golden pictures: enough to run its detector."""
+    placeholder = bundles.Golden(picture="none.png", verdict=Verdict.OK, score=0.0)
+    return Bundle(Path(), _card(contents, (placeholder,)), "", contents.detector, contents.repairer)
+
+
+def _golden(folder: Path, draft: Bundle, candidates: Iterable[tuple[str, Image]]) -> tuple[bundles.Golden, ...]:
+    """Keep the clearest `ng` and the clearest `ok` among the candidates, judged by the daemon's own detector."""
+    detector = Detector(runtimes.load(draft.detector, "cpu"), draft, max_batch=1)
+    judge = Judge(draft.card.decision.threshold, draft.card.decision.min_area)
+    chosen: dict[Verdict, tuple[float, Image, Detection, Judgement]] = {}
+    for _, image in candidates:
+        (detection,) = detector.detect([image])
+        judgement = judge(detection, *image.shape[:2])
+        largest = max((region.area for region in judgement.regions), default=0)
+        clarity = largest * detection.score if judgement.verdict is Verdict.NG else -detection.score
+        if judgement.verdict not in chosen or clarity > chosen[judgement.verdict][0]:
+            chosen[judgement.verdict] = clarity, image, detection, judgement
+    if not chosen:
+        raise BundleError("a bundle needs at least one golden picture; give a folder with some to --golden")
+    entries = []
+    for verdict, (_, image, detection, judgement) in sorted(chosen.items()):
+        entry = bundles.Golden(picture=f"{verdict}.png", verdict=verdict, score=round(detection.score, 6))
+        cv2.imwrite(str(folder / entry.picture), image)
+        if judgement.mask is not None:
+            entry = entry.model_copy(update={"mask": f"{verdict}_mask.png"})
+            cv2.imwrite(str(folder / f"{verdict}_mask.png"), judgement.mask)
+        entries.append(entry)
+    return tuple(entries)

@@ -1,0 +1,63 @@
+"""Pictures in memory: each as the detector sees it, and at its own resolution while there is room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from inspector.inference.fit import fit
+from inspector.training.data import Sample, read_mask, read_picture
+from inspector.types import Image, Mask
+
+NATIVE_BYTES = 3 << 30
+"""Pictures at their own resolution are kept up to this many bytes, and read again from the disk beyond."""
+
+
+@dataclass
+class Pictures:
+    """A list of samples that hands out decoded pictures.
+
+    size: (height, width) of the detector's input;  channels: 1 or 3
+    """
+
+    samples: list[Sample]
+    size: tuple[int, int]
+    channels: int
+    _fitted: dict[int, tuple[Image, Mask, Image | None]] = field(default_factory=dict, repr=False)
+    _native: dict[int, tuple[Image, Mask, Image | None]] = field(default_factory=dict, repr=False)
+    _native_bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def native(self, index: int) -> tuple[Image, Mask, Image | None]:
+        """Picture [H,W,C], mask [H,W] (all 0 where there is none) and defect-free twin, at their own resolution."""
+        if index in self._native:
+            return self._native[index]
+        sample = self.samples[index]
+        image = read_picture(sample.picture, self.channels)
+        shape = (image.shape[0], image.shape[1])
+        mask = np.zeros(shape, np.uint8) if sample.mask is None else read_mask(sample.mask, shape)
+        reference = None if sample.reference is None else read_picture(sample.reference, self.channels)
+        if reference is not None and reference.shape != image.shape:
+            reference = None
+        if self._native_bytes < NATIVE_BYTES:
+            self._native[index] = image, mask, reference
+            self._native_bytes += image.nbytes + mask.nbytes + (0 if reference is None else reference.nbytes)
+        return image, mask, reference
+
+    def fitted(self, index: int) -> tuple[Image, Mask, Image | None]:
+        """The same three at the detector's size, resized as the daemon does it."""
+        if index not in self._fitted:
+            image, mask, reference = self.native(index)
+            half = cv2.resize(mask, self.size[::-1], interpolation=cv2.INTER_AREA)
+            small = np.where(half > 127, 255, 0).astype(np.uint8)
+            self._fitted[index] = self._fit(image), small, None if reference is None else self._fit(reference)
+        return self._fitted[index]
+
+    def _fit(self, image: Image) -> Image:
+        small = np.empty((*self.size, self.channels), np.uint8)
+        fit(image, small)
+        return small

@@ -1,0 +1,92 @@
+"""Divides pictures into training and validation so that no part is on both sides.
+
+The group (the physical part that a picture shows) comes from the data set's manifest. Where that is silent, near
+copies are found by themselves: small high-pass thumbnails that correlate above a limit belong together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import DataError
+from inspector.training.data import Sample, read_picture
+
+SIDE = 48
+"""Side of a thumbnail in pixels: enough to tell parts apart, small enough to compare thousands."""
+
+NEAR_COPY = 0.9
+"""Correlation of high-pass thumbnails above which two pictures show the same part."""
+
+
+def split(samples: list[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Training and validation samples; whole groups go to validation until it has `share` of the good and of the bad.
+
+    Raises DataError where all pictures are of one group, since nothing could then be validated.
+    """
+    groups = group_names(samples)
+    if len(set(groups)) < 2:
+        raise DataError(
+            f"all {len(samples)} pictures show the same part (or are near copies of each other); "
+            "training needs pictures of at least two parts, to validate on a part that it has not seen"
+        )
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        members[group].append(index)
+    wanted = {good: max(1, round(share * sum(s.good == good for s in samples))) for good in (True, False)}
+    held: set[int] = set()
+    order = np.random.default_rng(seed).permutation(sorted(members))
+    for good in (False, True):
+        if not any(s.good == good for s in samples):
+            continue
+        for group in order[: max(1, len(order) - 1)]:
+            have = sum(samples[i].good == good for i in held)
+            gain = sum(samples[i].good == good for i in members[group])
+            if have < wanted[good] and gain and held.isdisjoint(members[group]):
+                held.update(members[group])
+    validation = [sample for i, sample in enumerate(samples) if i in held]
+    training = [sample for i, sample in enumerate(samples) if i not in held]
+    if not any(sample.good for sample in training) or not any(sample.good for sample in validation):
+        raise DataError(
+            f"{sum(s.good for s in samples)} normal pictures of {len(members)} different parts cannot be divided into "
+            "training and validation; add normal pictures of other parts"
+        )
+    return training, validation
+
+
+def group_names(samples: list[Sample]) -> list[str]:
+    """A group for each sample: the manifest's, or that of its near copies."""
+    unknown = [i for i, sample in enumerate(samples) if not sample.group]
+    names = [sample.group for sample in samples]
+    if unknown:
+        thumbnails = np.stack([_thumbnail(samples[i]) for i in unknown])
+        for i, root in zip(unknown, near_copies(thumbnails, NEAR_COPY), strict=True):
+            names[i] = f"near copies of {samples[unknown[root]].picture.name} ({root})"
+    return names
+
+
+def near_copies(thumbnails: NDArray[np.float32], limit: float) -> list[int]:
+    """For each row of float32 [n, d] (unit length) the first row that it is joined to by correlations above `limit`."""
+    roots = list(range(len(thumbnails)))
+
+    def root(i: int) -> int:
+        while roots[i] != i:
+            roots[i] = roots[roots[i]]
+            i = roots[i]
+        return i
+
+    for i in range(len(thumbnails)):
+        for j in np.flatnonzero(thumbnails[i + 1 :] @ thumbnails[i] > limit):
+            first, second = sorted((root(i), root(i + 1 + int(j))))
+            roots[second] = first
+    return [root(i) for i in range(len(thumbnails))]
+
+
+def _thumbnail(sample: Sample) -> NDArray[np.float32]:
+    grey = cv2.resize(read_picture(sample.picture, 1), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    detail = (grey - cv2.GaussianBlur(grey, (0, 0), 4)).ravel()
+    detail -= detail.mean()
+    return np.asarray(detail / max(float(np.linalg.norm(detail)), 1e-6), np.float32)

@@ -1,0 +1,129 @@
+"""Draws defects: the shapes that holes and defects have, and synthetic defects pasted on normal pictures.
+
+A pasted pixel counts as defective only where it visibly differs from what was there: black on black is no defect.
+The idea of pasting cut-outs is that of CutPaste (Li et al. 2021), that of irregular textures that of DRAEM
+(Zavrtanik et al. 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.types import Image, Mask
+
+Random: TypeAlias = np.random.Generator
+
+VISIBLE = 12.0
+"""Mean difference over the channels, of 255, from which a changed pixel counts as a defect."""
+
+
+def scratch(shape: tuple[int, int], rng: Random) -> Mask:
+    """A thin, slightly bent line, uint8 [height, width], 0 or 255."""
+    mask = np.zeros(shape, np.uint8)
+    side = min(shape)
+    length, angle = side * rng.uniform(0.08, 0.6), rng.uniform(0, 2 * np.pi)
+    points = [np.array([rng.uniform(0, shape[1]), rng.uniform(0, shape[0])])]
+    for _ in range(8):
+        angle += rng.normal(0, 0.2)
+        points.append(points[-1] + length / 8 * np.array([np.cos(angle), np.sin(angle)]))
+    thickness = int(rng.integers(1, max(2, side // 50) + 1))
+    cv2.polylines(mask, [np.array(points, np.int32)], False, 255, thickness)
+    return mask
+
+
+def blob(shape: tuple[int, int], rng: Random, largest: float = 0.2) -> Mask:
+    """A round shape with a wavy rim, at most `largest` of the shorter side across, uint8 [height, width], 0 or 255."""
+    mask = np.zeros(shape, np.uint8)
+    radius = min(shape) * np.exp(rng.uniform(np.log(0.012), np.log(largest / 2)))
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    rim = sum(rng.normal(0, 0.25 / k) * np.cos(k * angles + rng.uniform(0, 6.3)) for k in range(2, 6))
+    radii = np.maximum(radius * (1 + rim), 1.0)
+    stretch, turn = rng.uniform(0.4, 1.0), rng.uniform(0, np.pi)
+    x, y = radii * np.cos(angles), stretch * radii * np.sin(angles)
+    centre = rng.uniform(0, shape[1]), rng.uniform(0, shape[0])
+    outline = np.stack(
+        [centre[0] + x * np.cos(turn) - y * np.sin(turn), centre[1] + x * np.sin(turn) + y * np.cos(turn)], axis=1
+    )
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 255)
+    return mask
+
+
+def hole(shape: tuple[int, int], rng: Random) -> Mask:
+    """A hole for the repairer to fill: one to four defect shapes, grown a little, uint8 [height, width], 0 or 255."""
+    mask = np.zeros(shape, np.uint8)
+    while not mask.any():
+        for _ in range(rng.integers(1, 5)):
+            mask |= scratch(shape, rng) if rng.random() < 0.3 else blob(shape, rng, largest=0.4)
+        grow = int(rng.integers(0, 4))
+        mask = cv2.dilate(mask, np.ones((2 * grow + 1, 2 * grow + 1), np.uint8))
+    return mask
+
+
+def paste_defect(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
+    """`image` [H,W,C] with a synthetic defect, and the defect's mask [H,W]; `donor`, of any size, lends texture.
+
+    The mask may come out empty: where the paste cannot be seen there is no defect.
+    """
+    shape = (image.shape[0], image.shape[1])
+    kind = rng.choice(len(_PASTES), p=[share for _, _, share in _PASTES])
+    draw, paint, _ = _PASTES[kind]
+    area = draw(shape, rng)
+    painted = paint(image, donor, area, rng)
+    soft = cv2.GaussianBlur(area, (0, 0), rng.uniform(0.4, 1.2)).astype(np.float32)[:, :, None] / 255
+    mixed = np.clip(image + soft * (painted - image), 0, 255).astype(np.uint8)
+    visible = np.abs(mixed.astype(np.float32) - image).mean(axis=2) > VISIBLE
+    mask = np.where(visible & (soft[:, :, 0] > 0.2), 255, 0).astype(np.uint8)
+    return mixed, mask
+
+
+def _tint(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+    """Brighter or darker by one shade, the texture underneath still seen: a stain, a scratch."""
+    shade = rng.uniform(20, 110) * rng.choice([-1, 1])
+    cast = rng.normal(1, 0.25, image.shape[2])
+    return np.asarray(image * rng.uniform(0.6, 1.0) + shade * cast, np.float32)
+
+
+def _flat(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+    """Covered by one colour of the picture itself: missing material, a foreign body, a bridge, a gap."""
+    colour = image[rng.integers(image.shape[0]), rng.integers(image.shape[1])].astype(np.float32)
+    return np.asarray(np.broadcast_to(colour, image.shape) + rng.normal(0, 4, image.shape), np.float32)
+
+
+def _cutting(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+    """Texture from elsewhere, turned by a multiple of 90 degrees."""
+    turned = np.rot90(donor, int(rng.integers(4)))
+    height, width = image.shape[:2]
+    if turned.shape[0] < height or turned.shape[1] < width:
+        turned = cv2.resize(turned, (max(width, turned.shape[1]), max(height, turned.shape[0])))
+        turned = turned.reshape(*turned.shape[:2], image.shape[2])
+    top = int(rng.integers(turned.shape[0] - height + 1))
+    left = int(rng.integers(turned.shape[1] - width + 1))
+    return turned[top : top + height, left : left + width].astype(np.float32)
+
+
+def _pit(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+    """Dark on one side and bright on the other, as a dent in slanting light."""
+    height, width = area.shape
+    angle = rng.uniform(0, 2 * np.pi)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    ramp = columns * np.cos(angle) + rows * np.sin(angle)
+    inside = ramp[area > 0]
+    if inside.size:
+        ramp = (ramp - inside.min()) / max(float(np.ptp(inside)), 1.0) - rng.uniform(0.3, 0.9)
+    return np.asarray(image + np.clip(ramp, -1, 1)[:, :, None] * rng.uniform(60, 160), np.float32)
+
+
+_PASTES: list[tuple[Callable[[tuple[int, int], Random], Mask], Callable[..., NDArray[np.float32]], float]] = [
+    (scratch, _tint, 0.2),
+    (scratch, _flat, 0.1),
+    (blob, _tint, 0.2),
+    (blob, _flat, 0.2),
+    (blob, _cutting, 0.15),
+    (blob, _pit, 0.15),
+]
+"""Shape, paint and how often; the shares add up to 1."""

@@ -1,0 +1,72 @@
+"""Chooses when a frame is `ng`, on validation pictures alone.
+
+First the probability threshold that gives the highest pixel F1. Then the smallest region that still counts: small
+enough to keep the true defects, large enough to keep good parts free of false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from inspector.training.metrics import PixelScores
+from inspector.types import Map, Mask
+
+FALSE_REGIONS = 0.02
+"""False regions that a good picture may have on average."""
+
+LOST_REGIONS = 0.02
+"""Share of the found true defects that `min_area` may give up for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """threshold: a probability;  min_area: pixels of the detector's input;  why: in a sentence, with its figures."""
+
+    threshold: float
+    min_area: int
+    why: str
+
+
+def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
+    """Choose on validation maps [H,W] and their true masks [H,W]; `real` tells real defects from synthetic ones."""
+    scores = PixelScores()
+    for probability, mask in zip(maps, masks, strict=True):
+        scores.add(probability, mask)
+    f1, threshold = scores.best_f1()
+    threshold = float(np.clip(threshold, 0.01, 0.99))
+    false_areas, true_areas, good = _areas(maps, masks, threshold)
+    allowed = int(FALSE_REGIONS * good)
+    enough = 1 if len(false_areas) <= allowed else false_areas[len(false_areas) - 1 - allowed] + 1
+    bearable = int(np.quantile(true_areas, LOST_REGIONS)) if true_areas else enough
+    min_area = max(1, min(enough, bearable))
+    left = sum(area >= min_area for area in false_areas)
+    defects = "real" if real else "synthetic"
+    return Choice(
+        threshold,
+        min_area,
+        f"threshold: highest pixel F1 ({f1:.3f}) on {len(maps) - good} validation pictures with {defects} defects and "
+        f"{good} normal ones (it was {threshold:.3f} before it was folded into the graph as 0.5); min_area: the "
+        f"smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} of {len(false_areas)} "
+        f"are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
+    )
+
+
+def _areas(maps: Sequence[Map], masks: Sequence[Mask], threshold: float) -> tuple[list[int], list[int], int]:
+    """Areas of regions found on good pictures, ascending; of those that hit a true defect; number of good ones."""
+    false_areas: list[int] = []
+    true_areas: list[int] = []
+    good = 0
+    for probability, mask in zip(maps, masks, strict=True):
+        found = (probability > threshold).astype(np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+        hit = np.unique(labels[mask > 0])
+        if mask.any():
+            true_areas += [int(stats[label, cv2.CC_STAT_AREA]) for label in hit if label]
+        else:
+            good += 1
+            false_areas += [int(stats[label, cv2.CC_STAT_AREA]) for label in range(1, count)]
+    return sorted(false_areas), true_areas, good

@@ -1,0 +1,177 @@
+"""`inspector train`: from a folder of pictures to a model bundle. Reads from top to bottom."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+
+from inspector import __version__
+from inspector.errors import DataError
+from inspector.inference.bundle import Bundle, Decision, Input
+from inspector.training import data, packing, threshold
+from inspector.training.batches import DetectorBatches, RepairBatches
+from inspector.training.export import export_detector, export_repairer
+from inspector.training.fit_detector import fit_detector, maps, validation_pairs
+from inspector.training.fit_repairer import fit_repairer
+from inspector.training.loop import Plan
+from inspector.training.pictures import Pictures
+from inspector.training.plots import plot
+from inspector.training.settings import (
+    BATCH,
+    DETECTOR_STEPS,
+    REPAIRER_STEPS,
+    VIEW,
+    Settings,
+    choose_size,
+    choose_windows,
+    plan,
+)  # fmt: skip
+from inspector.training.split import group_names, split
+from inspector.types import Image
+
+Say = Callable[[str], None]
+Channels = Literal[1, 3]
+
+
+def train(settings: Settings, say: Say) -> Bundle:
+    """Train both networks and write the bundle to `settings.out`; `say` is told what is chosen and why.
+
+    Raises DataError for pictures that cannot be trained with, BundleError where the bundle does not prove itself.
+    """
+    settings.work.mkdir(parents=True, exist_ok=True)
+
+    # The pictures: what there is, and who goes to which side.
+    samples, problems = data.readable(data.training_samples(settings.data))
+    for problem in problems:
+        say(f"left out: {problem}")
+    training_samples, validation_samples = split(samples, settings.validation, settings.seed)
+    channels: Channels = 1 if data.is_grey(samples) else 3
+    size = settings.size or choose_size(samples)
+    windows = choose_windows(samples)
+    training = Pictures(training_samples, size, channels)
+    validation = Pictures(validation_samples, size, channels)
+    pairs, real = validation_pairs(validation, settings.seed)
+    for line in _explained(samples, validation_samples, size, channels, real):
+        say(line)
+
+    # The detector: a classifier of pixels, with its decision chosen on the validation side.
+    view = min(VIEW, size[0]), min(VIEW, size[1])
+    detector_plan = plan(settings, len(training), settings.epochs, DETECTOR_STEPS)
+    say(_duration("detector", detector_plan, f"{view[1]}x{view[0]} views"))
+    detector, detector_figures = fit_detector(
+        DetectorBatches(training, view, BATCH, settings.augmentation),
+        pairs,
+        detector_plan,
+        settings.work,
+        settings.resume,
+    )
+    plot(settings.work / "detector.jsonl", settings.work / "detector.png")
+    with torch.inference_mode():
+        choice = threshold.choose(
+            list(maps(detector, (image for image, _ in pairs))), [mask for _, mask in pairs], real
+        )
+    say(f"min_area {choice.min_area}; {choice.why}")
+
+    # The repairer: fills holes in normal pictures, at the pictures' own resolution.
+    repairer_plan = plan(settings, len(training), settings.repair_epochs, REPAIRER_STEPS)
+    say(_duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
+    repairer, repairer_figures = fit_repairer(
+        RepairBatches(training, windows, BATCH, settings.augmentation),
+        RepairBatches(validation, windows, BATCH, settings.augmentation),
+        repairer_plan, settings.work, settings.resume,
+    )  # fmt: skip
+    plot(settings.work / "repairer.jsonl", settings.work / "repairer.png")
+
+    # The bundle: everything that the daemon needs, proven by running it.
+    contents = packing.Contents(
+        name=settings.name,
+        version=settings.version,
+        description=settings.description or f"Trained on {settings.data.name}.",
+        licence=settings.licence,
+        input=Input(height=size[0], width=size[1], channels=channels),
+        decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
+        detector=export_detector(detector, choice.threshold, size, channels),
+        repairer=export_repairer(repairer, channels),
+        windows=windows,
+        training={
+            "data": settings.data.name,
+            "data_sha256": data.data_hash(samples),
+            "seed": settings.seed,
+            "pictures": _counts(training_samples, validation_samples),
+            "augmentation": asdict(settings.augmentation),
+            "detector": {**asdict(detector_plan), "best": detector_figures},
+            "repairer": {**asdict(repairer_plan), "best": repairer_figures},
+            "versions": _versions(),
+        },
+    )
+    return packing.write(
+        settings.out, contents, _golden_candidates(settings, validation, [image for image, _ in pairs])
+    )
+
+
+def _explained(
+    samples: list[data.Sample],
+    validation: list[data.Sample],
+    size: tuple[int, int],
+    channels: Channels,
+    real: bool,
+) -> Iterator[str]:
+    good = sum(sample.good for sample in samples)
+    masked = sum(sample.mask is not None for sample in samples)
+    unmasked = len(samples) - good - masked
+    yield (
+        f"{len(samples)} pictures of {len(set(group_names(samples)))} parts: {good} normal, {masked} defective with "
+        f"masks, {unmasked} defective without; {len(validation)} are held back to validate on, by whole parts"
+    )
+    yield f"input {size[1]}x{size[0]} {'grey' if channels == 1 else 'colour'}; frames of another size are resized to it"
+    if masked:
+        yield "masks are there: it trains on real defects, synthetic defects and normal pictures, a third each"
+    else:
+        yield "no masks are there: it trains on synthetic defects drawn on normal pictures, and on normal pictures"
+    if not real:
+        yield "no validation picture has a mask: the threshold will be chosen on synthetic defects"
+    if unmasked:
+        yield f"the {unmasked} defective pictures without masks are not trained on: nothing says where their defect is"
+
+
+def _duration(name: str, plan: Plan, what: str) -> str:
+    return f"{name}: {plan.epochs} epochs of {plan.steps} batches of {plan.batch}, {what}, seed {plan.seed}"
+
+
+def _counts(training: list[data.Sample], validation: list[data.Sample]) -> dict[str, int]:
+    counts = {}
+    for side, samples in (("training", training), ("validation", validation)):
+        counts[f"{side}_normal"] = sum(sample.good for sample in samples)
+        counts[f"{side}_defective"] = sum(sample.mask is not None for sample in samples)
+    return counts
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "inspector": __version__, "python": platform.python_version(), "torch": torch.__version__,
+        "numpy": np.__version__, "opencv": cv2.__version__,
+    }  # fmt: skip
+
+
+def _golden_candidates(settings: Settings, validation: Pictures, shown: list[Image]) -> Iterator[tuple[str, Image]]:
+    """Pictures of the folder that was given; else validation pictures; else, without defective ones, synthetic ones."""
+    if settings.golden is not None:
+        paths = sorted(path for path in settings.golden.iterdir() if path.suffix.lower() in data.PICTURES)
+        if not paths:
+            raise DataError(
+                f"--golden {settings.golden} holds no pictures; draw or photograph a good and a defective part"
+            )
+        for path in paths:
+            yield path.name, data.read_picture(path, validation.channels)
+        return
+    for good in (True, False):
+        for index in [i for i, sample in enumerate(validation.samples) if sample.good == good][:32]:
+            yield validation.samples[index].picture.name, validation.native(index)[0]
+    for number, image in enumerate(shown[:32]):
+        yield f"synthetic {number}", image
