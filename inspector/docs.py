@@ -1,4 +1,4 @@
-"""Writes docs/config.md and docs/metrics.md from the code: `python -m inspector.docs`; `--check` only looks."""
+"""Writes docs/cli.md, config.md and metrics.md from the code: `python -m inspector.docs`; `--check` only looks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from inspector.cli import EXIT_CODES, build_parser
 from inspector.metrics import LABELS, TABLE
 from inspector.mistakes import allowed, inner_model
 from inspector.settings import ENVIRONMENT, Settings
@@ -28,6 +29,13 @@ key. A key that is not here, or a value that is not allowed, ends the program be
 The environment goes over the file: `{ENVIRONMENT}` and the key in capitals, two underscores for each step down, so
 `{ENVIRONMENT}HTTP__PORT=9700` is `port` in `[http]`. Cameras are counted from 0:
 `{ENVIRONMENT}CAMERA__0__SOURCE=rtsp://...` keeps a camera's password out of the file.
+"""
+
+CLI = f"""\
+{GENERATED}
+# Command line
+
+`inspector VERB --help` says the same. Exit codes, of every verb:
 """
 
 METRICS = f"""\
@@ -72,7 +80,40 @@ def metrics_page() -> str:
     )
 
 
-PAGES = {"config.md": config_page, "metrics.md": metrics_page}
+def cli_page() -> str:
+    """docs/cli.md."""
+    parser = build_parser()
+    parts = [f"{CLI}", f"```text\n{EXIT_CODES}```\n"]
+    for verb, (meaning, verb_parser) in verbs(parser).items():
+        rows = [
+            (f"`{', '.join(action.option_strings) or action.dest}{_value(action)}`", (action.help or "") % vars(action))
+            for action in verb_parser._actions  # argparse keeps them nowhere else
+            if action.dest != "help"
+        ]
+        parts += [
+            f"## `inspector {verb}`",
+            f"{meaning[0].upper()}{meaning[1:]}.\n",
+            _table(("Argument", "Meaning"), rows),
+        ]
+    return "\n".join(parts)
+
+
+def verbs(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
+    """Each verb's one line of help and its parser."""
+    (action,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    lines = {choice.dest: choice.help or "" for choice in action._choices_actions}
+    return {verb: (lines[verb], verb_parser) for verb, verb_parser in action.choices.items()}
+
+
+def _value(action: argparse.Action) -> str:
+    """What an option takes: its name in the help, one of its choices, or nothing for a switch."""
+    if action.nargs == 0 or not action.option_strings:
+        return ""
+    choices = f"{{{','.join(action.choices)}}}" if action.choices else action.dest.upper()
+    return f" {action.metavar or choices}"
+
+
+PAGES = {"cli.md": cli_page, "config.md": config_page, "metrics.md": metrics_page}
 
 
 def stale(folder: Path) -> list[str]:

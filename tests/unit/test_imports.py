@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "health": "",
     "metrics": "",
     "scrape": "metrics",
-    "docs": "metrics mistakes settings",
+    "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
     "sources": "ledger logs simulation",
