@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inspector.types import Event, Frame, Inspection, ModelTag, Patch, Reason, Receipt, Region, Verdict
 
 few = settings(max_examples=25, deadline=None)
-many = settings(max_examples=4000, deadline=None)
+many = settings(max_examples=150, deadline=None)
 """How often hypothesis tries; a busy machine's pauses are no failures, hence no deadline."""
 
 MODEL = ModelTag("bright", "ab" * 32, "CPUExecutionProvider")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from inspector.types import Image, Mask
 
-Flips: TypeAlias = Literal["none", "horizontal", "vertical", "both"]
+Flips: TypeAlias = Literal["none", "horizontal", "vertical", "both", "all"]
+"""How a view may be mirrored; "all" also turns it by a quarter, for parts that lie in any of eight ways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,12 @@ def _matrix(
     shear = rng.uniform(-settings.shear, settings.shear)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = turn @ np.array([[1.0, shear], [0.0, 1.0]])
-    if settings.flips in ("horizontal", "both") and rng.random() < 0.5:
+    if settings.flips in ("horizontal", "both", "all") and rng.random() < 0.5:
         linear[:, 0] *= -1
-    if settings.flips in ("vertical", "both") and rng.random() < 0.5:
+    if settings.flips in ("vertical", "both", "all") and rng.random() < 0.5:
         linear[:, 1] *= -1
+    if settings.flips == "all" and rng.random() < 0.5:
+        linear = linear[:, ::-1]
     x, y = (None, None) if around is None else around
     centre = np.array(
         [_centre(shape[1], width, x, settings.shift, rng), _centre(shape[0], height, y, settings.shift, rng)]

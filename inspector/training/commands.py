@@ -54,8 +54,8 @@ def _register_train(train: argparse.ArgumentParser) -> None:
         "--shear", type=float, default=0.1, metavar="SHARE", help="views are sheared by up to this (0.1)"
     )
     train.add_argument(
-        "--flips", choices=("none", "horizontal", "vertical", "both"), default="both",
-        help="how views may be mirrored; none where a mirrored part is a wrong part (both)",
+        "--flips", choices=("none", "horizontal", "vertical", "both", "all"), default="both",
+        help="how views may be mirrored; none where a mirrored part is a wrong part, all: also quarter turns (both)",
     )  # fmt: skip
     train.add_argument(
         "--brightness", type=float, default=0.15, metavar="SHARE", help="light changes by up to this (0.15)"

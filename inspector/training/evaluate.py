@@ -23,26 +23,13 @@ from inspector.errors import DataError
 from inspector.inference import bundle as bundles
 from inspector.inference import engine
 from inspector.inference.engine import Engine
-from inspector.judge import Judge, Judgement
+from inspector.judge import Judge
 from inspector.training import data, sheet
 from inspector.training.data import Sample
 from inspector.training.metrics import PixelCounts, PixelScores, area_under_roc, cross_entropy
+from inspector.training.outcome import Result, inspect
 from inspector.training.repair_metrics import RepairScores
-from inspector.types import Detection, Image, Map, Mask, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One picture's outcome; `f1` is nan where there is no mask or nothing in it.
-
-    false_regions: regions found that touch no true one
-    """
-
-    sample: Sample
-    score: float
-    verdict: Verdict
-    f1: float
-    false_regions: int
+from inspector.types import Mask, Verdict
 
 
 @dataclass
@@ -94,14 +81,6 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
     )
     console.print(f"{out / 'evaluation.json'}, {out / 'sheet.png'}", markup=False, highlight=False)
     return figures
-
-
-def inspect(running: Engine, judge: Judge, image: Image) -> tuple[Detection, Judgement, Map]:
-    """What the daemon would say of `image` [H,W,C], and the map at the image's resolution, float32 [H,W]."""
-    (detection,) = running.detector.detect([image])
-    height, width = image.shape[:2]
-    enlarged = cv2.resize(detection.map, (width, height), interpolation=cv2.INTER_LINEAR)
-    return detection, judge(detection, height, width), np.asarray(enlarged, np.float32)
 
 
 def _measure(sample: Sample, running: Engine, judge: Judge, channels: int, totals: Totals) -> None:

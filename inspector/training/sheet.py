@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,10 +12,8 @@ from inspector.inference.engine import Engine
 from inspector.inference.fit import with_channels
 from inspector.judge import Judge
 from inspector.training import data
+from inspector.training.outcome import Result, inspect
 from inspector.types import Image, Map, Mask
-
-if TYPE_CHECKING:
-    from inspector.training.evaluate import Result
 
 CELL = 280
 """Height of a picture on the sheet; large ones are shown as cut-outs around what matters."""
@@ -57,8 +54,6 @@ def write(path: Path, results: list[Result], running: Engine, judge: Judge, chan
 
 
 def _row(name: str, result: Result, running: Engine, judge: Judge, channels: int) -> Image:
-    from inspector.training.evaluate import inspect
-
     sample = result.sample
     image = data.read_picture(sample.picture, channels)
     shape = (image.shape[0], image.shape[1])
