@@ -1,0 +1,125 @@
+"""A daemon in a process of its own whose cameras hand out pictures from memory: no decoding, any rate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+
+from benchmarks import children, material, scrape
+from benchmarks.children import Child
+from benchmarks.daemon import Daemon, receiving
+from benchmarks.scrape import Account
+from inspector.assemble import assemble
+from inspector.settings import Camera, Http, Publish, Settings, Workers
+from inspector.sources.pace import Pace
+from inspector.types import Image, Shot
+
+PICTURES = 20
+"""Held in memory by each camera, and shown in turn."""
+PATIENCE = 10.0
+"""Seconds in which what was published last must have arrived."""
+
+
+class Preloaded:
+    """Shows the same pictures over and over, once `go` is set; live at `rate` frames a second, or (None) waiting."""
+
+    def __init__(self, images: Sequence[Image], rate: float | None, go: threading.Event) -> None:
+        self.live = rate is not None
+        self._images, self._rate, self._go = images, rate or math.inf, go
+        self._closed = threading.Event()
+
+    def frames(self) -> Iterator[Shot]:
+        """The pictures, uint8 [height, width, 3]; they are shared, and nobody may write to them."""
+        self._go.wait()
+        pace = Pace(self._rate, self._closed)
+        for image in itertools.cycle(self._images):
+            if not pace.wait():
+                return
+            yield Shot(image)
+
+    def close(self) -> None:
+        """Show nothing more."""
+        self._go.set()
+        self._closed.set()
+
+
+class Line:
+    """A daemon on preloaded pictures, seen from outside; `stop` it for its final account."""
+
+    def __init__(self, child: Child, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self._child = child
+
+    def stop(self) -> tuple[Account, dict[str, float]]:
+        """Drain it; its account of the frames, and what the subscriber had received when all had time to arrive."""
+        self._child.terminate()
+        account = Account(**self._child.answer())
+        end = time.monotonic() + PATIENCE
+        while (received := self.daemon.receiver.ask())["verdicts"] < account.captured and time.monotonic() < end:
+            time.sleep(0.1)
+        return account, received
+
+
+@contextmanager
+def running(
+    bundle: Path,
+    clips: Sequence[Path],
+    size: tuple[int, int],
+    rate: float | None = None,
+    workers: int = 0,
+    max_batch: int = 0,
+) -> Iterator[Line]:
+    """A daemon with a camera a clip, whose first frames it holds at `size` (width, height).
+
+    rate: of each camera, live; None: as fast as they are taken;  workers, max_batch: as in the configuration
+    """
+    options = {"rate": rate, "workers": workers, "max_batch": max_batch}
+    with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
+        where = child.answer()
+        with receiving(where["endpoint"]) as receiver:
+            scrape.wait_for_subscriber(where["http"])
+            child.send()
+            yield Line(child, Daemon(child.pid, where["http"], receiver))
+
+
+def main() -> None:
+    """The daemon's process: it says where it is, begins at the first line of input, and ends with its account."""
+    given = children.options()
+    go = threading.Event()
+    sources = {}
+    for index, clip in enumerate(given["clips"], 1):
+        frames = itertools.islice(material.read_clip(Path(clip)), PICTURES)
+        images = [cv2.resize(frame, tuple(given["size"])) for frame in frames]
+        sources[f"sim://{index}"] = Preloaded(images, given["rate"], go)
+    settings = Settings(
+        workers=Workers(device="cpu", count=given["workers"], max_batch=given["max_batch"]),
+        publish=Publish(endpoint="tcp://127.0.0.1:*"),
+        http=Http(port=0),
+        camera=tuple(
+            Camera(name=f"cam{index}", source=source, bundle=Path(given["bundle"]))
+            for index, source in enumerate(sources, 1)
+        ),
+    )
+    with assemble(settings, opener=sources.__getitem__) as assembly:
+        children.answer(endpoint=assembly.endpoint, http=assembly.http)
+        threading.Thread(target=_wait_for_word, args=(go,), daemon=True).start()
+        assembly.daemon.run()
+        children.answer(**asdict(scrape.account(assembly.http)))
+
+
+def _wait_for_word(go: threading.Event) -> None:
+    sys.stdin.readline()
+    go.set()
+
+
+if __name__ == "__main__":
+    main()

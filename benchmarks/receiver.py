@@ -1,0 +1,120 @@
+"""A subscriber in a process of its own that takes everything, and counts.
+
+It speaks the daemon's protocol by `inspector.client`, or the afternoon script's plain one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import zmq
+
+from benchmarks import children
+from inspector.client import Subscriber
+from inspector.messages import ResultMessage, VerdictMessage
+from inspector.types import Verdict
+
+WAIT = 0.2
+"""Seconds between looks whether it should end."""
+
+
+class Arrival(NamedTuple):
+    """A verdict that came."""
+
+    camera: str
+    frame: int
+    captured_ns: int
+    verdict: str
+
+
+class Count:
+    """What came since the start; the latencies, since they were last to be forgotten."""
+
+    def __init__(self) -> None:
+        self.verdicts = self.results = self.missing = self.duplicates = 0
+        self.defective = 0
+        self._frames: defaultdict[str, set[int]] = defaultdict(set)
+        self._latencies: list[int] = []
+
+    def take(self, arrival: Arrival) -> None:
+        """Count a verdict."""
+        self._latencies.append(time.time_ns() - arrival.captured_ns)
+        self._frames[arrival.camera].add(arrival.frame)
+        self.defective += arrival.verdict == Verdict.NG
+        self.verdicts += 1
+
+    def answer(self, forget: bool = False) -> dict[str, float]:
+        """The count; latencies, capture to receive, in seconds. forget: the latencies, for a new beginning"""
+        latencies = self._latencies
+        if forget:
+            self._latencies = []
+        p50, p99, most = np.percentile(latencies, (50, 99, 100)) / 1e9 if latencies else (0.0, 0.0, 0.0)
+        return {
+            "at": time.monotonic(),
+            "verdicts": self.verdicts,
+            "defective": self.defective,
+            "results": self.results,
+            "missing": self.missing,
+            "duplicates": self.duplicates,
+            "distinct": sum(map(len, list(self._frames.values()))),
+            "p50": float(p50),
+            "p99": float(p99),
+            "max": float(most),
+        }
+
+
+def inspector(endpoint: str, count: Count, ended: threading.Event) -> Iterator[Arrival]:
+    """The verdicts of a daemon."""
+    with Subscriber(endpoint) as subscriber:
+        while not ended.is_set():
+            message = subscriber.receive(WAIT)
+            count.missing, count.duplicates = sum(subscriber.missing.values()), subscriber.duplicates
+            if isinstance(message, VerdictMessage):
+                yield Arrival(message.camera, message.frame, message.captured_ns, message.verdict)
+            elif isinstance(message, ResultMessage):
+                count.results += 1
+
+
+def plain(endpoint: str, count: Count, ended: threading.Event) -> Iterator[Arrival]:
+    """The verdicts of the afternoon script."""
+    socket = zmq.Context().socket(zmq.SUB)
+    socket.subscribe(b"")
+    socket.connect(endpoint)
+    last: dict[str, int] = {}
+    while not ended.is_set():
+        if not socket.poll(round(WAIT * 1000)):
+            continue
+        _, header, *payloads = socket.recv_multipart()
+        told = json.loads(header)
+        camera, sequence = told["camera"], told["sequence"]
+        count.missing += sequence - last.get(camera, sequence - 1) - 1
+        last[camera] = sequence
+        count.results += bool(payloads)
+        yield Arrival(camera, told["frame"], told["captured_ns"], told["verdict"])
+
+
+def main() -> None:
+    """Count until the input ends."""
+    given = children.options()
+    count, ended = Count(), threading.Event()
+
+    def answer() -> None:
+        for question in children.questions():
+            children.answer(**count.answer(**question))
+        ended.set()
+
+    children.answer()
+    threading.Thread(target=answer, daemon=True).start()
+    arrivals = {"inspector": inspector, "plain": plain}[given["protocol"]]
+    for arrival in arrivals(given["endpoint"], count, ended):
+        count.take(arrival)
+
+
+if __name__ == "__main__":
+    main()

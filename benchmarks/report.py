@@ -1,0 +1,162 @@
+"""What is printed: the figures, and each goal with what was reached."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import cv2
+import onnxruntime
+
+from benchmarks import material
+from benchmarks.latency import LOAD, Latency
+from benchmarks.limit import ALWAYS
+from benchmarks.material import CAMERAS
+from benchmarks.overload import TIMES, Overload
+from benchmarks.plumbing import Run
+from benchmarks.throughput import FEW, MANY, SCRIPT, Throughput, label
+
+FOUR, SIXTEEN = label(CAMERAS), label(MANY)
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """wanted: in words;  found: to be shown"""
+
+    name: str
+    found: str
+    wanted: str
+    reached: bool
+
+    def __str__(self) -> str:
+        return f"  {'reached' if self.reached else 'MISSED ':7}  {self.name:58} {self.found:>12}   goal {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What was measured; None: not asked for."""
+
+    throughput: Throughput | None = None
+    plumbing: Mapping[str, Sequence[Run]] | None = None
+    latency: Latency | None = None
+    overload: Overload | None = None
+
+    def lines(self) -> Iterator[str]:
+        """The figures."""
+        if self.throughput is not None:
+            yield from _throughput(self.throughput)
+        if self.plumbing is not None:
+            yield from _plumbing(self.plumbing)
+        if self.latency is not None:
+            yield from _latency(self.latency)
+        if self.overload is not None:
+            yield from _overload(self.overload)
+
+    def goals(self) -> Iterator[Goal]:
+        """Those that could be looked at."""
+        if self.throughput is not None:
+            yield from _throughput_goals(self.throughput)
+        for name, runs in (self.plumbing or {}).items():
+            rate = median(run.load.rate for run in runs)
+            complete = all(run.complete for run in runs)
+            what = f"plumbing, {name}: frames/s, every verdict received"
+            yield Goal(what, f"{rate:.0f}" if complete else "incomplete", ">= 6000", complete and rate >= 6000)
+        if self.latency is not None:
+            late = self.latency
+            name = f"p99 at {LOAD:.0%} load, ms"
+            yield Goal(name, f"{1e3 * late.p99:.1f}", f"<= {1e3 * late.bound:.1f}", late.p99 <= late.bound)
+        if self.overload is not None:
+            yield from _overload_goals(self.overload)
+
+
+def machine() -> str:
+    """What all of it ran on."""
+    cpu = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+         if line.startswith("model name")),
+        platform.machine(),
+    )  # fmt: skip
+    return (
+        f"{material.cores()} cores of {cpu}; Python {platform.python_version()}, "
+        f"OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}"
+    )
+
+
+def _throughput(found: Throughput) -> Iterator[str]:
+    rounds = found.rounds
+    share = found.median(lambda one: one.limit.share)
+    yield ""
+    yield f"Full load, medians of {len(rounds)} round(s)    CPU ms/frame  frames/s  of the limit  peak MiB   each round"
+    limits = [one.limit.cpu_ms(one.limit.share) for one in rounds]
+    reachable = 1e3 * material.cores() / median(limits)
+    yield _row("limit: the bare parts", median(limits), reachable, "1.00", "", limits)
+    for part in rounds[0].limit.parts:
+        seconds = found.median(lambda one, part=part: one.limit.parts[part])  # type: ignore[misc]
+        often = "of every frame" if part in ALWAYS else f"of a defective frame ({share:.1%} are)"
+        yield f"    {part:36}{1e3 * seconds:10.3f}  {often}"
+    for name, what in ((label(FEW), "daemon"), (FOUR, "daemon"), (SIXTEEN, "daemon"), (SCRIPT, "afternoon")):
+        if name not in rounds[0].loads:
+            continue
+        loads = [one.loads[name] for one in rounds]
+        reached = found.median(lambda one, name=name: one.reached(name))  # type: ignore[misc]
+        peak = f"{max(load.peak_rss for load in loads) / MIB:.0f}"
+        costs = [load.cpu_ms for load in loads]
+        yield _row(f"{what} {name}", median(costs), median(load.rate for load in loads), f"{reached:.3f}", peak, costs)
+
+
+def _row(name: str, cost: float, rate: float, reached: str, peak: str, each: Sequence[float]) -> str:
+    rounds = " ".join(f"{value:.2f}" for value in each)
+    return f"  {name:38}{cost:10.2f}{rate:12.1f}{reached:>12}{peak:>12}   {rounds}"
+
+
+def _throughput_goals(found: Throughput) -> Iterator[Goal]:
+    names = found.rounds[0].loads
+    if FOUR in names:
+        reached = found.median(lambda one: one.reached(FOUR))
+        yield Goal(f"daemon / limit in CPU time, {FOUR}", f"{reached:.3f}", ">= 0.90", reached >= 0.90)
+        beyond = found.median(lambda one: one.overhead_ms(FOUR))
+        yield Goal("overhead, CPU ms a frame beyond the limit's parts", f"{beyond:.2f}", "<= 0.50", beyond <= 0.50)
+    if FOUR in names and SIXTEEN in names:
+        even = found.median(lambda one: one.reached(SIXTEEN) / one.reached(FOUR))
+        yield Goal(f"{SIXTEEN} / {FOUR} in CPU time", f"{even:.3f}", ">= 0.95", even >= 0.95)
+    if FOUR in names and SCRIPT in names:
+        ahead = found.median(lambda one: one.reached(FOUR) / one.reached(SCRIPT))
+        yield Goal("daemon / afternoon script in CPU time", f"{ahead:.3f}", "> 1.00", ahead > 1.0)
+
+
+def _plumbing(found: Mapping[str, Sequence[Run]]) -> Iterator[str]:
+    yield ""
+    yield "Plumbing alone: 4 cameras, batches of 16, a model that answers at once"
+    for name, runs in found.items():
+        rate = median(run.load.rate for run in runs)
+        cost = 1e3 * median(run.load.cpu_ms for run in runs)
+        rounds = " ".join(f"{run.load.rate:.0f}" for run in runs)
+        yield f"  {name:38}{rate:10.0f} frames/s {cost:8.0f} CPU us/frame   each round {rounds}"
+
+
+def _latency(found: Latency) -> Iterator[str]:
+    yield ""
+    yield f"Capture to receipt at {LOAD:.0%} load: {found.rate:.1f} of {found.capacity:.1f} frames/s, {CAMERAS} cameras"
+    yield f"  p50 {1e3 * found.p50:.1f} ms, p99 {1e3 * found.p99:.1f} ms, at most {1e3 * found.most:.1f} ms"
+
+
+def _overload(found: Overload) -> Iterator[str]:
+    account = found.account
+    yield ""
+    yield f"{TIMES}x overload for {found.seconds:.0f} s: {TIMES * found.capacity:.0f} frames/s from live cameras"
+    yield f"  captured {account.captured} = " + " + ".join(f"{n} {name}" for name, n in account.verdicts.items())
+    yield f"  received {found.received}, different frames {found.distinct}, missing {found.missing}"
+    yield f"  latency at most {1e3 * found.most:.0f} ms, deadline {1e3 * found.deadline:.0f} ms"
+    yield f"  resident memory {found.rss[0] / MIB:.0f} MiB at first, {found.rss[-1] / MIB:.0f} MiB at last"
+
+
+def _overload_goals(found: Overload) -> Iterator[Goal]:
+    complete, growth = found.complete, found.growth
+    yield Goal("overload: one verdict a frame, each received once", str(complete).lower(), "true", complete)
+    yield Goal("overload: memory, last quarter / first", f"{growth:.3f}", "<= 1.05", growth <= 1.05)
+    in_time = found.most <= found.deadline
+    yield Goal("overload: longest latency, ms", f"{1e3 * found.most:.0f}", f"<= {1e3 * found.deadline:.0f}", in_time)

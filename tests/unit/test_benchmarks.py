@@ -1,0 +1,195 @@
+"""The benchmark's own honesty: its material, that the bare parts do the daemon's work, and its arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import bare, material, plumbing, report, scrape
+from benchmarks.accounting import Load
+from benchmarks.latency import Latency
+from benchmarks.limit import ALWAYS, DEFECTIVE, Limit
+from benchmarks.material import HEIGHT, WIDTH
+from benchmarks.overload import Overload
+from benchmarks.plumbing import Run
+from benchmarks.receiver import Arrival, Count
+from benchmarks.report import Results
+from benchmarks.scrape import Account
+from benchmarks.throughput import SCRIPT, Round, Throughput, label
+from inspector.health import Health, Views
+from inspector.inference import engine
+from inspector.inference.bundle import load
+from inspector.inference.windows import plan
+from inspector.judge import Judge
+from inspector.simulation import Line
+from inspector.types import Patch, Verdict
+from tests.bundles import make_bundle
+
+SIDES = [64, 128, 256]
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[int, int, int, int]:
+    width, height = draw(st.integers(1, 232)), draw(st.integers(1, 232))
+    return draw(st.integers(0, WIDTH - width)), draw(st.integers(0, HEIGHT - height)), width, height
+
+
+def test_a_clip_is_the_simulated_line_with_its_share_of_defects(tmp_path: Path) -> None:
+    seed = material.SEEDS[0]
+    images = list(material.read_clip(material.write_clip(tmp_path / "clip.avi", seed, 20)))
+    assert [image.shape for image in images] == [(HEIGHT, WIDTH, 3)] * 20
+    bad = material.defective(seed, 20)
+    assert len(bad) == 2
+    line = Line(seed, WIDTH, HEIGHT)
+    for number in (min(bad), min(set(range(1, 21)) - bad)):
+        original = line.part(number, defective=number in bad).image
+        other = line.part(number, defective=number not in bad).image
+        error, confusion = (np.abs(images[number - 1].astype(int) - image).max() for image in (original, other))
+        assert error < confusion
+
+
+def test_no_model_was_trained_on_the_lines_of_the_clips() -> None:
+    assert max(material.SEEDS) < 100
+
+
+@given(st.lists(boxes(), min_size=1, max_size=6))
+def test_the_bare_parts_repair_the_windows_of_the_daemon(defects: list[tuple[int, int, int, int]]) -> None:
+    daemons = [(window.x, window.y, window.side, window.hole) for window in plan(defects, HEIGHT, WIDTH, SIDES)]
+    assert bare.plan(defects, HEIGHT, WIDTH, SIDES) == daemons
+
+
+def test_the_bare_parts_come_to_the_same_results_as_the_daemon(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle", 120, 160, 3)
+    frame = np.full((240, 320, 3), 60, np.uint8)
+    for x, y, side in ((30, 40, 20), (70, 44, 12), (200, 100, 30), (300, 10, 3)):
+        frame[y : y + side, x : x + side] = 250
+    model, worker = bare.Model(folder), engine.start(load(folder), "cpu", 1)
+    assert worker.repairer is not None
+    (expected,) = worker.detector.detect([frame])
+    score, probability = model.detect(frame)
+    assert score == expected.score
+    assert np.array_equal(probability, expected.map)
+
+    judgement = Judge(model.threshold, model.min_area)(expected, 240, 320)
+    mask, defects = model.judge(probability, frame)
+    assert judgement.mask is not None
+    assert np.array_equal(mask, judgement.mask)
+    found = [dataclasses.astuple(defect) for defect in defects]
+    assert found == [dataclasses.astuple(region) for region in judgement.regions]
+    assert len(found) == 3
+
+    whole, pieces = worker.repairer.repair(frame, judgement.mask, [region.box for region in judgement.regions])
+    repaired, patches = model.repair(frame, mask, defects)
+    assert np.array_equal(repaired, whole)
+    assert [box for box, _ in patches] == [patch.box for patch in pieces]
+    assert all(np.array_equal(image, patch.image) for (_, image), patch in zip(patches, pieces, strict=True))
+    assert isinstance(pieces[0], Patch)
+    assert len(bare.encode(mask, patches)) == 1 + len(pieces)
+
+
+def test_the_instant_bundle_proves_itself_and_finds_nothing(tmp_path: Path) -> None:
+    plumbing.write_bundle(tmp_path / "instant", 64, 48)
+    worker = engine.start(load(tmp_path / "instant"), "cpu", 2)
+    for detection in worker.detector.detect([np.full((48, 64, 3), value, np.uint8) for value in (0, 255)]):
+        assert detection.score == 0.0
+        assert detection.map.shape == (48, 64)
+        assert not detection.map.any()
+        assert Judge(0.5, 1)(detection, 48, 64).verdict is Verdict.OK
+
+
+def test_the_account_is_read_from_the_metrics() -> None:
+    text = """\
+# TYPE inspector_frames_captured_total counter
+inspector_frames_captured_total{camera="cam1"} 9.0
+inspector_frames_captured_total{camera="cam2"} 4.0
+# TYPE inspector_frames_in_flight gauge
+inspector_frames_in_flight{camera="cam1"} 1.0
+# TYPE inspector_verdicts_total counter
+inspector_verdicts_total{camera="cam1",verdict="ok",reason="none"} 5.0
+inspector_verdicts_total{camera="cam2",verdict="ok",reason="none"} 4.0
+inspector_verdicts_total{camera="cam1",verdict="ng",reason="none"} 1.0
+inspector_verdicts_total{camera="cam1",verdict="unknown",reason="overload"} 2.0
+inspector_verdicts_total{camera="cam1",verdict="unknown",reason="model"} 0.0
+"""
+    health = Health("127.0.0.1", 0, Views(text.encode, lambda: True, list))
+    try:
+        account = scrape.account(health.url)
+    finally:
+        health.close()
+    assert account == Account(13, 1, {"ok": 9, "ng": 1, "unknown: overload": 2})
+    assert (account.tally.frames, account.tally.defective) == (12, 1)
+    assert not account.balances
+    assert Account(12, 0, account.verdicts).balances
+
+
+def test_the_subscriber_counts_each_frame_once() -> None:
+    count = Count()
+    for frame in (1, 2, 2):
+        count.take(Arrival("cam1", frame, 0, "ng"))
+    count.take(Arrival("cam2", 1, 0, "ok"))
+    answer = count.answer(forget=True)
+    assert (answer["verdicts"], answer["defective"], answer["distinct"]) == (4, 3, 3)
+    assert answer["p50"] > 1e9  # seconds since 1970
+    assert count.answer()["p50"] == 0.0
+
+
+def a_limit(often: float = 10e-3) -> Limit:
+    parts = dict.fromkeys(ALWAYS, often / len(ALWAYS)) | dict.fromkeys(DEFECTIVE, 5e-3)
+    return Limit(parts, share=0.1)
+
+
+def a_load(cpu_seconds: float, defective: int = 100) -> Load:
+    return Load(1000, defective, seconds=8.0, cpu_seconds=cpu_seconds, peak_rss=200 << 20)
+
+
+def test_ratios_are_of_one_round_and_of_the_same_share_of_defects() -> None:
+    assert a_limit().cpu_ms(0.1) == pytest.approx(12.0)
+    assert a_limit().cpu_ms(0.2) == pytest.approx(14.0)
+    one = Round(a_limit(), {label(4): a_load(12.5), SCRIPT: a_load(16.0, defective=200)})
+    assert one.reached(label(4)) == pytest.approx(12.0 / 12.5)
+    assert one.overhead_ms(label(4)) == pytest.approx(0.5)
+    assert one.reached(SCRIPT) == pytest.approx(14.0 / 16.0)
+    slow = Round(a_limit(20e-3), {label(4): a_load(25.0), SCRIPT: a_load(30.0)})
+    worst = Round(a_limit(), {label(4): a_load(50.0), SCRIPT: a_load(50.0)})
+    found = Throughput((worst, one, slow))
+    assert found.median(lambda each: each.reached(label(4))) == pytest.approx(22.0 / 25.0)
+
+
+@pytest.mark.parametrize(("cost", "reached"), [(12.3, True), (13.5, False)])
+def test_goals_say_what_was_reached(cost: float, reached: bool) -> None:
+    loads = {label(1): a_load(cost), label(4): a_load(cost), label(16): a_load(cost), SCRIPT: a_load(13.0)}
+    results = Results(
+        throughput=Throughput((Round(a_limit(), loads),)),
+        plumbing={"copied": [Run(Load(50_000, 0, 8.0, 8.0, 1), complete=reached)]},
+        latency=Latency(100.0, 70.0, 0.01, p99=0.02, most=0.05, bound=0.03 if reached else 0.01),
+        overload=Overload(100.0, 60.0, Account(9, 0, {"ok": 9}), 9, 9, 0 if reached else 1, 0.5, 1.0, (100,) * 8),
+    )
+    goals = {goal.name: goal.reached for goal in results.goals()}
+    assert len(goals) == 9
+    assert goals.pop("16 cameras / 4 cameras in CPU time")
+    assert goals.pop("overload: memory, last quarter / first")
+    assert goals.pop("overload: longest latency, ms")
+    assert set(goals.values()) == {reached}
+    text = "\n".join(results.lines())
+    for name in ("daemon 16 cameras", "afternoon script", "copied", "p99 20.0 ms", "captured 9 = 9 ok"):
+        assert name in text
+
+
+def test_memory_and_completeness_of_an_overload() -> None:
+    fine = Overload(1.0, 1.0, Account(5, 0, {"ok": 5}), 5, 5, 0, 0.1, 1.0, (100, 100, 110, 110))
+    assert fine.growth == pytest.approx(1.1)
+    assert fine.complete
+    for change in ({"received": 4}, {"distinct": 4}, {"missing": 1}, {"account": Account(5, 1, {"ok": 4})}):
+        assert not dataclasses.replace(fine, **change).complete
+
+
+def test_every_part_has_its_place_in_the_command() -> None:
+    from benchmarks.__main__ import FULL_LOAD, PARTS
+
+    assert set(PARTS) > FULL_LOAD
+    assert "cores" in report.machine()
