@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inspector.training import loop
 from inspector.training.batches import DetectorBatches, Pair
@@ -40,9 +40,9 @@ def fit_detector(
         truth = torch.from_numpy(masks).to(device).gt(0).float()
         return detection_loss(network(as_input(images, device)), truth, weight)
 
-    def validate() -> dict[str, float]:
+    def validate(candidate: nn.Module) -> dict[str, float]:
         scores, counts, entropy = PixelScores(), PixelCounts(), []
-        for (_, mask), probability in zip(checked, maps(network, (image for image, _ in checked)), strict=True):
+        for (_, mask), probability in zip(checked, maps(candidate, (image for image, _ in checked)), strict=True):
             scores.add(probability, mask)
             counts.add(np.where(probability > 0.5, 255, 0).astype(np.uint8), mask)
             entropy.append(cross_entropy(probability, mask))
@@ -97,7 +97,7 @@ def positive_weight(batches: DetectorBatches) -> float:
     return float(np.clip(np.sqrt((1 - share) / share), 1, 10))
 
 
-def maps(network: Detector, images: Iterator[Image]) -> Iterator[Map]:
+def maps(network: nn.Module, images: Iterator[Image]) -> Iterator[Map]:
     """Probability maps [H,W] of pictures, one at a time."""
     device = next(network.parameters()).device
     for image in images:

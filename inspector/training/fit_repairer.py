@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inspector.training import loop
 from inspector.training.batches import RepairBatches
@@ -36,10 +36,10 @@ def fit_repairer(
         wanted, hole = tensors(*batches.draw(rng))
         return repair_loss(network(wanted, hole), wanted, hole)
 
-    def validate() -> dict[str, float]:
+    def validate(candidate: nn.Module) -> dict[str, float]:
         losses, squares, pixels = [], 0.0, 0.0
         for wanted, hole in (tensors(*batch) for batch in checked):
-            drawn = network(wanted, hole).clamp(0, 1)
+            drawn = candidate(wanted, hole).clamp(0, 1)
             losses.append(float(repair_loss(drawn, wanted, hole)))
             squares += float((((drawn - wanted) * hole) ** 2).sum())
             pixels += float(hole.sum()) * wanted.shape[1]

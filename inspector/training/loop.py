@@ -1,5 +1,8 @@
 """The training loop, the same for both networks: Adam, a warm start, a cosine down to nothing, the best epoch kept.
 
+What is validated and kept is a running mean of the weights (Polyak averaging), batch norms' statistics included: the
+weights themselves still swing at a high learning rate, and their statistics lag behind them.
+
 A run can be stopped at any moment and resumed at the last whole epoch: what an epoch shows depends on the seed and
 the epoch's number alone, and the learning rate on the step's number.
 """
@@ -17,10 +20,14 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from inspector.errors import DataError
 
 State: TypeAlias = dict[str, Tensor]
+
+MEMORY = 100
+"""Steps that the running mean of the weights looks back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """What to train: the loss of one drawn batch, and how good the network is now (the key `rank`, more is better)."""
+    """What to train: the loss of one drawn batch, and how good a network is (the key `rank`, more is better)."""
 
     name: str
     network: nn.Module
     loss: Callable[[np.random.Generator], Tensor]
-    validate: Callable[[], Mapping[str, float]]
+    validate: Callable[[nn.Module], Mapping[str, float]]
     rank: str
 
 
@@ -53,29 +60,37 @@ def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict
     """
     checkpoint, log = folder / f"{task.name}.checkpoint", folder / f"{task.name}.jsonl"
     optimiser = torch.optim.Adam(task.network.parameters(), lr=plan.learning_rate)
+    mean = AveragedModel(task.network, avg_fn=_averaged, use_buffers=True)
     done, best, figures = 0, _copy(task.network), {task.rank: -math.inf}
     if resume and checkpoint.is_file():
-        done, best, figures = _load(checkpoint, task, optimiser, plan)
+        done, best, figures = _load(checkpoint, task, mean, optimiser, plan)
     else:
         log.write_text("", encoding="utf-8")
     with _progress() as progress:
         bar = progress.add_task(task.name, total=plan.epochs * plan.steps, completed=done * plan.steps, note="")
         for epoch in range(done, plan.epochs):
-            loss = _epoch(task, plan, epoch, optimiser, lambda note: progress.update(bar, advance=1, note=note))
-            now = {"epoch": epoch + 1, "loss": loss, **_validated(task)}
+            loss = _epoch(task, mean, plan, epoch, optimiser, lambda note: progress.update(bar, advance=1, note=note))
+            now = {"epoch": epoch + 1, "loss": loss, **_validated(task, mean.module)}
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(now) + "\n")
             if now[task.rank] > figures[task.rank]:
-                best, figures = _copy(task.network), now
-            _save(checkpoint, task, optimiser, plan, epoch + 1, best, figures)
+                best, figures = _copy(mean.module), now
+            _save(checkpoint, task, mean, optimiser, plan, epoch + 1, best, figures)
             progress.console.print(f"{task.name} " + "  ".join(f"{key} {value:.4g}" for key, value in now.items()))
     return best, figures
 
 
-def _epoch(task: Task, plan: Plan, epoch: int, optimiser: torch.optim.Optimizer, tell: Callable[[str], None]) -> float:
+def _epoch(
+    task: Task,
+    mean: AveragedModel,
+    plan: Plan,
+    epoch: int,
+    optimiser: torch.optim.Optimizer,
+    tell: Callable[[str], None],
+) -> float:
     rng = np.random.default_rng([plan.seed, epoch])
     task.network.train()
-    mean = 0.0
+    mean_loss = 0.0
     for step in range(plan.steps):
         rate = plan.learning_rate * schedule(epoch * plan.steps + step, plan.epochs * plan.steps)
         for group in optimiser.param_groups:
@@ -85,17 +100,23 @@ def _epoch(task: Task, plan: Plan, epoch: int, optimiser: torch.optim.Optimizer,
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(task.network.parameters(), 5.0)
         optimiser.step()
-        mean += (float(loss.detach()) - mean) / (step + 1)
-        tell(f"epoch {epoch + 1}/{plan.epochs} loss {mean:.4f}")
-    if not math.isfinite(mean):
-        raise DataError(f"{task.name}: the loss became {mean} in epoch {epoch + 1}; train with a lower --rate")
-    return mean
+        mean.update_parameters(task.network)
+        mean_loss += (float(loss.detach()) - mean_loss) / (step + 1)
+        tell(f"epoch {epoch + 1}/{plan.epochs} loss {mean_loss:.4f}")
+    if not math.isfinite(mean_loss):
+        raise DataError(f"{task.name}: the loss became {mean_loss} in epoch {epoch + 1}; train with a lower --rate")
+    return mean_loss
 
 
-def _validated(task: Task) -> Mapping[str, float]:
-    task.network.eval()
+def _averaged(mean: Tensor, now: Tensor, updates: Tensor | int) -> Tensor:
+    """The running mean's next value: over the last hundred steps or so, over fewer at the start."""
+    return mean + (now - mean) * max(1 / MEMORY, 10 / (10 + int(updates)))
+
+
+def _validated(task: Task, network: nn.Module) -> Mapping[str, float]:
+    network.eval()
     with torch.inference_mode():
-        return task.validate()
+        return task.validate(network)
 
 
 def schedule(step: int, steps: int) -> float:
@@ -113,6 +134,7 @@ def _copy(network: nn.Module) -> State:
 def _save(
     path: Path,
     task: Task,
+    mean: AveragedModel,
     optimiser: torch.optim.Optimizer,
     plan: Plan,
     done: int,
@@ -125,6 +147,7 @@ def _save(
             "plan": asdict(plan),
             "epoch": done,
             "network": task.network.state_dict(),
+            "mean": mean.state_dict(),
             "optimiser": optimiser.state_dict(),
             "best": best,
             "figures": dict(figures),
@@ -134,11 +157,14 @@ def _save(
     partial.replace(path)
 
 
-def _load(path: Path, task: Task, optimiser: torch.optim.Optimizer, plan: Plan) -> tuple[int, State, dict[str, float]]:
+def _load(
+    path: Path, task: Task, mean: AveragedModel, optimiser: torch.optim.Optimizer, plan: Plan
+) -> tuple[int, State, dict[str, float]]:
     saved: dict[str, Any] = torch.load(path, weights_only=True)
     if saved["plan"] != asdict(plan):
         raise DataError(f"{path} was made with {saved['plan']}, now it is {asdict(plan)}; train alike, or not --resume")
     task.network.load_state_dict(saved["network"])
+    mean.load_state_dict(saved["mean"])
     optimiser.load_state_dict(saved["optimiser"])
     return saved["epoch"], saved["best"], saved["figures"]
 
