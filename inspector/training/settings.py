@@ -69,6 +69,6 @@ def choose_windows(samples: list[Sample]) -> tuple[int, ...]:
 
 
 def plan(settings: Settings, pictures: int, epochs: int | None, steps: int) -> Plan:
-    """An epoch shows as many views as there are training pictures, but 320 to 960; epochs by `steps` unless given."""
-    an_epoch = min(max(math.ceil(pictures / BATCH), 10), 30)
+    """An epoch shows as many views as there are training pictures, but 640 to 960; epochs by `steps` unless given."""
+    an_epoch = min(max(math.ceil(pictures / BATCH), 20), 30)
     return Plan(epochs or math.ceil(steps / an_epoch), an_epoch, BATCH, settings.rate, settings.seed)

@@ -17,17 +17,27 @@ from numpy.typing import NDArray
 from inspector.types import Image, Mask
 
 Random: TypeAlias = np.random.Generator
+Point: TypeAlias = tuple[float, float]
 
 VISIBLE = 12.0
 """Mean difference over the channels, of 255, from which a changed pixel counts as a defect."""
 
+TRIES = 4
+"""Pastes tried until one can be seen."""
 
-def scratch(shape: tuple[int, int], rng: Random) -> Mask:
-    """A thin, slightly bent line, uint8 [height, width], 0 or 255."""
+TWO_TONED = 0.03
+"""A picture is binarised if at most this share of its pixels are neither dark nor bright."""
+
+AT_AN_EDGE = 0.7
+"""Share of a binarised picture's defects that sit at an edge: gaps, bridges, bites and spurs; the rest are islands."""
+
+
+def scratch(shape: tuple[int, int], rng: Random, start: Point | None = None) -> Mask:
+    """A thin, slightly bent line from `start` (x, y), else from anywhere; uint8 [height, width], 0 or 255."""
     mask = np.zeros(shape, np.uint8)
     side = min(shape)
     length, angle = side * rng.uniform(0.08, 0.6), rng.uniform(0, 2 * np.pi)
-    points = [np.array([rng.uniform(0, shape[1]), rng.uniform(0, shape[0])])]
+    points = [np.array(start or _anywhere(shape, rng))]
     for _ in range(8):
         angle += rng.normal(0, 0.2)
         points.append(points[-1] + length / 8 * np.array([np.cos(angle), np.sin(angle)]))
@@ -36,8 +46,11 @@ def scratch(shape: tuple[int, int], rng: Random) -> Mask:
     return mask
 
 
-def blob(shape: tuple[int, int], rng: Random, largest: float = 0.2) -> Mask:
-    """A round shape with a wavy rim, at most `largest` of the shorter side across, uint8 [height, width], 0 or 255."""
+def blob(shape: tuple[int, int], rng: Random, largest: float = 0.2, middle: Point | None = None) -> Mask:
+    """A round shape with a wavy rim, at most `largest` of the shorter side across, uint8 [height, width], 0 or 255.
+
+    middle: (x, y); anywhere else
+    """
     mask = np.zeros(shape, np.uint8)
     radius = min(shape) * np.exp(rng.uniform(np.log(0.012), np.log(largest / 2)))
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -45,12 +58,16 @@ def blob(shape: tuple[int, int], rng: Random, largest: float = 0.2) -> Mask:
     radii = np.maximum(radius * (1 + rim), 1.0)
     stretch, turn = rng.uniform(0.4, 1.0), rng.uniform(0, np.pi)
     x, y = radii * np.cos(angles), stretch * radii * np.sin(angles)
-    centre = rng.uniform(0, shape[1]), rng.uniform(0, shape[0])
+    centre = middle or _anywhere(shape, rng)
     outline = np.stack(
         [centre[0] + x * np.cos(turn) - y * np.sin(turn), centre[1] + x * np.sin(turn) + y * np.cos(turn)], axis=1
     )
     cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 255)
     return mask
+
+
+def _anywhere(shape: tuple[int, int], rng: Random) -> Point:
+    return rng.uniform(0, shape[1]), rng.uniform(0, shape[0])
 
 
 def hole(shape: tuple[int, int], rng: Random) -> Mask:
@@ -67,8 +84,41 @@ def hole(shape: tuple[int, int], rng: Random) -> Mask:
 def paste_defect(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     """`image` [H,W,C] with a synthetic defect, and the defect's mask [H,W]; `donor`, of any size, lends texture.
 
-    The mask may come out empty: where the paste cannot be seen there is no defect.
+    The mask may come out empty: where no paste can be seen there is no defect.
     """
+    paste = _paste_flat if is_two_toned(image) else _paste_soft
+    for _ in range(TRIES):
+        mixed, mask = paste(image, donor, rng)
+        if mask.any():
+            break
+    return mixed, mask
+
+
+def is_two_toned(image: Image) -> bool:
+    """Whether the picture is binarised: a line scan, a thresholded or backlit picture."""
+    middle = cv2.inRange(image, np.full(image.shape[2], 48.0), np.full(image.shape[2], 207.0))
+    return bool(np.count_nonzero(middle) <= TWO_TONED * middle.size)
+
+
+def _paste_flat(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
+    """Dark where it was bright or the other way round, with hard edges: what a defect of a binarised picture is."""
+    shape = (image.shape[0], image.shape[1])
+    bright = np.asarray(image.mean(axis=2) > 127)
+    at = None
+    if rng.random() < AT_AN_EDGE:
+        edges = np.argwhere(bright[:, 1:] != bright[:, :-1])
+        if len(edges):
+            y, x = edges[rng.integers(len(edges))] + rng.integers(-2, 3, 2)
+            at = float(x), float(y)
+    area = scratch(shape, rng, at) if rng.random() < 0.2 else blob(shape, rng, largest=0.2, middle=at)
+    turns_bright = rng.random() < 0.5
+    changed = (area > 0) & (bright != turns_bright)
+    mask = cv2.morphologyEx(np.where(changed, 255, 0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    return np.where(mask[:, :, None] > 0, np.uint8(255 * turns_bright), image), np.asarray(mask, np.uint8)
+
+
+def _paste_soft(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
+    """One of `_PASTES`, its edge blurred as a lens would."""
     shape = (image.shape[0], image.shape[1])
     kind = rng.choice(len(_PASTES), p=[share for _, _, share in _PASTES])
     draw, paint, _ = _PASTES[kind]
