@@ -22,6 +22,9 @@ Point: TypeAlias = tuple[float, float]
 VISIBLE = 12.0
 """Mean difference over the channels, of 255, from which a changed pixel counts as a defect."""
 
+SMALLEST = 8
+"""Pixels that must visibly change, or it is no defect but a speck, as every picture has."""
+
 TRIES = 4
 """Pastes tried until one can be seen."""
 
@@ -89,9 +92,9 @@ def paste_defect(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     paste = _paste_flat if is_two_toned(image) else _paste_soft
     for _ in range(TRIES):
         mixed, mask = paste(image, donor, rng)
-        if mask.any():
-            break
-    return mixed, mask
+        if np.count_nonzero(mask) >= SMALLEST:
+            return mixed, mask
+    return image, np.zeros(image.shape[:2], np.uint8)
 
 
 def is_two_toned(image: Image) -> bool:
@@ -101,20 +104,24 @@ def is_two_toned(image: Image) -> bool:
 
 
 def _paste_flat(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
-    """Dark where it was bright or the other way round, with hard edges: what a defect of a binarised picture is."""
+    """Dark where it was bright or the other way round, with hard edges: what a defect of a binarised picture is.
+
+    All of the picture is made as hard as the paste, so that only its shape gives it away.
+    """
     shape = (image.shape[0], image.shape[1])
-    bright = np.asarray(image.mean(axis=2) > 127)
+    bright = np.where(image.mean(axis=2) > 127, 255, 0).astype(np.uint8)
+    edges = np.argwhere(cv2.morphologyEx(bright, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
     at = None
-    if rng.random() < AT_AN_EDGE:
-        edges = np.argwhere(bright[:, 1:] != bright[:, :-1])
-        if len(edges):
-            y, x = edges[rng.integers(len(edges))] + rng.integers(-2, 3, 2)
-            at = float(x), float(y)
-    area = scratch(shape, rng, at) if rng.random() < 0.2 else blob(shape, rng, largest=0.2, middle=at)
-    turns_bright = rng.random() < 0.5
-    changed = (area > 0) & (bright != turns_bright)
-    mask = cv2.morphologyEx(np.where(changed, 255, 0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    return np.where(mask[:, :, None] > 0, np.uint8(255 * turns_bright), image), np.asarray(mask, np.uint8)
+    if len(edges) and rng.random() < AT_AN_EDGE:
+        y, x = edges[rng.integers(len(edges))] + rng.integers(-2, 3, 2)
+        at = float(x), float(y)
+    largest = 0.12 if at is None else 0.2  # a large island might as well be a part of the pattern
+    area = scratch(shape, rng, at) if rng.random() < 0.2 else blob(shape, rng, largest, at)
+    shade = np.uint8(rng.choice([0, 255]))
+    changed = np.where((area > 0) & (bright != shade), 255, 0).astype(np.uint8)
+    mask = np.asarray(cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+    pasted = np.where(mask > 0, shade, bright)
+    return np.repeat(pasted[:, :, None], image.shape[2], axis=2), mask
 
 
 def _paste_soft(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
