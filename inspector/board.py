@@ -39,16 +39,20 @@ class Tally:
 
     def rate(self, now: float) -> float:
         """Frames a second over the window."""
-        while self.recent and self.recent[0][0] < now - WINDOW_SECONDS:
-            self.recent.popleft()
+        self._forget(now)
         return len(self.recent) / max(now - self.recent[0][0], 0.1) if self.recent else 0.0
 
-    def percentiles(self) -> tuple[float, float] | None:
+    def percentiles(self, now: float) -> tuple[float, float] | None:
         """Latency in seconds that half and 99 % of the window's frames stay below."""
+        self._forget(now)
         if not self.recent:
             return None
         median, high = np.percentile([latency for _, latency in self.recent], [50, 99])
         return float(median), float(high)
+
+    def _forget(self, now: float) -> None:
+        while self.recent and self.recent[0][0] < now - WINDOW_SECONDS:
+            self.recent.popleft()
 
 
 class Board:
@@ -83,11 +87,11 @@ class Board:
             self.cameras.setdefault(message.camera, Tally()).take(message, now, latency)
             self.total.take(message, now, latency)
             if message.model is not None:
-                self._models.add(f"{message.model.name} on {message.model.provider}")
+                self._models.add(_printable(f"{message.model.name} on {message.model.provider}"))
         elif isinstance(message, EventMessage):
             event = message.event
             at = time.strftime("%H:%M:%S", time.localtime(event.at_ns / 1e9))
-            self._news = f"{at} {event.subject} {event.state}: {event.detail}"
+            self._news = _printable(f"{at} {event.subject} {event.state}: {event.detail}")
 
     def state(self, now: float) -> str:
         """What the daemon does, as far as we can hear."""
@@ -100,7 +104,7 @@ class Board:
 
     def line(self, missing: int, now: float) -> str:
         """The account in one line."""
-        of, waits = self.total.verdicts, self.total.percentiles()
+        of, waits = self.total.verdicts, self.total.percentiles(now)
         shown = "" if waits is None else f", latency p50 {_ms(waits[0])} p99 {_ms(waits[1])} ms"
         return (
             f"{len(self.cameras)} camera(s), {of[Verdict.OK]} ok, {of[Verdict.NG]} ng, {of[Verdict.UNKNOWN]} unknown, "
@@ -128,8 +132,13 @@ class Board:
         return table
 
 
+def _printable(text: str) -> str:
+    """Without control characters: a message is from outside, and a terminal obeys them."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def _cells(tally: Tally, now: float) -> list[Text]:
-    rate, waits = tally.rate(now), tally.percentiles()
+    rate, waits = tally.rate(now), tally.percentiles(now)
     cells = [str(tally.verdicts[verdict]) for verdict in (Verdict.OK, Verdict.NG, Verdict.UNKNOWN)]
     cells += [f"{rate:.1f}", *("-" if waits is None else _ms(wait) for wait in waits or (0, 0)), tally.last_defect]
     return [Text(cell) for cell in cells]

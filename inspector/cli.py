@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inspector import __version__, logs
-from inspector.errors import ConfigError, InspectorError
+from inspector.errors import ConfigError, InspectorError, working_in
 
 EXIT_CODES = """\
 exit codes:
@@ -67,21 +67,33 @@ def build_parser() -> argparse.ArgumentParser:
     listen.add_argument("endpoint", help="where the daemon publishes, for example tcp://127.0.0.1:5600")
     listen.add_argument("--save", type=Path, metavar="DIR", help="keep the newest defects there as pictures")
     listen.add_argument("--keep", type=int, default=24, metavar="N", help="how many pictures to keep (default 24)")
-    listen.add_argument("--count", type=int, metavar="N", help="end after N verdicts")
+    listen.add_argument("--count", type=_count, metavar="N", help="end after N verdicts")
     listen.add_argument("--json", action="store_true", help="print each message's header as a line of JSON")
     listen.set_defaults(verb=_listen)
 
     simulate = verbs.add_parser("simulate", help="write pictures of the simulated line, with masks, as a data set")
     simulate.add_argument("out", type=Path, help="the folder to write, which must not exist or be empty")
     simulate.add_argument("--seed", type=int, default=1000, help="first seed; every later one is free to use (1000)")
-    simulate.add_argument("--good", type=int, default=200, help="normal pictures for training (200)")
-    simulate.add_argument("--defective", type=int, default=200, help="defective pictures for training (200)")
+    simulate.add_argument("--good", type=_count, default=200, help="normal pictures for training (200)")
+    simulate.add_argument("--defective", type=_count_or_none, default=200, help="defective pictures for training (200)")
     simulate.set_defaults(verb=_simulate)
 
     from inspector.training import commands
 
     commands.register(verbs)
     return parser
+
+
+def _count(text: str) -> int:
+    if _count_or_none(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -110,9 +122,18 @@ def _listen(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from inspector.simulation import write_dataset
 
-    write_dataset(options.out, options.seed, options.good, options.defective)
+    console = Console(stderr=True)
+    with working_in(options.out), Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("drawing")
+        write_dataset(
+            options.out, options.seed, options.good, options.defective,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
     print(
         f"{options.out}: {options.good} normal and {options.defective} defective pictures for training, and a test set"
     )

@@ -9,6 +9,7 @@ Nothing of the daemon is imported, only what reads its messages.
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections import Counter, defaultdict
@@ -17,7 +18,7 @@ from types import TracebackType
 
 import zmq
 
-from inspector import wire
+from inspector import address, wire
 from inspector.codecs import MAX_PIXELS
 from inspector.errors import ConfigError, WireError
 from inspector.messages import KINDS, BeatMessage, Kind, Message
@@ -98,10 +99,12 @@ class Subscriber:
         for prefix in self._prefixes:
             self._socket.subscribe(prefix)
         try:
+            if endpoint.startswith("tcp://") and address.tcp_host(endpoint) is None:
+                raise zmq.ZMQError(errno.EINVAL)  # libzmq would try a port beyond 65535 for ever
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"{endpoint!r} is no ZeroMQ address; use tcp://HOST:PORT or ipc://PATH") from error
+            raise ConfigError(f"{endpoint!r} is no ZeroMQ address; {address.FORMS}") from error
 
     def __enter__(self) -> Subscriber:
         return self

@@ -8,6 +8,9 @@ Exit codes follow sysexits.h where it has a fitting one, so that systemd and peo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -67,3 +70,15 @@ class WireError(InspectorError):
     """Bytes from a socket are not a message of ours, or of a major version we do not speak."""
 
     exit_code = 65  # EX_DATAERR
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """For tools that read and write many files: an OSError inside becomes an OutputError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or folder} cannot be read or written: {error.strerror or error}; "
+            "choose another place, or mend its rights or room"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.live import Live
 
+from inspector import address
 from inspector.album import Album
 from inspector.board import Board
 from inspector.client import Subscriber
@@ -42,27 +42,36 @@ def run(
     Raises ConfigError for an endpoint that is no address, OutputError where the pictures cannot be written.
     """
     out = out or sys.stdout
-    notes = Console(file=sys.stderr if as_json else out, highlight=False, markup=False, soft_wrap=True)
+    notes = _Console(file=sys.stderr if as_json else out, highlight=False, markup=False, soft_wrap=True)
     album = None if save is None else Album(save, keep)
     # Results are asked for only where they are drawn: nobody need encode them for a table.
     kinds = [kind for kind in KINDS if album is not None or kind != "result"]
     board = Board(same_clock=_is_here(endpoint))
     with _signals() as is_over, Subscriber(endpoint, kinds=kinds) as subscriber:
-        notes.print(f"listening at {endpoint}")
-        if album is not None:
-            notes.print(f"keeping pictures of the newest {keep} defects in {album.folder.absolute()}")
-        view = _JsonLines(out) if as_json else _LiveTable(notes) if notes.is_terminal else _Lines(notes)
         try:
+            notes.print(f"listening at {endpoint}")
+            if album is not None:
+                notes.print(f"keeping pictures of the newest {keep} defects in {album.folder.absolute()}")
+            view = _JsonLines(out) if as_json else _LiveTable(notes) if notes.is_terminal else _Lines(notes)
             with view:
                 _listen(subscriber, board, album, view, lambda: is_over() or board.verdicts == count)
+            notes.print(f"{board.line(subscriber.missing.total(), time.monotonic())}{_dropped(subscriber)}")
+            if album is not None:
+                album.write()
+                notes.print(f"{album.summary()}")
         except BrokenPipeError:  # whoever read our lines went away, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-            return 0
-        notes.print(f"{board.line(subscriber.missing.total(), time.monotonic())}{_dropped(subscriber)}")
-        if album is not None:
-            album.write()
-            notes.print(f"{album.summary()}")
+            if album is not None:
+                album.write()
     return 0
+
+
+class _Console(Console):
+    """Lets whoever prints know that nobody reads any more; rich would end the process with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that rich handles when it calls this."""
+        raise
 
 
 def _dropped(subscriber: Subscriber) -> str:
@@ -158,8 +167,4 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
 def _is_here(endpoint: str) -> bool:
     """Whether the daemon runs on this machine, so that its wall clock is ours."""
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or endpoint.startswith("ipc://")
+    return address.is_ipc(endpoint) or address.is_loopback(address.tcp_host(endpoint) or "")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, ValidationInfo
 
+from inspector import address
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _DEVICE = re.compile(r"auto|cpu|(cuda|tensorrt):\d{1,2}|openvino:(cpu|gpu|npu)", re.ASCII)
 _HOST = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
-_TCP = re.compile(r"tcp://(?P<host>\[[^]]+\]|[^:/]+):(?P<port>\d{1,5}|\*)", re.ASCII)
 
 
 def _name(value: str) -> str:
@@ -39,24 +39,17 @@ def _host(value: str) -> str:
 
 
 def _endpoint(value: str, info: ValidationInfo) -> str:
-    if re.fullmatch(r"ipc://[^@*].*|memory:.*", value):  # neither leaves this machine
+    if address.is_ipc(value) or value.startswith("memory:"):  # neither leaves this machine
         return value
-    tcp = _TCP.fullmatch(value)
-    if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > 65_535):
-        raise ValueError("use tcp://HOST:PORT, such as tcp://127.0.0.1:5600, or ipc://PATH")
-    if not (_is_loopback(tcp["host"].strip("[]")) or info.data.get("allow_plaintext", False)):
+    host = address.tcp_host(value)
+    if host is None:
+        raise ValueError(address.FORMS)
+    if not (address.is_loopback(host) or info.data.get("allow_plaintext", False)):
         raise ValueError(
             "other machines could read everything, as nothing is encrypted; "
             "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone"
         )
     return value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]

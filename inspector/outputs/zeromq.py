@@ -6,8 +6,6 @@ It never blocks: a subscriber whose queue is full loses messages, alone, and see
 from __future__ import annotations
 
 import errno
-import ipaddress
-import re
 import socket
 import stat
 from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import zmq
 
+from inspector import address
 from inspector.errors import ConfigError, OutputError
 
 ASSUMED_MESSAGE_BYTES = 16_384
@@ -27,7 +26,6 @@ MAX_PREFIX_BYTES = 256
 MAX_SUBSCRIPTIONS = 10_000
 """Once more are held at a time, we stop counting and publish everything."""
 
-_TCP = re.compile(r"tcp://(?P<host>\[[^]]+\]|[^:/]+):(?P<port>\d{1,5}|\*)")
 _SUBSCRIBE, _CANCEL = b"\x01", b"\x00"  # first byte of what a subscriber sends (ZMTP, RFC 23 and 29)
 _DEPARTED = -1
 
@@ -128,25 +126,16 @@ class ZeroMqOutput:
 
 def check(url: str, allow_plaintext: bool) -> None:
     """Raise ConfigError if `url` is no address, or one that other machines can read unless `allow_plaintext`."""
-    if url.startswith("ipc://"):
-        if url.removeprefix("ipc://")[:1] in ("", "@", "*"):
-            raise ConfigError(f"output {url!r}: give the path of a file, such as ipc:///run/inspector/out")
+    if address.is_ipc(url):
         return
-    tcp = _TCP.fullmatch(url)
-    if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > 65_535):
-        raise ConfigError(f"output {url!r}: use tcp://HOST:PORT, such as tcp://127.0.0.1:5600, or ipc://PATH")
-    if not (allow_plaintext or _is_loopback(tcp["host"].strip("[]"))):
+    host = address.tcp_host(url)
+    if host is None:
+        raise ConfigError(f"output {url!r}: {address.FORMS}")
+    if not (allow_plaintext or address.is_loopback(host)):
         raise ConfigError(
             f"output {url!r}: other machines could read everything, as nothing is encrypted; "
             "use 127.0.0.1, or set allow_plaintext if the network is yours alone"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _connection(frame: zmq.Frame) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from inspector.errors import ConfigError
+from inspector.errors import ConfigError, working_in
 
 if TYPE_CHECKING:
     from inspector.training.settings import Settings
@@ -72,7 +72,8 @@ def _train(options: argparse.Namespace) -> int:
     from inspector.training.train import train
 
     console = Console()
-    bundle = train(_settings(options), lambda line: console.print(line, markup=False, highlight=False))
+    with working_in(options.out):
+        bundle = train(_settings(options), lambda line: console.print(line, markup=False, highlight=False))
     console.print(
         f"{bundle.folder}: bundle {bundle.card.name!r} {bundle.sha256[:12]}, proven", markup=False, highlight=False
     )
@@ -98,7 +99,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     console = Console()
     out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + ".evaluation")
-    evaluate(options.bundle, options.data, out, options.device, options.card, console)
+    with working_in(out):
+        evaluate(options.bundle, options.data, out, options.device, options.card, console)
     return 0
 
 

@@ -44,12 +44,11 @@ def train(settings: Settings, say: Say) -> Bundle:
 
     Raises DataError for pictures that cannot be trained with, BundleError where the bundle does not prove itself.
     """
-    settings.work.mkdir(parents=True, exist_ok=True)
-
     # The pictures: what there is, and who goes to which side.
     samples, problems = data.readable(data.training_samples(settings.data))
     for problem in problems:
         say(f"left out: {problem}")
+    settings.work.mkdir(parents=True, exist_ok=True)
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
     channels: Channels = 1 if data.is_grey(samples) else 3
     size = settings.size or choose_size(samples)

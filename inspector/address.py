@@ -1,0 +1,34 @@
+"""ZeroMQ's addresses: `tcp://HOST:PORT` and `ipc://PATH`; what they mean, for whoever binds, connects or checks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+FORMS = "use tcp://HOST:PORT, such as tcp://127.0.0.1:5600, or ipc://PATH"
+"""What to do about an address that is none, to stand in a sentence."""
+
+MAX_PORT = 65_535
+_TCP = re.compile(r"tcp://(?P<host>\[[^]]+\]|[^:/]+):(?P<port>\d{1,5}|\*)", re.ASCII)
+_IPC = re.compile(r"ipc://[^@*].*")
+
+
+def tcp_host(address: str) -> str | None:
+    """The host of a `tcp://HOST:PORT` (port `*`: any), without the brackets of IPv6; None if it is no such address."""
+    tcp = _TCP.fullmatch(address)
+    if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > MAX_PORT):
+        return None
+    return tcp["host"].strip("[]")
+
+
+def is_ipc(address: str) -> bool:
+    """Whether it is an `ipc://PATH`; ZeroMQ's abstract names and wildcards are not, as no mode protects them."""
+    return _IPC.fullmatch(address) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine's alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
