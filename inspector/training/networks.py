@@ -102,15 +102,18 @@ def push_pull(known: Tensor, weight: Tensor, levels: int = 4) -> Tensor:
     """Spread what is known into what is not, coarse to fine.
 
     known: [N,C,H,W], 0 where unknown;  weight: [N,1,H,W], 1 where known;  H and W are multiples of 2**levels.
-    Known pixels come back as they were.
+    Known pixels come back as they were. At the coarsest level what is unknown takes the mean of its neighbours, twice
+    over (normalised convolution, Knutsson and Westin 1993), and where they are unknown too that of the picture.
     """
     pyramid = [(known, weight)]
     for _ in range(levels):
         pyramid.append(tuple(functional.avg_pool2d(part, 2) for part in pyramid[-1]))  # type: ignore[arg-type]
     known, weight = pyramid.pop()
-    total = weight.mean(dim=(2, 3), keepdim=True)
-    spread = known.mean(dim=(2, 3), keepdim=True) / (total + 1e-4)
-    spread = known + (1 - weight) * spread
+    mean = known.mean(dim=(2, 3), keepdim=True) / (weight.mean(dim=(2, 3), keepdim=True) + 1e-4)
+    near, cover = known, weight
+    for _ in range(2):
+        near, cover = (functional.avg_pool2d(part, 3, stride=1, padding=1) for part in (near, cover))
+    spread = known + (1 - weight) * (near + 1e-3 * mean) / (cover + 1e-3)
     for known, weight in reversed(pyramid):
         spread = functional.interpolate(spread, scale_factor=2.0, mode="bilinear", align_corners=False)
         spread = known + (1 - weight) * spread
