@@ -27,7 +27,7 @@ MAX_SUBSCRIPTIONS = 10_000
 """Once more are held at a time, we stop counting and publish everything."""
 
 _SUBSCRIBE, _CANCEL = b"\x01", b"\x00"  # first byte of what a subscriber sends (ZMTP, RFC 23 and 29)
-_DEPARTED = -1
+_DEPARTED, _SOMEBODY = -1, -2
 
 
 class ZeroMqOutput:
@@ -116,7 +116,10 @@ class ZeroMqOutput:
             holders.remove(connection)
             self._held -= 1
         elif data[:1] == _CANCEL and connection == _DEPARTED and holders:
-            holders.pop()  # whose it was is not known any more, and only the number matters
+            # Whose it was is not known any more, and the next connection may get its number: from here on only the
+            # count of the holders is trusted. What is in doubt (also one who subscribes twice and departs once) ends
+            # in publishing too much, never too little.
+            holders[:] = [_SOMEBODY] * (len(holders) - 1)
             self._held -= 1
         else:
             self.hostile += 1

@@ -12,12 +12,14 @@ without gaps.
  7. two models                                              -> no batch mixes them
  8. a stage that raises                                     -> exit code 70, after the drain
  9. a worker that hangs, beside stages that only wait       -> the health check names it alone
+10. a repair that fails                                     -> ng with its mask but no patches, the line goes on
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ import pytest
 
 from inspector.clock import ManualClock, SystemClock
 from inspector.daemon import Daemon
+from inspector.errors import ModelError
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
 from inspector.messages import BeatMessage, ResultMessage
@@ -200,3 +203,29 @@ def test_9_a_hung_worker_is_seen_and_a_quiet_one_is_not(line: Callable[..., Line
     one.wait_for(2)
     one.pipeline.drain(10.0)
     assert daemon.failing() == []
+
+
+def test_10_a_failing_repair_leaves_the_verdict(line: Callable[..., Line], engine: Engine) -> None:
+    class Broken:
+        def repair(self, *_: object) -> None:
+            raise ModelError("out of memory")
+
+    one = line()
+    one.gates["m"].engine = replace(engine, repairer=Broken())  # type: ignore[arg-type]
+    one.sources["cam1"].show(BAD)
+    one.wait_for(1)
+    assert one.verdicts() == [("cam1", 1, Verdict.NG, None)]
+    one.output.wait_for(ResultMessage, 1)
+    one.gates["m"].engine = engine
+    one.sources["cam1"].show(BAD)
+    one.output.wait_for(ResultMessage, 2)
+    failed, repaired = one.messages(ResultMessage)
+    assert isinstance(failed, ResultMessage)
+    assert isinstance(repaired, ResultMessage)
+    assert np.array_equal(failed.mask() != 0, BAD[:, :, 0] == 250)
+    assert [tuple(defect.box) for defect in failed.defects] == [(20, 20, 8, 8)]
+    assert failed.patches() == ()
+    assert failed.repaired(BAD) is None
+    assert failed.residual is None
+    assert failed.latency.repair == 0
+    assert repaired.residual == pytest.approx(FILL / 255)

@@ -1,0 +1,416 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector import codecs
+from inspector.client import Account, Subscriber
+from inspector.codecs import Formats
+from inspector.errors import ConfigError
+from inspector.messages import BeatMessage, Message, VerdictMessage
+from inspector.types import Event
+from inspector.wire import Encoder
+from tests.inspections import few, many, ng, ok
+
+HANG = 60.0  # seconds after which something that should have come is said to hang
+NOBODY = "tcp://127.0.0.1:1"
+CAM1, CAM2 = "verdict/line1/cam1/", "verdict/line1/cam2/"
+
+
+# ---- Account
+
+
+def test_what_comes_first_begins_the_count():
+    account = Account()
+    assert account.arrived("a", 1, 7) == range(7, 7)
+    assert account.arrived("a", 1, 8) == range(8, 8)
+
+
+def test_a_gap_is_told_by_the_message_after_it():
+    account = Account()
+    account.arrived("a", 1, 3)
+    assert account.arrived("a", 1, 7) == range(4, 7)
+    assert account.arrived("a", 1, 8) == range(8, 8)
+
+
+def test_a_beat_tells_what_is_missing_at_the_end_and_only_once():
+    account = Account()
+    account.arrived("a", 1, 3)
+    assert account.told("a", 1, 5) == range(4, 6)
+    assert not account.told("a", 1, 5)
+    assert not account.arrived("a", 1, 6)
+
+
+def test_a_beat_begins_the_count_too():
+    account = Account()
+    assert not account.told("a", 1, 0)
+    assert not account.told("b", 1, 4)
+    assert account.arrived("a", 1, 3) == range(1, 3)
+    assert account.arrived("b", 1, 6) == range(5, 6)
+
+
+@pytest.mark.parametrize("again", [1, 2, 3])
+def test_what_was_booked_before_came_twice(again):
+    account = Account()
+    for sequence in (1, 2, 3):
+        account.arrived("a", 1, sequence)
+    assert account.arrived("a", 1, again) is None
+    assert account.arrived("a", 1, 4) == range(4, 4)
+
+
+def test_a_beat_that_comes_late_takes_nothing_back():
+    account = Account()
+    account.arrived("a", 1, 5)
+    assert not account.told("a", 1, 3)
+    assert account.arrived("a", 1, 7) == range(6, 7)
+
+
+def test_a_later_session_is_expected_from_its_beginning():
+    account = Account()
+    account.arrived("a", 1, 90)
+    assert account.arrived("a", 2, 4) == range(1, 4)
+    assert account.told("b", 2, 2) == range(1, 3)
+    assert account.told("b", 3, 1) == range(1, 2)
+
+
+def test_topics_do_not_mix():
+    account = Account()
+    account.arrived("a", 1, 1)
+    account.arrived("b", 1, 10)
+    assert account.arrived("a", 1, 3) == range(2, 3)
+    assert account.arrived("b", 1, 11) == range(11, 11)
+
+
+FATES = st.sampled_from(["arrives", "is lost", "comes twice", "is lost, and a beat tells"])
+sessions = st.lists(st.lists(st.tuples(st.sampled_from("ab"), FATES), max_size=20), min_size=1, max_size=4)
+
+
+@many
+@given(sessions)
+def test_nothing_is_lost_or_doubled_unnoticed(sessions):
+    """Any sessions of two topics, each ended by a beat: exactly what was lost is missing, exactly once."""
+    account = Account()
+    missing: list[tuple[int, str, int]] = []
+    expected: list[tuple[int, str, int]] = []
+    twice = found_twice = 0
+    was_there = False  # in the first session a topic counts from the first that is heard of it
+    for session, messages in enumerate(sessions, 100):
+        published = {"a": 0, "b": 0}
+        heard = {topic for topic in published if was_there}
+        for topic, fate in messages:
+            published[topic] += 1
+            sequence = published[topic]
+            if fate.startswith("is lost") and topic in heard:
+                expected.append((session, topic, sequence))
+            for _ in range({"arrives": 1, "comes twice": 2}.get(fate, 0)):
+                gap = account.arrived(topic, session, sequence)
+                found_twice += gap is None
+                missing += [(session, topic, number) for number in gap or ()]
+            if fate.endswith("a beat tells"):
+                missing += [(session, topic, number) for number in account.told(topic, session, sequence)]
+            twice += fate == "comes twice"
+            if fate != "is lost":
+                heard.add(topic)
+        for topic, last in published.items():
+            missing += [(session, topic, number) for number in account.told(topic, session, last)]
+        was_there = True
+    assert sorted(missing) == sorted(expected)
+    assert found_twice == twice
+
+
+@few
+@given(st.sets(st.integers(1, 60), min_size=1), st.integers(0, 5))
+def test_what_arrived_and_what_is_missing_is_all(arriving, more):
+    account = Account()
+    account.told("a", 1, 0)
+    seen = set(arriving)
+    for sequence in sorted(arriving):
+        seen |= set(account.arrived("a", 1, sequence) or ())
+    last = max(arriving) + more
+    seen |= set(account.told("a", 1, last))
+    assert seen == set(range(1, last + 1))
+
+
+# ---- Subscriber
+
+
+class Daemon:
+    """Sends over a real socket whatever it is told to, from one session."""
+
+    def __init__(self, endpoint: str = "tcp://127.0.0.1:*", session: int = 1, line: str = "line1") -> None:
+        self.encoder = Encoder(line, session, "0" * 64)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.sndhwm = 0
+        self._socket.bind(endpoint)
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def hears(self, subscriber: Subscriber, number: int) -> set[str]:
+        """The next `number` subscriptions; a subscriber subscribes again by itself only while it is read."""
+        heard: set[str] = set()
+        end = time.monotonic() + HANG
+        while len(heard) < number:
+            assert time.monotonic() < end, heard
+            assert subscriber.receive(0) is None
+            if self._socket.poll(20):
+                data = self._socket.recv()
+                assert data[:1] == b"\x01"
+                heard.add(data[1:].decode())
+        return heard
+
+    def send(self, *parts: bytes) -> None:
+        self._socket.send_multipart(parts)
+
+    def verdict(self, sequence: int, camera: str = "cam1") -> None:
+        self.send(*self.encoder.verdict(ok(camera, sequence), sequence, 0.0))
+
+    def result(self, sequence: int, camera: str = "cam1") -> None:
+        inspection = ng(camera, sequence)
+        payloads = codecs.encode(inspection, Formats())
+        self.send(*self.encoder.result(inspection, sequence, payloads, 0.0, 0.0))
+
+    def event(self, sequence: int, subject: str) -> None:
+        self.send(*self.encoder.event(Event(subject, "up", "it delivers", 5), sequence))
+
+    def beat(self, final: bool = False, **verdicts: int) -> None:
+        sequences = {f"verdict/{self.encoder.line}/{camera}/": number for camera, number in verdicts.items()}
+        self.send(*self.encoder.beat(sequences, 5, final))
+
+    def die(self) -> None:
+        self._context.destroy(linger=0)
+
+
+class Link:
+    """A daemon and a subscriber that it has heard."""
+
+    def __init__(self, stack: ExitStack, subscriptions: int = 4, **options: object) -> None:
+        self._stack = stack
+        self._subscriptions = subscriptions
+        self.daemon = self._daemon()
+        self.subscriber = stack.enter_context(Subscriber(self.daemon.endpoint, **options))  # type: ignore[arg-type]
+        self.prefixes = self.daemon.hears(self.subscriber, subscriptions)
+
+    def restart(self, session: int = 2) -> None:
+        self.daemon.die()
+        self.daemon = self._daemon(self.daemon.endpoint, session)
+        self.daemon.hears(self.subscriber, self._subscriptions)
+
+    def read(self, number: int) -> list[Message]:
+        read = [self.subscriber.receive(HANG) for _ in range(number)]
+        assert None not in read
+        return [message for message in read if message is not None]
+
+    def verdicts(self, number: int) -> list[tuple[str, int]]:
+        read = self.read(number)
+        return [(m.camera, m.sequence) for m in read if isinstance(m, VerdictMessage)]
+
+    def to_the_end(self) -> list[Message]:
+        """All until the final beat, which is left out."""
+        self.daemon.beat(final=True)
+        read: list[Message] = []
+        while True:
+            message = self.subscriber.receive(HANG)
+            assert message is not None
+            if isinstance(message, BeatMessage) and message.final:
+                return read
+            read.append(message)
+
+    def _daemon(self, *options: object) -> Daemon:
+        daemon = Daemon(*options)  # type: ignore[arg-type]
+        self._stack.callback(daemon.die)
+        return daemon
+
+
+@pytest.fixture
+def link() -> Iterator[Callable[..., Link]]:
+    with ExitStack() as stack:
+        yield lambda **options: Link(stack, **options)
+
+
+def changed(parts: list[bytes], **fields: object) -> list[bytes]:
+    return [parts[0], json.dumps(json.loads(parts[1]) | fields).encode(), *parts[2:]]
+
+
+def test_every_kind_is_handed_out(link):
+    one = link()
+    one.daemon.verdict(1)
+    one.daemon.result(1)
+    one.daemon.event(1, "daemon")
+    one.daemon.beat(cam1=1)
+    assert [message.kind for message in one.read(4)] == ["verdict", "result", "event", "beat"]
+    assert not one.subscriber.missing
+    assert (one.subscriber.duplicates, one.subscriber.malformed, one.subscriber.unknown) == (0, 0, 0)
+
+
+def test_a_gap_is_missing_by_topic(link):
+    one = link()
+    for sequence, camera in [(5, "cam1"), (1, "cam2"), (8, "cam1"), (2, "cam2"), (9, "cam1"), (11, "cam1")]:
+        one.daemon.verdict(sequence, camera)
+    assert len(one.verdicts(6)) == 6
+    assert one.subscriber.missing == {CAM1: 3}
+
+
+def test_a_message_that_comes_twice_is_handed_out_once(link):
+    one = link()
+    for sequence in (1, 2, 2, 1, 3):
+        one.daemon.verdict(sequence)
+    assert one.verdicts(3) == [("cam1", 1), ("cam1", 2), ("cam1", 3)]
+    assert one.subscriber.duplicates == 2
+    assert not one.subscriber.missing
+
+
+def test_a_beat_tells_of_messages_missing_at_the_end(link):
+    one = link(kinds=["verdict"], subscriptions=2)
+    one.daemon.verdict(1)
+    one.daemon.beat(cam1=4, cam2=0)
+    one.daemon.beat(cam1=4, cam2=2)
+    one.daemon.verdict(5)
+    assert one.verdicts(2) == [("cam1", 1), ("cam1", 5)], "beats are read but not handed out"
+    assert one.subscriber.missing == {CAM1: 3, CAM2: 2}
+
+
+def test_what_was_not_asked_for_is_not_missing(link):
+    one = link(line="line1", cameras=["cam2"], kinds=["verdict", "beat"], subscriptions=2)
+    assert one.prefixes == {CAM2, "beat/line1/"}
+    one.daemon.beat(cam1=0, cam2=0, cam20=0)
+    one.daemon.verdict(1, "cam1")
+    one.daemon.verdict(1, "cam2")
+    one.daemon.beat(cam1=5, cam2=3, cam20=9)
+    assert [message.kind for message in one.to_the_end()] == ["beat", "verdict", "beat"]
+    assert one.subscriber.missing == {CAM2: 2}
+
+
+def test_what_is_no_message_is_counted_and_skipped(link):
+    one = link()
+    good = one.daemon.encoder.verdict(ok(), 1, 0.0)
+    for parts in (good[:1], [good[0], b"{"], changed(good, score="high"), changed(good, camera="cam2"), [*good, b""]):
+        one.daemon.send(*parts)
+    one.daemon.send(*good)
+    assert one.verdicts(1) == [("cam1", 1)]
+    assert one.subscriber.malformed == 5
+    assert (one.subscriber.duplicates, one.subscriber.unknown, dict(one.subscriber.missing)) == (0, 0, {})
+
+
+def test_what_comes_from_the_future_is_counted_apart(link):
+    one = link()
+    good = one.daemon.encoder.verdict(ok(), 1, 0.0)
+    one.daemon.send(*changed(good, version="2.0"))
+    one.daemon.send(*changed(good, kind="heatmap"))
+    one.daemon.send(*changed(good, version="1.7", mood="fine"))
+    assert one.verdicts(1) == [("cam1", 1)]
+    assert (one.subscriber.unknown, one.subscriber.malformed) == (2, 0)
+
+
+def test_it_reconnects_and_expects_a_new_session_from_its_beginning(link):
+    one = link()
+    one.daemon.verdict(40)
+    assert one.verdicts(1) == [("cam1", 40)]
+    one.restart()
+    one.daemon.verdict(3)
+    one.daemon.verdict(4)
+    one.daemon.beat(cam1=4, cam2=1)
+    assert one.verdicts(3) == [("cam1", 3), ("cam1", 4)]
+    assert one.subscriber.missing == {CAM1: 2, CAM2: 1}
+    assert one.subscriber.duplicates == 0
+
+
+def test_a_connection_that_breaks_within_a_session_shows_its_gap(link):
+    one = link()
+    one.daemon.verdict(1)
+    assert one.verdicts(1) == [("cam1", 1)]
+    one.restart(session=1)
+    one.daemon.verdict(5)
+    assert one.verdicts(1) == [("cam1", 5)]
+    assert one.subscriber.missing == {CAM1: 3}
+
+
+def test_lines_are_booked_apart(link):
+    one = link()
+    other = Encoder("line2", 9, "0" * 64)
+    one.daemon.verdict(1)
+    one.daemon.send(*other.verdict(ok(), 7, 0.0))
+    one.daemon.verdict(2)
+    one.daemon.send(*other.verdict(ok(), 9, 0.0))
+    assert len(one.verdicts(4)) == 4
+    assert one.subscriber.missing == {"verdict/line2/cam1/": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "prefixes"),
+    [
+        ({}, {"verdict/", "result/", "event/", "beat/"}),
+        ({"kinds": []}, {"beat/"}),
+        ({"line": "line1", "kinds": ["verdict"]}, {"verdict/line1/", "beat/line1/"}),
+        (
+            {"line": "line1", "cameras": iter(["cam1", "cam2"]), "kinds": iter(["result", "event"])},
+            {
+                "result/line1/cam1/",
+                "result/line1/cam2/",
+                "event/line1/cam1/",
+                "event/line1/cam2/",
+                "event/line1/daemon/",
+                "beat/line1/",
+            },
+        ),
+        ({"line": "line1", "cameras": []}, {"event/line1/daemon/", "beat/line1/"}),
+    ],
+)
+def test_what_it_subscribes_to(link, options, prefixes):
+    assert link(subscriptions=len(prefixes), **options).prefixes == prefixes
+
+
+def test_cameras_need_the_name_of_their_line():
+    with pytest.raises(ConfigError, match="needs the name of their line"):
+        Subscriber(NOBODY, cameras=["cam1"])
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", "nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:65536", "http://127.0.0.1:5600", "tcp://*:5600"],
+)
+def test_what_is_no_address_is_refused_in_a_sentence(endpoint):
+    with pytest.raises(ConfigError) as caught:
+        Subscriber(endpoint)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{endpoint!r} is no ZeroMQ address; use tcp://HOST:PORT")
+    assert "\n" not in problem
+
+
+def test_a_shared_context_is_left_as_it_was():
+    with zmq.Context() as context:
+        with pytest.raises(ConfigError):
+            Subscriber("nonsense", context=context)
+        with Subscriber(NOBODY, context=context):
+            pass
+        assert not context.closed
+
+
+def test_its_own_context_ends_with_it():
+    subscriber = Subscriber(NOBODY)
+    subscriber.close()
+    with pytest.raises(zmq.ZMQError):
+        subscriber.receive(0)
+
+
+def test_a_line_that_is_silent_ends_the_messages(link):
+    one = link()
+    one.daemon.verdict(1)
+    assert len(one.read(1)) == 1
+    assert one.subscriber.receive(0) is None
+    assert one.subscriber.receive(0.01) is None
+    assert list(one.subscriber.messages(timeout=0.01)) == []
+
+
+def test_it_is_iterated_over_in_order(link):
+    one = link()
+    for sequence in range(1, 31):
+        one.daemon.verdict(sequence)
+    assert [message.sequence for message in islice(one.subscriber, 30)] == list(range(1, 31))
