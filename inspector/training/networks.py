@@ -94,7 +94,8 @@ class _Gated(nn.Module):
         self.gate = nn.Conv2d(channels, width, size, stride, padding, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        gated: Tensor = functional.relu(self.feature(x)) * torch.sigmoid(self.gate(x))
+        # Leaky: without a batch norm to bring them back, plain ReLUs were seen to die, one layer to its last channel.
+        gated: Tensor = functional.leaky_relu(self.feature(x), 0.2) * torch.sigmoid(self.gate(x))
         return gated
 
 
