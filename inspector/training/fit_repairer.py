@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from inspector.training import loop
 from inspector.training.batches import RepairBatches
 from inspector.training.fit_detector import as_input, best_device
-from inspector.training.losses import repair_loss
+from inspector.training.losses import hole_mean, repair_loss
 from inspector.training.networks import Repairer
 
 CHECKED = 8
@@ -37,13 +37,12 @@ def fit_repairer(
         return repair_loss(network(wanted, hole), wanted, hole)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        losses, squares, pixels = [], 0.0, 0.0
+        losses, squares = [], []
         for wanted, hole in (tensors(*batch) for batch in checked):
             drawn = candidate(wanted, hole).clamp(0, 1)
             losses.append(float(repair_loss(drawn, wanted, hole)))
-            squares += float((((drawn - wanted) * hole) ** 2).sum())
-            pixels += float(hole.sum()) * wanted.shape[1]
-        return {"validation_loss": float(np.mean(losses)), "psnr": float(10 * np.log10(pixels / squares))}
+            squares.append(float(hole_mean((drawn - wanted).square(), hole).mean()))
+        return {"validation_loss": float(np.mean(losses)), "psnr": float(-10 * np.log10(np.mean(squares)))}
 
     best, figures = loop.fit(loop.Task("repairer", network, loss, validate, "psnr"), plan, folder, resume)
     network.load_state_dict(best)

@@ -21,7 +21,14 @@ def detection_loss(logits: Tensor, truth: Tensor, positive_weight: float) -> Ten
 
 
 def repair_loss(drawn: Tensor, wanted: Tensor, hole: Tensor) -> Tensor:
-    """Mean absolute plus mean squared error inside the hole; pictures [N,C,H,W] in [0, 1], hole [N,1,H,W]."""
-    error = (drawn - wanted) * hole
-    pixels = hole.sum() * drawn.shape[1] + 1
-    return (error.abs().sum() + 2 * error.square().sum()) / pixels
+    """Mean absolute plus twice the mean squared error inside the hole; pictures [N,C,H,W] in [0, 1], hole [N,1,H,W].
+
+    Each picture counts alike: by the pixel, the largest holes, of which least can be known, would drown the rest.
+    """
+    return (hole_mean((drawn - wanted).abs(), hole) + 2 * hole_mean((drawn - wanted).square(), hole)).mean()
+
+
+def hole_mean(error: Tensor, hole: Tensor) -> Tensor:
+    """The mean [N] of `error` [N,C,H,W] over each picture's hole [N,1,H,W]."""
+    pixels = hole.sum(dim=(1, 2, 3)) * error.shape[1]
+    return (error * hole).sum(dim=(1, 2, 3)) / pixels.clamp(min=1)

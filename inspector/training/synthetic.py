@@ -78,7 +78,7 @@ def hole(shape: tuple[int, int], rng: Random) -> Mask:
     mask = np.zeros(shape, np.uint8)
     while not mask.any():
         for _ in range(rng.integers(1, 5)):
-            mask |= scratch(shape, rng) if rng.random() < 0.3 else blob(shape, rng, largest=0.4)
+            mask |= scratch(shape, rng) if rng.random() < 0.3 else blob(shape, rng, largest=0.3)
         grow = int(rng.integers(0, 4))
         mask = cv2.dilate(mask, np.ones((2 * grow + 1, 2 * grow + 1), np.uint8))
     return mask
