@@ -18,6 +18,9 @@ from inspector.types import Map, Mask
 FALSE_REGIONS = 0.02
 """False regions that a good picture may have on average."""
 
+FOUND = 0.25
+"""Share of a true defect's pixels that must be marked for it to count as found."""
+
 LOST_REGIONS = 0.02
 """Share of the found true defects that `min_area` may give up for that."""
 
@@ -56,17 +59,24 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
 
 
 def _areas(maps: Sequence[Map], masks: Sequence[Mask], threshold: float) -> tuple[list[int], list[int], int]:
-    """Areas of regions found on good pictures, ascending; of those that hit a true defect; number of good ones."""
+    """Ascending areas of the regions found on good pictures; of the largest on each found defect; number of good ones.
+
+    A defect of which less than `FOUND` is marked was not found: a few pixels on its rim say nothing about its size.
+    """
     false_areas: list[int] = []
     true_areas: list[int] = []
     good = 0
     for probability, mask in zip(maps, masks, strict=True):
-        found = (probability > threshold).astype(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
-        hit = np.unique(labels[mask > 0])
-        if mask.any():
-            true_areas += [int(stats[label, cv2.CC_STAT_AREA]) for label in hit if label]
-        else:
+        marked = (probability > threshold).astype(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
+        areas = stats[:, cv2.CC_STAT_AREA]
+        if not mask.any():
             good += 1
-            false_areas += [int(stats[label, cv2.CC_STAT_AREA]) for label in range(1, count)]
+            false_areas += areas[1:].tolist()
+            continue
+        count, defects = cv2.connectedComponents(mask, connectivity=8)
+        for defect in range(1, count):
+            on_it = labels[defects == defect]
+            if np.count_nonzero(on_it) >= FOUND * on_it.size:
+                true_areas.append(int(areas[np.unique(on_it[on_it > 0])].max()))
     return sorted(false_areas), true_areas, good
