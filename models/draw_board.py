@@ -57,9 +57,8 @@ def track(board: np.ndarray, points: list[tuple[int, int]], width: int = 14) -> 
 
 
 def via(board: np.ndarray, x: int, y: int) -> None:
-    """A small round pad with a hole, in place."""
-    cv2.circle(board, (x, y), 17, COPPER, -1)
-    cv2.circle(board, (x, y), 6, BARE, -1)
+    """A small round pad whose hole is plugged, in place."""
+    cv2.circle(board, (x, y), 15, COPPER, -1)
 
 
 def ragged(x: int, y: int, across: float, along: float, rng: np.random.Generator) -> np.ndarray:

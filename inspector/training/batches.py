@@ -60,6 +60,11 @@ class DetectorBatches:
         return views[0], masks[0]
 
     def _clean(self, rng: np.random.Generator) -> Pair:
+        """The busier of two views: where there is nothing to see, there is little to learn."""
+        views = [self._anywhere(rng) for _ in range(2)]
+        return max(views, key=lambda view: float(cv2.Laplacian(view[0], cv2.CV_16S).std()))
+
+    def _anywhere(self, rng: np.random.Generator) -> Pair:
         image, mask, _ = self.pictures.fitted(int(rng.choice(self._normal)))
         views, masks = random_view([image], [mask], self.view, self.augmentation, rng)
         return views[0], masks[0]

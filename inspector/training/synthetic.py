@@ -115,7 +115,7 @@ def _paste_flat(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     if len(edges) and rng.random() < AT_AN_EDGE:
         y, x = edges[rng.integers(len(edges))] + rng.integers(-2, 3, 2)
         at = float(x), float(y)
-    largest = 0.12 if at is None else 0.2  # a large island might as well be a part of the pattern
+    largest = 0.09 if at is None else 0.2  # a large island might as well be a part of the pattern
     area = scratch(shape, rng, at) if rng.random() < 0.2 else blob(shape, rng, largest, at)
     shade = np.uint8(rng.choice([0, 255]))
     changed = np.where((area > 0) & (bright != shade), 255, 0).astype(np.uint8)

@@ -1,0 +1,89 @@
+"""The bundles that ship: complete, small, proven here, and as good on lines they have not seen as their cards say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector.inference import engine
+from inspector.inference.bundle import load
+from inspector.judge import Judge
+from inspector.simulation import KINDS, Line
+from inspector.training.metrics import PixelCounts, area_under_roc
+from inspector.types import Verdict
+
+MODELS = Path(__file__).parents[2] / "models"
+BUNDLES = ("pcb", "simulated-line")
+MOST_BYTES = 10 << 20
+UNSEEN = (1, 2, 3, 4)
+"""Seeds of lines; those of training begin at 1000."""
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_it_proves_itself_here(name: str) -> None:
+    bundle = load(MODELS / name)
+    running = engine.start(bundle, "cpu", max_batch=1)
+    assert running.tag.name == name
+    assert running.repairer is not None
+    assert {golden.verdict for golden, _, _ in bundle.golden()} == {Verdict.OK, Verdict.NG}
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_it_is_small_and_has_a_complete_card(name: str) -> None:
+    files = [path for path in (MODELS / name).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+    card = load(MODELS / name).card
+    assert "Apache-2.0" in card.licence
+    assert card.description
+    assert card.scores
+    assert {"data", "data_sha256", "seed", "detector", "repairer", "augmentation", "versions"} <= set(card.training)
+
+
+def test_the_pcb_bundle_keeps_its_datas_notice() -> None:
+    notice = (MODELS / "pcb" / "NOTICE.txt").read_text(encoding="utf-8")
+    assert "Permission is hereby granted, free of charge" in notice
+    assert "Copyright (c) 2018 tangsanli5201" in notice
+    assert "Copyright (c) 2018 tangsanli5201" in load(MODELS / "pcb").card.licence
+
+
+def test_it_finds_the_defects_of_lines_that_it_has_not_seen() -> None:
+    bundle = load(MODELS / "simulated-line")
+    running = engine.start(bundle, "cpu", max_batch=1)
+    judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
+    counts, scores, seen = PixelCounts(), {True: [], False: []}, set()
+    for seed in UNSEEN:
+        line = Line(seed)
+        for number in range(24):
+            part = line.part(number, defective=number % 2 == 1)
+            (detection,) = running.detector.detect([part.image])
+            mask = judge(detection, *part.image.shape[:2]).mask
+            counts.add(np.zeros_like(part.mask) if mask is None else mask, part.mask)
+            scores[part.kind is not None].append(detection.score)
+            seen.add(part.kind)
+    assert seen == {None, *KINDS}
+    assert area_under_roc(np.array(scores[False]), np.array(scores[True])) >= 0.99
+    assert counts.figures()["pixel_f1"] >= 0.80
+
+
+def test_its_repairs_look_good_to_itself_and_touch_nothing_else() -> None:
+    bundle = load(MODELS / "simulated-line")
+    running = engine.start(bundle, "cpu", max_batch=1)
+    assert running.repairer is not None
+    judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
+    before, after = [], []
+    line = Line(UNSEEN[0])
+    for number in range(12):
+        image = line.part(number, defective=True).image
+        (detection,) = running.detector.detect([image])
+        found = judge(detection, *image.shape[:2])
+        if found.mask is None:
+            continue
+        repaired, _ = running.repairer.repair(image, found.mask, [region.box for region in found.regions])
+        assert np.array_equal(repaired[found.mask == 0], image[found.mask == 0])
+        (again,) = running.detector.detect([repaired])
+        before.append(detection.score)
+        after.append(again.score)
+    assert len(before) >= 9
+    assert np.median(after) < 0.5 < np.median(before)
