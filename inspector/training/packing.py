@@ -40,13 +40,18 @@ class Contents:
     training: Mapping[str, Any]
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise DataError where something stands at `folder` that is no bundle."""
+    if folder.exists() and not (folder / CARD).is_file():
+        raise DataError(f"{folder} exists and is no bundle; give another --out, or remove it")
+
+
 def write(folder: Path, contents: Contents, golden: Iterable[tuple[str, Image]]) -> Bundle:
     """Write the bundle with two of the `golden` candidates (name, picture), prove it, and put it at `folder`.
 
     A bundle that is there already is replaced; anything else is not. Raises BundleError, DataError.
     """
-    if folder.exists() and not (folder / CARD).is_file():
-        raise DataError(f"{folder} exists and is no bundle; give another --out, or remove it")
+    check_replaceable(folder)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / GOLDEN).mkdir(parents=True)

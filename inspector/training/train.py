@@ -44,6 +44,8 @@ def train(settings: Settings, say: Say) -> Bundle:
 
     Raises DataError for pictures that cannot be trained with, BundleError where the bundle does not prove itself.
     """
+    packing.check_replaceable(settings.out)
+
     # The pictures: what there is, and who goes to which side.
     samples, problems = data.readable(data.training_samples(settings.data))
     for problem in problems:

@@ -1,0 +1,118 @@
+"""`inspector train` as a user runs it, on few and small pictures.
+
+1. pictures with masks        -> a bundle that proves itself, judges a folder, and takes its scores into its card
+2. normal pictures alone      -> trained on synthetic defects; the plain folders do
+3. killed in the middle       -> --resume ends with the very bundle that an undisturbed run makes
+4. an out that is no bundle   -> refused before any training
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch, which `make test-all` installs")
+
+from inspector.inference.bundle import load
+from inspector.simulation import write_dataset
+from tests.daemon import Process, command, configure, environment, run
+
+pytestmark = pytest.mark.full
+
+SHORT = ("--size", "96x128", "--epochs", 1, "--repair-epochs", 1)
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "masked"
+    write_dataset(folder, 500, 34, 34, test_good=6, test_defective=6, width=256, height=192)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "one"
+    trained(masked, out, *SHORT)
+    return out
+
+
+def trained(data: Path, out: Path, *more: object) -> str:
+    """Train to the end; what it said."""
+    done = subprocess.run(
+        command("train", data, "--out", out, *more), env=environment(COLUMNS="400"), capture_output=True, text=True,
+        timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def files(folder: Path) -> Sequence[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
+    card = load(bundle).card
+    assert (card.input.height, card.input.width, card.input.channels) == (96, 128, 3)
+    assert {"bundle.toml", "detector.onnx", "repairer.onnx"} < set(files(bundle))
+    assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
+    work = bundle.with_name("one.work")
+    for network in ("detector", "repairer"):
+        assert {f"{network}.jsonl", f"{network}.png", f"{network}.checkpoint"} <= set(files(work))
+
+
+def test_1b_the_daemon_runs_it(bundle: Path, masked: Path, tmp_path: Path) -> None:
+    with Process(configure(tmp_path / "c.toml", bundle, f"folder:{masked / 'test' / 'good'}")) as daemon:
+        assert daemon.wait() == 0
+    assert " 6 frames: " in daemon.log[-1]["message"]
+    assert " 0 unknown" in daemon.log[-1]["message"]
+
+
+def test_1c_its_scores_go_into_its_card(bundle: Path, masked: Path, tmp_path: Path) -> None:
+    scored = shutil.copytree(bundle, tmp_path / "scored")
+    done = run("evaluate", scored, masked, "--out", tmp_path / "out", "--card")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["data"]["pictures"]["good"] == 6
+    scores = load(scored).card.scores
+    assert scores["pixel_auroc"] == pytest.approx(report["figures"]["pixel_auroc"], abs=1e-4)
+    assert {"repair_psnr", "telea_psnr", "ns_psnr"} <= scores.keys()
+    assert (tmp_path / "out" / "sheet.png").stat().st_size > 0
+
+
+def test_2_normal_pictures_are_enough(masked: Path, tmp_path: Path) -> None:
+    shutil.copytree(masked / "train" / "good", tmp_path / "data" / "normal")
+    said = trained(tmp_path / "data", tmp_path / "model", *SHORT)
+    assert "no masks are there: it trains on synthetic defects" in said
+    assert "synthetic defects" in load(tmp_path / "model").card.decision.chosen
+
+
+def test_3_a_killed_run_resumes_to_the_same_bundle(bundle: Path, masked: Path, tmp_path: Path) -> None:
+    out = tmp_path / "one"
+    with subprocess.Popen(
+        command("train", masked, "--out", out, *SHORT), env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("repairer: "):  # the detector is done, and its threshold chosen
+                process.send_signal(signal.SIGKILL)
+                break
+        process.stdout.read()
+    assert not out.exists()
+    trained(masked, out, *SHORT, "--resume")
+    assert (out / "detector.onnx").read_bytes() == (bundle / "detector.onnx").read_bytes()
+    assert load(out).card.decision == load(bundle).card.decision
+
+
+def test_4_what_is_no_bundle_is_not_replaced(masked: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("mine")
+    done = run("train", masked, "--out", tmp_path / "mine", *SHORT)
+    assert done.returncode == 65
+    assert "exists and is no bundle" in done.stderr
+    assert files(tmp_path) == ["mine/letter.txt"]
