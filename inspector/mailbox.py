@@ -38,12 +38,19 @@ class Batch(NamedTuple, Generic[T]):
 
 
 class _Lane(Generic[T]):
-    __slots__ = ("depth", "group", "items")
+    __slots__ = ("depth", "emptied", "group", "items")
 
-    def __init__(self, group: str, depth: int) -> None:
+    def __init__(self, group: str, depth: int, lock: Lock) -> None:
         self.group = group
         self.depth = depth
         self.items: deque[T] = deque()
+        # One for each lane: were it shared, every taken item would wake the putters of all lanes for nothing.
+        self.emptied = Condition(lock)
+
+    def pop(self) -> T:
+        """The oldest item; whoever waits for its place is woken."""
+        self.emptied.notify()
+        return self.items.popleft()
 
 
 class Mailbox(Generic[T]):
@@ -55,12 +62,11 @@ class Mailbox(Generic[T]):
     def __init__(
         self, lanes: Mapping[str, tuple[str, int]], urgency: Callable[[T], tuple[float, ...]] = lambda _: ()
     ) -> None:
-        self._lanes = {key: _Lane[T](group, depth) for key, (group, depth) in lanes.items()}
+        lock = Lock()
+        self._lanes = {key: _Lane[T](group, depth, lock) for key, (group, depth) in lanes.items()}
         self._urgency = urgency
         self._closed = False
-        lock = Lock()
         self._filled = Condition(lock)
-        self._emptied = Condition(lock)
 
     def __len__(self) -> int:
         """Items held, over all lanes."""
@@ -80,9 +86,9 @@ class Mailbox(Generic[T]):
     def put(self, key: str, item: T) -> None:
         """Put, and wait for room if the lane is full. Raises Closed, also while waiting."""
         lane = self._lanes[key]
-        with self._emptied:
+        with lane.emptied:
             while not self._closed and len(lane.items) >= lane.depth:
-                self._emptied.wait()
+                lane.emptied.wait()
             if self._closed:
                 raise Closed
             lane.items.append(item)
@@ -102,7 +108,7 @@ class Mailbox(Generic[T]):
             first = self._most_urgent(self._lanes.values())
             if first is None:
                 raise Closed
-            items = [first.items.popleft()]
+            items = [first.pop()]
             mates = [lane for lane in self._lanes.values() if lane.group == first.group]
             self._fill(items, mates, most)
             last_call = opened + linger
@@ -114,7 +120,6 @@ class Mailbox(Generic[T]):
                 self._fill(items, mates, most)
             if any(lane.items for lane in self._lanes.values()):
                 self._filled.notify()  # this taker may have swallowed a wake-up that another needs
-            self._emptied.notify_all()
             end = BatchEnd.FULL if len(items) == most else BatchEnd.CLOSED if self._closed else BatchEnd.WAIT
             return Batch(items, opened, end)
 
@@ -123,7 +128,8 @@ class Mailbox(Generic[T]):
         with self._filled:
             self._closed = True
             self._filled.notify_all()
-            self._emptied.notify_all()
+            for lane in self._lanes.values():
+                lane.emptied.notify_all()
 
     def _has_items_or_closed(self) -> bool:
         return self._closed or any(lane.items for lane in self._lanes.values())
@@ -138,4 +144,4 @@ class Mailbox(Generic[T]):
 
     def _fill(self, items: list[T], lanes: list[_Lane[T]], most: int) -> None:
         while len(items) < most and (lane := self._most_urgent(lanes)) is not None:
-            items.append(lane.items.popleft())
+            items.append(lane.pop())
