@@ -23,6 +23,7 @@ from inspector.health import Health, Views
 from inspector.inference import bundle, engine, runtimes
 from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
+from inspector.inference.fit import fitted
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judge import Judge
 from inspector.metrics import Metrics
@@ -87,7 +88,7 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
         publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe)
         pipeline = Pipeline(
             [
-                Camera(camera.name, source, bundles[camera.bundle].sha256, camera.deadline, camera.queue)
+                _camera(camera, source, bundles[camera.bundle])
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
             [Worker(engines, _stations(settings, bundles), clock) for engines in crew],
@@ -125,6 +126,14 @@ def _engines(bundles: Mapping[Path, Bundle], device: str, max_batch: int) -> dic
     """One worker's engines, by the bundle's sha256: two paths to one bundle share it."""
     unique = {one.sha256: one for one in bundles.values()}
     return {sha256: engine.start(one, device, max_batch) for sha256, one in unique.items()}
+
+
+def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:
+    size = bundle.card.input
+    shape = (size.height, size.width, size.channels)
+    return Camera(
+        settings.name, source, lambda image: fitted(image, shape), bundle.sha256, settings.deadline, settings.queue
+    )
 
 
 def _stations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, Station]:

@@ -25,7 +25,7 @@ from inspector.publisher import Publisher
 from inspector.sources import Source
 from inspector.sources.reader import Reader
 from inspector.stage import Stage
-from inspector.types import Event, Frame, Inspection, Reason, Verdict
+from inspector.types import Event, Frame, Image, Inspection, Reason, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,14 @@ LONGEST_WAIT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares."""
+    """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares.
+
+    fit: makes of a picture [H,W,C] what that model's detector takes
+    """
 
     name: str
     source: Source
+    fit: Callable[[Image], Image]
     model: str
     deadline: float
     queue: int
@@ -73,7 +77,7 @@ class Pipeline:
         )
         self.outbox: Mailbox[Inspection | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
         self.readers = [
-            Reader(c.name, c.source, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
+            Reader(c.name, c.source, c.fit, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
             for c in cameras
         ]
         self._models = {camera.name: camera.model for camera in cameras}

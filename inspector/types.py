@@ -66,6 +66,7 @@ class Frame:
     number: counts the camera's frames from 1, without gaps, in one session of the daemon
     captured_ns: wall clock at capture, nanoseconds since 1970 UTC
     captured, deadline: monotonic seconds; `deadline` is when its verdict is due
+    fitted: the picture at the size and with the channels that the detector takes
     """
 
     camera: str
@@ -75,6 +76,7 @@ class Frame:
     deadline: float
     image: Image | None
     part: str | None = None
+    fitted: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Receipt:
     """Where a frame's time went, in seconds; the stages follow each other, so they add up.
 
     queue: from capture until a worker took it;  batch: waiting for the batch to fill;
-    infer: resize and detector;  judge: mask and regions;  repair: repair and second detection
+    infer: the detector;  judge: mask and regions;  repair: repair and second detection
     """
 
     queue: float = 0.0

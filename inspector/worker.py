@@ -48,7 +48,7 @@ class Worker:
         self._failures.tick()
         self._unrepaired.tick()
         try:
-            detections = engine.detector.detect([_image(frame) for frame in frames])
+            detections = engine.detector.detect([_fitted(frame) for frame in frames])
         except ModelError as error:
             self._failures.add(len(frames), f"{engine.tag.name}: {error}")
             for frame in frames:
@@ -110,3 +110,9 @@ def _image(frame: Frame) -> Image:
     if frame.image is None:
         raise ValueError(f"frame {frame.number} of {frame.camera} has no picture and should not have been queued")
     return frame.image
+
+
+def _fitted(frame: Frame) -> Image:
+    if frame.fitted is None:
+        raise ValueError(f"frame {frame.number} of {frame.camera} was not fitted and should not have been queued")
+    return frame.fitted

@@ -77,6 +77,11 @@ class Recorder(MemoryOutput):
             assert self._changed.wait_for(enough, 30)
 
 
+def unchanged(image: np.ndarray) -> np.ndarray:
+    """What the detector takes: pictures are of its size."""
+    return image
+
+
 class Line:
     """A pipeline under test, and what it published."""
 
@@ -96,7 +101,10 @@ class Line:
         )
         stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
         self.pipeline = Pipeline(
-            [Camera(name, self.sources[name], model, deadline, queue) for name, model in cameras.items()],
+            [
+                Camera(name, self.sources[name], lambda image: image, model, deadline, queue)
+                for name, model in cameras.items()
+            ],
             [Worker(self.gates, stations, clock)],  # type: ignore[arg-type]
             publisher,
             max_batch=4,

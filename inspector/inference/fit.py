@@ -22,6 +22,15 @@ def fit(image: Image, into: Image) -> None:
     cv2.resize(image, (width, height), dst=into, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def fitted(image: Image, shape: tuple[int, int, int]) -> Image:
+    """`image` [H,W,C] as `shape` (height, width, channels): itself where it has that already."""
+    if image.shape == shape:
+        return image
+    into = np.empty(shape, np.uint8)
+    fit(image, into)
+    return into
+
+
 def with_channels(image: Image, channels: int) -> Image:
     """`image` [H,W,1 or 3] as [H,W,channels], by OpenCV's BGR and grey conversion; itself where nothing is to do."""
     if image.shape[2] == channels:

@@ -16,7 +16,7 @@ from inspector.ledger import Ledger
 from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
 from inspector.sources import Source
-from inspector.types import Event, Frame, Inspection, Reason, Shot, Verdict
+from inspector.types import Event, Frame, Image, Inspection, Reason, Shot, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class CameraState:
 class Reader:
     """Reads one camera; `run` is its thread's body.
 
+    fit: makes of a picture [H,W,C] what the detector takes. It is done here, where the picture is still in the cache of
+    the core that decoded it, and by every camera's thread for itself, so that the workers are left to the models.
     deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
     the queue instead of losing frames, and has no deadline: no part passes by a file.
     """
@@ -44,6 +46,7 @@ class Reader:
         self,
         camera: str,
         source: Source,
+        fit: Callable[[Image], Image],
         deadline: float,
         ledger: Ledger,
         inbox: Mailbox[Frame],
@@ -55,6 +58,7 @@ class Reader:
         self.state = CameraState()
         self.failed = False
         self._source = source
+        self._fit = fit
         self._deadline = deadline if source.live else float("inf")
         self._ledger = ledger
         self._inbox = inbox
@@ -115,19 +119,21 @@ class Reader:
     def _take(self, shot: Shot, captured: float, captured_ns: int) -> None:
         """Account for the shot first; from then on it ends in a verdict, whatever happens."""
         fault = shot.fault if shot.image is None else _fault(shot.image)
+        image = shot.image if fault is None else None
         frame = Frame(
             self.camera,
             self._number + 1,
             captured_ns,
             captured,
             captured + self._deadline,
-            shot.image if fault is None else None,
+            image,
             shot.part,
+            None if image is None else self._fit(image),
         )
         self._ledger.open(frame)
         self._number += 1
         self._unreadable.tick()
-        if fault is not None or shot.image is None:
+        if image is None:
             detail = f"frame {frame.number} ({shot.part or 'no part id'}): {fault or 'no picture'}"
             self._unreadable.add(1, detail)
             self._announce(Event(self.camera, "unreadable", detail, captured_ns))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from inspector.inference.fit import fit
+from inspector.inference.fit import fitted
 from inspector.training.data import Sample, read_mask, read_picture
 from inspector.types import Image, Mask
 
@@ -54,10 +54,7 @@ class Pictures:
             image, mask, reference = self.native(index)
             half = cv2.resize(mask, self.size[::-1], interpolation=cv2.INTER_AREA)
             small = np.where(half > 127, 255, 0).astype(np.uint8)
-            self._fitted[index] = self._fit(image), small, None if reference is None else self._fit(reference)
+            shape = (*self.size, self.channels)
+            twin = None if reference is None else fitted(reference, shape)
+            self._fitted[index] = fitted(image, shape), small, twin
         return self._fitted[index]
-
-    def _fit(self, image: Image) -> Image:
-        small = np.empty((*self.size, self.channels), np.uint8)
-        fit(image, small)
-        return small

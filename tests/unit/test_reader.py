@@ -15,6 +15,11 @@ from tests.bundles import picture
 from tests.sources import HandSource
 
 
+def halved(image: np.ndarray) -> np.ndarray:
+    """What the detector would take here: every other pixel."""
+    return image[::2, ::2]
+
+
 class Bench:
     """A reader on a hand-fed source, with everything it touches in reach."""
 
@@ -24,7 +29,9 @@ class Bench:
         self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
-        self.reader = Reader("cam", source, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock)
+        self.reader = Reader(
+            "cam", source, halved, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock
+        )
 
     def _settle(self, inspection: Inspection) -> None:
         assert self.ledger.settle(inspection, self.clock.monotonic()) is inspection
@@ -49,6 +56,8 @@ def test_stamps_and_numbers_frames() -> None:
     first, second = bench.inbox.take(2).items
     assert (first.camera, first.number, first.part) == ("cam", 1, "p1")
     assert (second.number, second.part) == (2, None)
+    assert first.image is not None
+    assert np.array_equal(first.fitted, halved(first.image))
     assert first.captured == bench.clock.monotonic()
     assert first.captured_ns == bench.clock.wall_ns()
     assert first.deadline == float("inf"), "no part passes by a file"
