@@ -225,12 +225,20 @@ def test_a_two_toned_picture_stays_two_toned(seed: int, channels: int, soft_tone
     image = binarised(channels)
     if soft_tones:
         image = np.where(image > 0, 230, 20).astype(np.uint8)
-    mixed, mask = paste_defect(image, noise(4, 96, 128, channels), rng_of(seed))
+    mixed, mask = paste_defect(image, image, rng_of(seed))
     assert set(np.unique(mixed)) <= {0, 255, *np.unique(image).tolist()}
     assert is_two_toned(mixed)
     hard = np.where(image > 127, 255, 0)  # edges alone give a paste away, no grey rim does
     np.testing.assert_array_equal(mixed[mask == 0], hard[mask == 0] if mask.any() else image[mask == 0])
     assert len(np.unique(mixed[mask > 0])) <= 1
+
+
+def test_a_dark_view_of_a_picture_with_shades_keeps_its_texture() -> None:
+    dark = (noise(7, 96, 128, 3) // 8).astype(np.uint8)  # below 32: by itself it might be binarised
+    mixed, mask = paste_defect(dark, noise(4, 96, 128, 3), rng_of(1))
+    untouched = cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0
+    assert mask.any()
+    assert np.abs(mixed[untouched].astype(int) - dark[untouched]).mean() < 1
 
 
 def test_a_binarised_picture_is_told_from_a_shaded_one() -> None:
