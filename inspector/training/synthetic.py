@@ -87,7 +87,8 @@ def hole(shape: tuple[int, int], rng: Random) -> Mask:
 def paste_defect(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     """`image` [H,W,C] with a synthetic defect, and the defect's mask [H,W]; `donor`, a whole picture, lends texture.
 
-    The donor also tells whether pictures are binarised here, which a view that is all dark could not. The mask may come out empty: where no paste can be seen there is no defect.
+    The donor also tells whether pictures are binarised here, which a view that is all dark could not.
+    The mask may come out empty: where no paste can be seen there is no defect.
     """
     paste = _paste_flat if is_two_toned(donor) else _paste_soft
     for _ in range(TRIES):
