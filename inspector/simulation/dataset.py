@@ -51,6 +51,8 @@ def write_dataset(
     rows = ["path\tsha256\tupstream_path\tgroup"]
     for purpose, goods, parts in ("train", good, good + defective), ("test", test_good, test_good + test_defective):
         lines = -(-parts // PARTS_A_LINE)
+        if purpose == "train":  # which holds whole lines back, to validate on
+            lines = max(lines, min(parts, 2))
         for line in (Line(seed + offset, width, height, channels=channels) for offset in range(lines)):
             for index in range(line.seed - seed, parts, lines):
                 part = line.part(index + 1, defective=index >= goods)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +65,8 @@ def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict
     done, best, figures = 0, _copy(task.network), {task.rank: -math.inf}
     if resume and checkpoint.is_file():
         done, best, figures = _load(checkpoint, task, mean, optimiser, plan)
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.is_file() else []
+        log.write_text("".join(lines[:done]), encoding="utf-8")  # a stop may have come between log and checkpoint
     else:
         log.write_text("", encoding="utf-8")
     with _progress() as progress:
@@ -160,7 +163,10 @@ def _save(
 def _load(
     path: Path, task: Task, mean: AveragedModel, optimiser: torch.optim.Optimizer, plan: Plan
 ) -> tuple[int, State, dict[str, float]]:
-    saved: dict[str, Any] = torch.load(path, weights_only=True)
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path} is damaged and cannot be resumed; remove it, or train without --resume") from error
     if saved["plan"] != asdict(plan):
         raise DataError(f"{path} was made with {saved['plan']}, now it is {asdict(plan)}; train alike, or not --resume")
     task.network.load_state_dict(saved["network"])

@@ -37,15 +37,17 @@ def split(samples: list[Sample], share: float, seed: int) -> tuple[list[Sample],
     for index, group in enumerate(groups):
         members[group].append(index)
     wanted = {good: max(1, round(share * sum(s.good == good for s in samples))) for good in (True, False)}
+    goods = {i for i, sample in enumerate(samples) if sample.good}
     held: set[int] = set()
     order = np.random.default_rng(seed).permutation(sorted(members))
     for good in (False, True):
         if not any(s.good == good for s in samples):
             continue
-        for group in order[: max(1, len(order) - 1)]:
+        for group in order:
             have = sum(samples[i].good == good for i in held)
             gain = sum(samples[i].good == good for i in members[group])
-            if have < wanted[good] and gain and held.isdisjoint(members[group]):
+            left = goods - held - set(members[group])  # without a normal picture there is nothing to train on
+            if have < wanted[good] and gain and left and held.isdisjoint(members[group]):
                 held.update(members[group])
     validation = [sample for i, sample in enumerate(samples) if i in held]
     training = [sample for i, sample in enumerate(samples) if i not in held]

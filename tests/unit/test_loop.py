@@ -94,6 +94,25 @@ def test_another_plan_cannot_be_resumed(tmp_path: Path) -> None:
         fit(line_task(), Plan(5, 5, 8, 0.05, 3), tmp_path, resume=True)
 
 
+def test_an_epoch_that_was_logged_but_not_kept_is_logged_once(tmp_path: Path) -> None:
+    fit(line_task(), PLAN, tmp_path, resume=False)
+    log = tmp_path / "line.jsonl"
+    log.write_text(log.read_text() + '{"epoch": 5}\n')
+    fit(line_task(), PLAN, tmp_path, resume=True)
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    fit(line_task(), PLAN, tmp_path, resume=False)
+    checkpoint = tmp_path / "line.checkpoint"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(DataError, match="damaged and cannot be resumed"):
+        fit(line_task(), PLAN, tmp_path, resume=True)
+    checkpoint.write_bytes(b"no checkpoint")
+    with pytest.raises(DataError, match="damaged and cannot be resumed"):
+        fit(line_task(), PLAN, tmp_path, resume=True)
+
+
 def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
     first, _ = fit(line_task(), PLAN, tmp_path, resume=False)
     second, _ = fit(line_task(), PLAN, tmp_path, resume=False)

@@ -228,3 +228,11 @@ def test_one_part_alone_cannot_be_validated_on(tmp_path: Path) -> None:
 def test_normal_pictures_of_one_part_alone_cannot_be_divided() -> None:
     with pytest.raises(DataError, match="3 normal pictures of 2 different parts cannot be divided"):
         split(samples_of([(1, True)] * 3 + [(2, False)] * 3), 0.2, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_can_be_divided_is_divided_by_any_seed(seed: int) -> None:
+    samples = samples_of([(1, True)] + [(2, True)] * 9 + [(3, False)])
+    training, validation = split(samples, 0.15, seed)
+    assert any(sample.good for sample in training)
+    assert any(sample.good for sample in validation)

@@ -231,6 +231,15 @@ def test_a_two_toned_picture_stays_two_toned(seed: int, channels: int, soft_tone
     hard = np.where(image > 127, 255, 0)  # edges alone give a paste away, no grey rim does
     np.testing.assert_array_equal(mixed[mask == 0], hard[mask == 0] if mask.any() else image[mask == 0])
     assert len(np.unique(mixed[mask > 0])) <= 1
+    if mask.any():
+        np.testing.assert_array_equal((mixed != hard).any(axis=2), mask > 0)
+
+
+@pytest.mark.parametrize("colour", [(30, 110, 40), (20, 120, 230), (25, 25, 25), (230, 230, 230)])
+def test_a_photo_of_one_colour_is_not_binarised(colour: tuple[int, int, int]) -> None:
+    photo = np.clip(np.array(colour) + noise(3, 96, 128, 3) / 8 - 16, 0, 255).astype(np.uint8)
+    assert not is_two_toned(photo)
+    assert is_two_toned(binarised(3))
 
 
 def test_a_dark_view_of_a_picture_with_shades_keeps_its_texture() -> None:
