@@ -25,6 +25,9 @@ from tests.daemon import Process, command, configure, environment, run
 
 pytestmark = pytest.mark.full
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Networks as small as these gain nothing from more, and lose much where another process has a core busy."""
+
 SHORT = ("--size", "96x128", "--epochs", 1, "--repair-epochs", 1)
 
 
@@ -44,10 +47,15 @@ def bundle(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(data: Path, out: Path, *more: object) -> str:
     """Train to the end; what it said."""
+    settings = environment(COLUMNS="400", **ONE_THREAD)
     done = subprocess.run(
-        command("train", data, "--out", out, *more), env=environment(COLUMNS="400"), capture_output=True, text=True,
-        timeout=500, check=False,
-    )  # fmt: skip
+        command("train", data, "--out", out, *more),
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -95,7 +103,7 @@ def test_2_normal_pictures_are_enough(masked: Path, tmp_path: Path) -> None:
 def test_3_a_killed_run_resumes_to_the_same_bundle(bundle: Path, masked: Path, tmp_path: Path) -> None:
     out = tmp_path / "one"
     with subprocess.Popen(
-        command("train", masked, "--out", out, *SHORT), env=environment(), stdout=subprocess.PIPE, text=True
+        command("train", masked, "--out", out, *SHORT), env=environment(**ONE_THREAD), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch, which `make test-all` installs")
+torch.set_num_threads(1)  # more only take turns on networks this small
 
 from inspector.errors import DataError  # noqa: E402
 from inspector.training.loop import Plan, Task, fit, schedule  # noqa: E402
