@@ -16,8 +16,7 @@ from inspector.types import Detection, Image
 class Detector:
     """Runs a bundle's detector on batches of up to `max_batch` frames; owned by one thread.
 
-    Each frame is resized straight into its row of one preallocated batch: no other copy lies between the camera
-    and the model.
+    Each frame goes straight into its row of one preallocated batch, resized on the way if it has another size.
     """
 
     def __init__(self, model: Model, bundle: Bundle, max_batch: int) -> None:
