@@ -87,7 +87,7 @@ class Publish(_Part):
     mask: Literal["png", "rle", "raw"] = "png"
     """Codec of defect masks."""
     repaired: Literal["patch", "jpeg", "png", "raw", "none"] = "patch"
-    """Codec of repaired frames: `patch` is the repaired windows alone, lossless, to be laid over the frame; `none`
+    """Codec of repaired frames: `patch` is the repaired pieces alone, lossless, to be laid over the frame; `none`
     leaves them out."""
     source: Literal["none", "jpeg", "png", "raw"] = "none"
     """Codec of the source frame in a result's message; `none` leaves it out."""
