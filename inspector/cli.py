@@ -51,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"inspector {__version__}")
+    from inspector.training import commands
+
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     run = verbs.add_parser("run", help="run the daemon until SIGTERM, or until every source came to its end")
@@ -67,30 +69,22 @@ def build_parser() -> argparse.ArgumentParser:
     listen.add_argument("endpoint", help="where the daemon publishes, for example tcp://127.0.0.1:5600")
     listen.add_argument("--save", type=Path, metavar="DIR", help="keep the newest defects there as pictures")
     listen.add_argument("--keep", type=int, default=24, metavar="N", help="how many pictures to keep (default 24)")
-    listen.add_argument("--count", type=_count, metavar="N", help="end after N verdicts")
+    listen.add_argument("--count", type=commands.positive, metavar="N", help="end after N verdicts")
     listen.add_argument("--json", action="store_true", help="print each message's header as a line of JSON")
     listen.set_defaults(verb=_listen)
 
     simulate = verbs.add_parser("simulate", help="write pictures of the simulated line, with masks, as a data set")
     simulate.add_argument("out", type=Path, help="the folder to write, which must not exist or be empty")
     simulate.add_argument("--seed", type=int, default=1000, help="first seed; every later one is free to use (1000)")
-    simulate.add_argument("--good", type=_count, default=200, help="normal pictures for training (200)")
-    simulate.add_argument("--defective", type=_count_or_none, default=200, help="defective pictures for training (200)")
+    simulate.add_argument("--good", type=commands.positive, default=200, help="normal pictures for training (200)")
+    simulate.add_argument("--defective", type=_from_none, default=200, help="defective pictures for training (200)")
     simulate.set_defaults(verb=_simulate)
-
-    from inspector.training import commands
 
     commands.register(verbs)
     return parser
 
 
-def _count(text: str) -> int:
-    if _count_or_none(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _count_or_none(text: str) -> int:
+def _from_none(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)

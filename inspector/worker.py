@@ -48,7 +48,7 @@ class Worker:
         self._failures.tick()
         self._unrepaired.tick()
         try:
-            detections = engine.detector.detect([_fitted(frame) for frame in frames])
+            detections = engine.detector.detect([_queued(frame.fitted, frame) for frame in frames])
         except ModelError as error:
             self._failures.add(len(frames), f"{engine.tag.name}: {error}")
             for frame in frames:
@@ -76,7 +76,7 @@ class Worker:
             settle(self._repair(inspection, engine, done))
 
     def _judge(self, frame: Frame, detection: Detection, engine: Engine) -> Inspection:
-        height, width, _ = _image(frame).shape
+        height, width, _ = _queued(frame.image, frame).shape
         judge = self._stations[frame.camera].judge
         judgement = judge(detection, height, width)
         return Inspection(
@@ -94,7 +94,7 @@ class Worker:
         """Repair, and look at the result with the detector again; a repair that fails leaves the verdict as it is."""
         if engine.repairer is None or inspection.mask is None:
             return inspection
-        image = _image(inspection.frame)
+        image = _queued(inspection.frame.image, inspection.frame)
         try:
             repaired, patches = engine.repairer.repair(image, inspection.mask, [r.box for r in inspection.regions])
             (again,) = engine.detector.detect([repaired])
@@ -106,13 +106,8 @@ class Worker:
         return replace(inspection, patches=patches, residual=residual, receipt=receipt)
 
 
-def _image(frame: Frame) -> Image:
-    if frame.image is None:
+def _queued(image: Image | None, frame: Frame) -> Image:
+    """A picture of a frame that was queued: it has all of them."""
+    if image is None:
         raise ValueError(f"frame {frame.number} of {frame.camera} has no picture and should not have been queued")
-    return frame.image
-
-
-def _fitted(frame: Frame) -> Image:
-    if frame.fitted is None:
-        raise ValueError(f"frame {frame.number} of {frame.camera} was not fitted and should not have been queued")
-    return frame.fitted
+    return image

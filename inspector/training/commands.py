@@ -44,8 +44,8 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
     )
-    train.add_argument("--epochs", type=_positive, metavar="N", help="of the detector (about 300 batches)")
-    train.add_argument("--repair-epochs", type=_positive, metavar="N", help="of the repairer (about 200 batches)")
+    train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 300 batches)")
+    train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer (about 200 batches)")
     train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
     train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
     train.add_argument("--rotation", type=float, default=15.0, metavar="DEGREES", help="views turn by up to this (15)")
@@ -117,7 +117,8 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument that is a whole number above 0."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
