@@ -21,6 +21,24 @@ def tcp_host(address: str) -> str | None:
     return tcp["host"].strip("[]")
 
 
+def objection(address: str, allow_plaintext: bool) -> str | None:
+    """What is wrong with publishing at `address`, and the remedy; None if nothing is.
+
+    Nothing is encrypted, so other machines may reach it only where `allow_plaintext` says so.
+    """
+    if is_ipc(address):
+        return None
+    host = tcp_host(address)
+    if host is None:
+        return FORMS
+    if not (allow_plaintext or is_loopback(host)):
+        return (
+            "other machines could read everything, as nothing is encrypted; "
+            "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone"
+        )
+    return None
+
+
 def is_ipc(address: str) -> bool:
     """Whether it is an `ipc://PATH`; ZeroMQ's abstract names and wildcards are not, as no mode protects them."""
     return _IPC.fullmatch(address) is not None

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -129,11 +130,8 @@ def _engines(bundles: Mapping[Path, Bundle], device: str, max_batch: int) -> dic
 
 
 def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:
-    size = bundle.card.input
-    shape = (size.height, size.width, size.channels)
-    return Camera(
-        settings.name, source, lambda image: fitted(image, shape), bundle.sha256, settings.deadline, settings.queue
-    )
+    fit = partial(fitted, shape=bundle.card.input.shape)
+    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue)
 
 
 def _stations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, Station]:

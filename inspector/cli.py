@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inspector import __version__, logs
 from inspector.errors import ConfigError, InspectorError, working_in
+from inspector.training import commands
 
 EXIT_CODES = """\
 exit codes:
@@ -51,8 +52,6 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"inspector {__version__}")
-    from inspector.training import commands
-
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     run = verbs.add_parser("run", help="run the daemon until SIGTERM, or until every source came to its end")

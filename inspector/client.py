@@ -9,7 +9,6 @@ Nothing of the daemon is imported, only what reads its messages.
 
 from __future__ import annotations
 
-import errno
 import math
 import time
 from collections import Counter, defaultdict
@@ -81,6 +80,8 @@ class Subscriber:
         kinds: Iterable[Kind] = KINDS,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
+        if endpoint.startswith("tcp://") and address.tcp_host(endpoint) is None:
+            raise _no_address(endpoint)  # libzmq would try a port beyond 65535 for ever
         self.missing: Counter[str] = Counter()
         self.duplicates = 0
         self.malformed = 0
@@ -99,12 +100,10 @@ class Subscriber:
         for prefix in self._prefixes:
             self._socket.subscribe(prefix)
         try:
-            if endpoint.startswith("tcp://") and address.tcp_host(endpoint) is None:
-                raise zmq.ZMQError(errno.EINVAL)  # libzmq would try a port beyond 65535 for ever
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"{endpoint!r} is no ZeroMQ address; {address.FORMS}") from error
+            raise _no_address(endpoint) from error
 
     def __enter__(self) -> Subscriber:
         return self
@@ -169,6 +168,10 @@ class Subscriber:
     def _miss(self, topic: str, missing: range) -> None:
         if missing:
             self.missing[topic] += len(missing)
+
+
+def _no_address(endpoint: str) -> ConfigError:
+    return ConfigError(f"{endpoint!r} is no ZeroMQ address; {address.FORMS}")
 
 
 def _prefixes(line: str | None, cameras: tuple[str, ...] | None, kinds: Iterable[Kind]) -> Iterator[str]:

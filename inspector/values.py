@@ -39,16 +39,11 @@ def _host(value: str) -> str:
 
 
 def _endpoint(value: str, info: ValidationInfo) -> str:
-    if address.is_ipc(value) or value.startswith("memory:"):  # neither leaves this machine
+    if value.startswith("memory:"):  # it never leaves the process
         return value
-    host = address.tcp_host(value)
-    if host is None:
-        raise ValueError(address.FORMS)
-    if not (address.is_loopback(host) or info.data.get("allow_plaintext", False)):
-        raise ValueError(
-            "other machines could read everything, as nothing is encrypted; "
-            "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone"
-        )
+    problem = address.objection(value, info.data.get("allow_plaintext", False))
+    if problem is not None:
+        raise ValueError(problem)
     return value
 
 

@@ -50,6 +50,11 @@ class Input(_Part):
     channels: Literal[1, 3]
     fit: Literal["resize"] = "resize"
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels: what a picture is fitted to."""
+        return self.height, self.width, self.channels
+
 
 class Decision(_Part):
     """When a frame is `ng`: one region of at least `min_area` pixels above `threshold`.

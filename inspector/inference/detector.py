@@ -20,8 +20,7 @@ class Detector:
     """
 
     def __init__(self, model: Model, bundle: Bundle, max_batch: int) -> None:
-        size = bundle.card.input
-        expected = (size.height, size.width, size.channels)
+        expected = bundle.card.input.shape
         shape = model.inputs.get("image", ())
         if tuple(shape[1:]) != expected or model.outputs != ("score", "map"):
             raise BundleError(

@@ -129,16 +129,9 @@ class ZeroMqOutput:
 
 def check(url: str, allow_plaintext: bool) -> None:
     """Raise ConfigError if `url` is no address, or one that other machines can read unless `allow_plaintext`."""
-    if address.is_ipc(url):
-        return
-    host = address.tcp_host(url)
-    if host is None:
-        raise ConfigError(f"output {url!r}: {address.FORMS}")
-    if not (allow_plaintext or address.is_loopback(host)):
-        raise ConfigError(
-            f"output {url!r}: other machines could read everything, as nothing is encrypted; "
-            "use 127.0.0.1, or set allow_plaintext if the network is yours alone"
-        )
+    problem = address.objection(url, allow_plaintext)
+    if problem is not None:
+        raise ConfigError(f"output {url!r}: {problem}")
 
 
 def _connection(frame: zmq.Frame) -> int:

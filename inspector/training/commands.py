@@ -34,7 +34,9 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument(
-        "data", type=Path, help="folders train/good [train_defective, train_ground_truth]; or normal, defective"
+        "data",
+        type=Path,
+        help="folders train/good [train_defective, train_ground_truth, train_reference]; or normal, defective",
     )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle's folder")
     train.add_argument("--name", help="the bundle's name (that of --out)")
