@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from inspector.errors import BundleError
 from inspector.inference.runtimes import onnxruntime
-from inspector.training.networks import STRIDE, Detector, Repairer
+from inspector.training.networks import STRIDE
 
 Free: TypeAlias = Mapping[str, Mapping[int, str]]
 
@@ -33,7 +33,7 @@ PARITY = 1e-4
 class DetectorGraph(nn.Module):
     """image uint8 [N,H,W,C] -> score float32 [N], map float32 [N,H,W]; `threshold` has become 0.5."""
 
-    def __init__(self, network: Detector, threshold: float) -> None:
+    def __init__(self, network: nn.Module, threshold: float) -> None:
         super().__init__()
         self.network = network
         self.shift = math.log(threshold / (1 - threshold))
@@ -49,7 +49,7 @@ class DetectorGraph(nn.Module):
 class RepairerGraph(nn.Module):
     """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C], the same outside the mask."""
 
-    def __init__(self, network: Repairer) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -61,7 +61,7 @@ class RepairerGraph(nn.Module):
         return torch.where(mask[..., None] > 0, filled, image.float()).to(torch.uint8)
 
 
-def export_detector(network: Detector, threshold: float, size: tuple[int, int], channels: int) -> bytes:
+def export_detector(network: nn.Module, threshold: float, size: tuple[int, int], channels: int) -> bytes:
     """The detector as ONNX for pictures of `size` (height, width), any number at once."""
     graph = DetectorGraph(network, threshold).eval()
     image = _noise((2, *size, channels))
@@ -72,7 +72,7 @@ def export_detector(network: Detector, threshold: float, size: tuple[int, int], 
     return model
 
 
-def export_repairer(network: Repairer, channels: int) -> bytes:
+def export_repairer(network: nn.Module, channels: int) -> bytes:
     """The repairer as ONNX for any number of pictures of any size that is a multiple of 16."""
     graph = RepairerGraph(network).eval()
     sample = _hole_sample(64, 96, channels)

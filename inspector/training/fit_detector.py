@@ -14,7 +14,7 @@ from inspector.training import loop
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.losses import detection_loss
 from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy
-from inspector.training.networks import Detector
+from inspector.training.networks import DETECTORS
 from inspector.training.pictures import Pictures
 from inspector.training.synthetic import paste_defect
 from inspector.types import Image, Map
@@ -25,11 +25,11 @@ CHECKED_PIXELS = 4_000_000
 
 def fit_detector(
     batches: DetectorBatches, validation: list[Pair], plan: loop.Plan, folder: Path, resume: bool
-) -> tuple[Detector, dict[str, float]]:
+) -> tuple[nn.Module, dict[str, float]]:
     """The trained detector (best epoch, in evaluation mode) and that epoch's figures."""
     torch.manual_seed(plan.seed)
     device = best_device()
-    network = Detector(batches.pictures.channels).to(device)
+    network = DETECTORS["unet"](batches.pictures.channels).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     weight = positive_weight(batches)
     pixels = sum(mask.size for _, mask in validation)

@@ -12,7 +12,7 @@ from inspector.training import loop
 from inspector.training.batches import RepairBatches
 from inspector.training.fit_detector import as_input, best_device
 from inspector.training.losses import hole_mean, repair_loss
-from inspector.training.networks import Repairer
+from inspector.training.networks import REPAIRERS
 
 CHECKED = 8
 """Batches of validation views that each epoch is measured on; always the same ones."""
@@ -20,11 +20,11 @@ CHECKED = 8
 
 def fit_repairer(
     batches: RepairBatches, validation: RepairBatches, plan: loop.Plan, folder: Path, resume: bool
-) -> tuple[Repairer, dict[str, float]]:
+) -> tuple[nn.Module, dict[str, float]]:
     """The trained repairer (best epoch, in evaluation mode) and that epoch's figures."""
     torch.manual_seed(plan.seed)
     device = best_device()
-    network = Repairer(batches.pictures.channels).to(device)
+    network = REPAIRERS["gated"](batches.pictures.channels).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(plan.seed)
     checked = [validation.draw(rng) for _ in range(CHECKED)]

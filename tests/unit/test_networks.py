@@ -12,7 +12,8 @@ from inspector.errors import BundleError  # noqa: E402
 from inspector.inference.runtimes import onnxruntime  # noqa: E402
 from inspector.training import export  # noqa: E402
 from inspector.training.losses import detection_loss, hole_mean, repair_loss  # noqa: E402
-from inspector.training.networks import Detector, Repairer, push_pull  # noqa: E402
+from inspector.training.networks.gated import GatedUNet, push_pull  # noqa: E402
+from inspector.training.networks.unet import UNet  # noqa: E402
 
 pytestmark = pytest.mark.full
 
@@ -38,8 +39,8 @@ def a_hole(count: int = 2) -> np.ndarray:
 @pytest.mark.parametrize("size", [(16, 16), (48, 64), (64, 32)])
 def test_each_pixel_gets_its_answer(channels: int, size: tuple[int, int]) -> None:
     image = torch.rand(2, channels, *size)
-    assert Detector(channels).eval()(image).shape == (2, *size)
-    assert Repairer(channels).eval()(image, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
+    assert UNet(channels).eval()(image).shape == (2, *size)
+    assert GatedUNet(channels).eval()(image, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
 
 
 def test_push_pull_keeps_what_is_known_and_fills_the_rest_from_its_surroundings() -> None:
@@ -83,7 +84,7 @@ def test_the_repair_loss_looks_into_the_hole_alone_and_at_each_picture_alike() -
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_detectors_graph_is_the_network_with_its_threshold_at_a_half(channels: int) -> None:
-    network = Detector(channels).eval()
+    network = UNet(channels).eval()
     image = picture(channels)
     with torch.inference_mode():
         logits = network(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255)
@@ -101,7 +102,7 @@ def test_the_detectors_graph_is_the_network_with_its_threshold_at_a_half(channel
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_repairers_graph_touches_nothing_outside_the_mask(channels: int) -> None:
-    model = onnxruntime.load(export.export_repairer(Repairer(channels).eval(), channels), "cpu")
+    model = onnxruntime.load(export.export_repairer(GatedUNet(channels).eval(), channels), "cpu")
     image, mask = picture(channels), a_hole()
     (repaired,) = model.run(image=image, mask=mask)
     assert (repaired.shape, repaired.dtype) == (image.shape, np.uint8)
@@ -112,7 +113,7 @@ def test_the_repairers_graph_touches_nothing_outside_the_mask(channels: int) -> 
 
 
 def test_a_graph_that_differs_from_its_network_is_refused() -> None:
-    model = export.export_detector(Detector(1).eval(), 0.5, SIZE, 1)
-    other = export.DetectorGraph(Detector(1).eval(), 0.5).eval()
+    model = export.export_detector(UNet(1).eval(), 0.5, SIZE, 1)
+    other = export.DetectorGraph(UNet(1).eval(), 0.5).eval()
     with pytest.raises(BundleError, match="differs from the trained network"):
         export._check_parity(other, model, {"image": torch.from_numpy(picture(1))}, export.PARITY)

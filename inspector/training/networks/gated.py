@@ -1,7 +1,6 @@
-"""The two networks: a detector that classifies pixels, and a repairer that fills holes.
+"""A U-Net of gated convolutions: fills holes.
 
-Both work at half resolution: their first convolution steps by two, and their last layer hands out four values a
-pixel that are shuffled into place (Shi et al. 2016), so that every output pixel is still decided for itself.
+It works at half resolution, as the detector of `unet` does.
 """
 
 from __future__ import annotations
@@ -12,55 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-DETECTOR_WIDTHS = (16, 32, 64, 96)
-REPAIRER_WIDTHS = (16, 32, 64)
-STRIDE = 16
-"""Height and width of every input must be multiples of this."""
+WIDTHS = (16, 32, 64)
 
 
-class Detector(nn.Module):
-    """A small U-Net (Ronneberger et al. 2015): [N,C,H,W] in [0, 1] -> defect logits [N,H,W]."""
-
-    def __init__(self, channels: int, widths: tuple[int, ...] = DETECTOR_WIDTHS) -> None:
-        super().__init__()
-        self.stem = _block(channels, widths[0], size=6, stride=2)
-        self.first = _block(widths[0], widths[0])
-        self.down = nn.ModuleList(
-            nn.Sequential(_block(narrow, wide, stride=2), _block(wide, wide)) for narrow, wide in pairwise(widths)
-        )
-        self.up = nn.ModuleList(
-            nn.Sequential(_block(narrow + wide, narrow), _block(narrow, narrow)) for narrow, wide in pairwise(widths)
-        )
-        self.head = nn.Sequential(nn.Conv2d(widths[0], 4, 3, padding=1), nn.PixelShuffle(2))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Defect logits, one a pixel."""
-        levels = [self.first(self.stem(image))]
-        for down in self.down:
-            levels.append(down(levels[-1]))
-        x = levels.pop()
-        for up in reversed(self.up):
-            x = up(torch.cat([levels.pop(), functional.interpolate(x, scale_factor=2.0, mode="nearest")], dim=1))
-        logits: Tensor = self.head(x)[:, 0]
-        return logits
-
-
-def _block(channels: int, width: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, size, stride=stride, padding=(size - 1) // 2, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-    )
-
-
-class Repairer(nn.Module):
+class GatedUNet(nn.Module):
     """Fills holes: [N,C,H,W] in [0, 1] and hole [N,1,H,W] in {0, 1} -> [N,C,H,W], complete.
 
     A pyramid first spreads the surroundings into the hole (push-pull, Gortler et al. 1996); a U-Net of gated
     convolutions (Yu et al. 2019) then draws what belongs there on top.
     """
 
-    def __init__(self, channels: int, widths: tuple[int, ...] = REPAIRER_WIDTHS) -> None:
+    def __init__(self, channels: int, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.stem = _Gated(channels + 1, widths[0], size=6, stride=2)
         self.down = nn.ModuleList(
