@@ -88,8 +88,8 @@ class _Block(nn.Module):
         if self.expands:
             y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
         y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
-        return x + y if self.adds else y
+        out: Tensor = self._bn2(self._project_conv(y))
+        return x + out if self.adds else out
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
