@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,39 +15,60 @@ from inspector.training.synthetic import hole, paste_defect
 from inspector.types import Image, Mask
 
 Pair: TypeAlias = tuple[Image, Mask]
+View: TypeAlias = tuple[Image, Mask, bool]
 
 HEALED = 0.25
 """Share of the real defective views that are shown with their defects healed, where a defect-free twin is known."""
+
+
+class Views(NamedTuple):
+    """A batch for the detector.
+
+    images: uint8 [N,H,W,C];  masks: uint8 [N,H,W], 0 or 255
+    known: bool [N]; False where of a defective picture nobody tells where its defect is: its mask is then all 255
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    known: np.ndarray
 
 
 @dataclass
 class DetectorBatches:
     """Views for the detector: a third with real defects, a third with synthetic ones, a third normal.
 
-    Where no defective picture has a mask, halves: synthetic and normal.
+    Where there is no defective picture, halves: synthetic and normal.
     view: (height, width) of a view;  batch: views in a batch
+    hard: places (picture, x, y) of normal pictures that were taken for defects; half of the normal views show one
     """
 
     pictures: Pictures
     view: tuple[int, int]
     batch: int
     augmentation: Augmentation
+    hard: list[tuple[int, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         samples = self.pictures.samples
         self._normal = [i for i, sample in enumerate(samples) if sample.good]
-        self._real = [i for i, sample in enumerate(samples) if sample.mask is not None]
+        whole = self.view == self.pictures.size  # a smaller view may well miss a defect whose place nobody tells
+        self._defective = [i for i, s in enumerate(samples) if not s.good and (whole or s.mask is not None)]
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures uint8 [N,H,W,C] and masks uint8 [N,H,W], 0 or 255."""
-        kinds: list[Callable[[np.random.Generator], Pair]] = [self._synthetic, self._clean]
-        if self._real:
-            kinds.append(self._defective)
-        pairs = [kinds[i % len(kinds)](rng) for i in range(self.batch)]
-        return np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
+    def draw(self, rng: np.random.Generator) -> Views:
+        """The next batch."""
+        kinds: list[Callable[[np.random.Generator], View]] = [self._synthetic, self._shown_clean]
+        if self._defective:
+            kinds.append(self._shown_defective)
+        images, masks, known = zip(*(kinds[i % len(kinds)](rng) for i in range(self.batch)), strict=True)
+        return Views(np.stack(images), np.stack(masks), np.array(known))
 
-    def _defective(self, rng: np.random.Generator) -> Pair:
-        image, mask, reference = self.pictures.fitted(int(rng.choice(self._real)))
+    def _shown_defective(self, rng: np.random.Generator) -> View:
+        index = int(rng.choice(self._defective))
+        known = self.pictures.samples[index].mask is not None
+        image, mask, reference = self.pictures.fitted(index)
+        if not known:
+            (view,), _ = random_view([image], [], self.view, self.augmentation, rng)
+            return view, np.full(self.view, 255, np.uint8), False
         spots = np.argwhere(mask)
         around = None
         if len(spots):
@@ -57,7 +78,19 @@ class DetectorBatches:
             surroundings = cv2.dilate(mask, np.ones((5, 5), np.uint8))[:, :, None]
             image, mask = np.where(surroundings > 0, reference, image), np.zeros_like(mask)
         views, masks = random_view([image], [mask], self.view, self.augmentation, rng, around)
-        return views[0], masks[0]
+        return views[0], masks[0], True
+
+    def _shown_clean(self, rng: np.random.Generator) -> View:
+        if not self.hard or rng.random() < 0.5:
+            return *self._clean(rng), True
+        index, x, y = self.hard[rng.integers(len(self.hard))]
+        image, mask, _ = self.pictures.fitted(index)
+        (view,), (empty,) = random_view([image], [mask], self.view, self.augmentation, rng, (x, y))
+        return view, empty, True
+
+    def normal(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Up to `count` of the normal pictures, by their index."""
+        return [int(i) for i in rng.permutation(self._normal)[:count]]
 
     def _clean(self, rng: np.random.Generator) -> Pair:
         """The busier of two views: where there is nothing to see, there is little to learn."""
@@ -69,13 +102,13 @@ class DetectorBatches:
         views, masks = random_view([image], [mask], self.view, self.augmentation, rng)
         return views[0], masks[0]
 
-    def _synthetic(self, rng: np.random.Generator) -> Pair:
+    def _synthetic(self, rng: np.random.Generator) -> View:
         image, mask = self._clean(rng)
         donor, _, _ = self.pictures.fitted(int(rng.choice(self._normal)))
         for _ in range(rng.integers(1, 4)):
             image, added = paste_defect(image, donor, rng)
             mask = mask | added
-        return image, mask
+        return image, mask, True
 
 
 @dataclass

@@ -44,9 +44,17 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--description", default="", help="a sentence for its card")
     train.add_argument("--licence", default="not stated", help="the licence of the trained weights, for its card")
     train.add_argument(
+        "--mode", choices=("normal", "masks"),
+        help="normal: from normal pictures alone; masks: from defective ones too, masked or not (from the pictures)",
+    )  # fmt: skip
+    train.add_argument(
+        "--detector", choices=("discover", "segmenter", "unet"),
+        help="the detector's architecture (discover for normal pictures alone, else segmenter)",
+    )  # fmt: skip
+    train.add_argument(
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
     )
-    train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 300 batches)")
+    train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 400 batches)")
     train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer (about 200 batches)")
     train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
     train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
@@ -88,7 +96,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     return Settings(
         data=options.data, out=options.out, name=options.name or options.out.resolve().name,
-        version=options.bundle_version, description=options.description, licence=options.licence, size=options.size,
+        version=options.bundle_version, description=options.description, licence=options.licence, mode=options.mode,
+        detector=options.detector, size=options.size,
         epochs=options.epochs, repair_epochs=options.repair_epochs, rate=options.rate, seed=options.seed,
         augmentation=Augmentation(options.rotation, options.shift, options.shear, options.flips, options.brightness),
         golden=options.golden, resume=options.resume,

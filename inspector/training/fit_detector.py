@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from inspector.training import loop
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.losses import detection_loss
 from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy
-from inspector.training.networks import DETECTORS
+from inspector.training.networks.detector import Detector
 from inspector.training.pictures import Pictures
 from inspector.training.synthetic import paste_defect
 from inspector.types import Image, Map
@@ -22,23 +23,32 @@ from inspector.types import Image, Map
 CHECKED_PIXELS = 4_000_000
 """How much of the validation pictures each epoch is measured on; the threshold is chosen on all of them."""
 
+MINED, MINED_PLACES = 24, 8
+"""Normal pictures that are searched for hard negatives before an epoch, and how many each may give."""
+
 
 def fit_detector(
-    batches: DetectorBatches, validation: list[Pair], plan: loop.Plan, folder: Path, resume: bool
-) -> tuple[nn.Module, dict[str, float]]:
-    """The trained detector (best epoch, in evaluation mode) and that epoch's figures."""
-    torch.manual_seed(plan.seed)
+    network: Detector,
+    trunk_rate: float,
+    batches: DetectorBatches,
+    validation: list[Pair],
+    plan: loop.Plan,
+    folder: Path,
+    resume: bool,
+) -> dict[str, float]:
+    """Train `network` in place: its best epoch's weights, in evaluation mode, and that epoch's figures."""
     device = best_device()
-    network = DETECTORS["unet"](batches.pictures.channels).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     weight = positive_weight(batches)
     pixels = sum(mask.size for _, mask in validation)
     checked = validation[:: math.ceil(pixels / CHECKED_PIXELS)]
 
     def loss(rng: np.random.Generator) -> Tensor:
-        images, masks = batches.draw(rng)
-        truth = torch.from_numpy(masks).to(device).gt(0).float()
-        return detection_loss(network(as_input(images, device)), truth, weight)
+        views = batches.draw(rng)
+        truth = torch.from_numpy(views.masks).to(device).gt(0).float()
+        known = torch.from_numpy(views.known).to(device)
+        logits, picture = network.answers(as_input(views.images, device))
+        return detection_loss(logits, picture, truth, known, weight)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         scores, counts, entropy = PixelScores(), PixelCounts(), []
@@ -55,9 +65,32 @@ def fit_detector(
             "best_f1": best,
         }
 
-    best, figures = loop.fit(loop.Task("detector", network, loss, validate, "best_f1"), plan, folder, resume)
+    def dwell(candidate: nn.Module, rng: np.random.Generator) -> None:
+        batches.hard = mistaken(candidate, batches, rng)
+
+    small = batches.view != batches.pictures.size
+    task = loop.Task("detector", network, loss, validate, "best_f1", trunk_rate, dwell if small else None)
+    best, figures = loop.fit(task, plan, folder, resume)
     network.load_state_dict(best)
-    return network.cpu().eval(), figures
+    network.cpu().eval()
+    return figures
+
+
+def mistaken(network: nn.Module, batches: DetectorBatches, rng: np.random.Generator) -> list[tuple[int, float, float]]:
+    """Places (picture, x, y) of some normal pictures that `network` takes for defects: hard negatives.
+
+    Of each picture the largest ones, since a young network is wrong nearly everywhere.
+    """
+    indices = batches.normal(MINED, rng)
+    places = []
+    for index, probability in zip(
+        indices, maps(network, (batches.pictures.fitted(i)[0] for i in indices)), strict=True
+    ):
+        wrong = (probability > 0.5).astype(np.uint8)
+        _, _, stats, centres = cv2.connectedComponentsWithStats(wrong, connectivity=8)
+        largest = 1 + np.argsort(stats[1:, cv2.CC_STAT_AREA])[::-1][:MINED_PLACES]
+        places += [(index, float(x), float(y)) for x, y in centres[largest]]
+    return places
 
 
 def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
@@ -92,8 +125,8 @@ def _interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:
 
 def positive_weight(batches: DetectorBatches) -> float:
     """How much more a defective pixel counts: the root of how much rarer it is, at most 10."""
-    _, masks = batches.draw(np.random.default_rng(0))
-    share = max(float((masks > 0).mean()), 1e-4)
+    views = batches.draw(np.random.default_rng(0))
+    share = max(float((views.masks[views.known] > 0).mean()), 1e-4)
     return float(np.clip(np.sqrt((1 - share) / share), 1, 10))
 
 

@@ -44,13 +44,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """What to train: the loss of one drawn batch, and how good a network is (the key `rank`, more is better)."""
+    """What to train: the loss of one drawn batch, and how good a network is (the key `rank`, more is better).
+
+    trunk_rate: share of the learning rate for the parameters below `trunk`
+    prepare: told the running mean's network before each epoch, so that batches can dwell on what it gets wrong
+    """
 
     name: str
     network: nn.Module
     loss: Callable[[np.random.Generator], Tensor]
     validate: Callable[[nn.Module], Mapping[str, float]]
     rank: str
+    trunk_rate: float = 1.0
+    prepare: Callable[[nn.Module, np.random.Generator], None] | None = None
 
 
 def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict[str, float]]:
@@ -60,7 +66,7 @@ def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict
     to resume was made with another plan.
     """
     checkpoint, log = folder / f"{task.name}.checkpoint", folder / f"{task.name}.jsonl"
-    optimiser = torch.optim.Adam(task.network.parameters(), lr=plan.learning_rate)
+    optimiser = torch.optim.Adam(_groups(task), lr=plan.learning_rate)
     mean = AveragedModel(task.network, avg_fn=_averaged, use_buffers=True)
     done, best, figures = 0, _copy(task.network), {task.rank: -math.inf}
     if resume and checkpoint.is_file():
@@ -92,12 +98,16 @@ def _epoch(
     tell: Callable[[str], None],
 ) -> float:
     rng = np.random.default_rng([plan.seed, epoch])
+    if task.prepare is not None:
+        mean.module.eval()
+        with torch.inference_mode():
+            task.prepare(mean.module, rng)
     task.network.train()
     mean_loss = 0.0
     for step in range(plan.steps):
         rate = plan.learning_rate * schedule(epoch * plan.steps + step, plan.epochs * plan.steps)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         loss = task.loss(rng)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -109,6 +119,13 @@ def _epoch(
     if not math.isfinite(mean_loss):
         raise DataError(f"{task.name}: the loss became {mean_loss} in epoch {epoch + 1}; train with a lower --rate")
     return mean_loss
+
+
+def _groups(task: Task) -> list[dict[str, Any]]:
+    named = [(name, parameter) for name, parameter in task.network.named_parameters() if parameter.requires_grad]
+    trunk = [parameter for name, parameter in named if name.startswith("trunk.")]
+    others = [parameter for name, parameter in named if not name.startswith("trunk.")]
+    return [{"params": others, "share": 1.0}, *([{"params": trunk, "share": task.trunk_rate}] if trunk else [])]
 
 
 def _averaged(mean: Tensor, now: Tensor, updates: Tensor | int) -> Tensor:

@@ -7,17 +7,21 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def detection_loss(logits: Tensor, truth: Tensor, positive_weight: float) -> Tensor:
-    """Weighted binary cross-entropy plus soft Dice (Milletari et al. 2016); both [N,H,W], truth in {0, 1}.
+def detection_loss(logits: Tensor, picture: Tensor, truth: Tensor, known: Tensor, positive_weight: float) -> Tensor:
+    """Weighted binary cross-entropy plus soft Dice (Milletari et al. 2016), plus cross-entropy of the whole picture.
 
+    logits, truth [N,H,W], truth in {0, 1};  picture [N]: the logit that there is a defect at all
+    known [N]: False where of a picture only its label is known, whose truth is then all 1
     Cross-entropy teaches each pixel for itself; Dice, over the whole batch, keeps small defects from drowning.
     """
+    label = truth.amax(dim=(1, 2))
     weight = torch.tensor(positive_weight, device=logits.device)
-    entropy = functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight)
-    probability = torch.sigmoid(logits)
-    overlap = 2 * (probability * truth).sum()
-    dice = 1 - (overlap + 1) / (probability.sum() + truth.sum() + 1)
-    return entropy + 0.5 * dice
+    each = functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight, reduction="none")
+    share = known.float()[:, None, None]
+    entropy = (each * share).mean()
+    probability, truth = torch.sigmoid(logits) * share, truth * share
+    dice = 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
+    return entropy + 0.5 * dice + 0.3 * functional.binary_cross_entropy_with_logits(picture, label)
 
 
 def repair_loss(drawn: Tensor, wanted: Tensor, hole: Tensor) -> Tensor:

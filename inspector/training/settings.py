@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
 
 from inspector.training.augment import Augmentation
 from inspector.training.data import Sample, read_picture
@@ -13,16 +17,25 @@ from inspector.training.networks import STRIDE
 
 BATCH = 32
 VIEW = 128
-"""Side of the detector's training views, in pixels of its input: several times what one of its outputs can see well."""
+"""Side of small training views, in pixels of the detector's input: several times what one output can see well."""
 
-LONG_SIDE = 320
-"""The detector's longer input side where none is given: a frame then costs about 10 ms of one core."""
+WHOLE_BATCH = 16
+"""Views in a batch where each is a whole picture."""
+
+PIXELS = 256 * 256
+"""The detector's input where no size is given: a frame then costs about 15 ms of one core."""
 
 WINDOWS = (64, 128, 256)
 """Sides of the repairer's windows, in pixels of the frame."""
 
-DETECTOR_STEPS, REPAIRER_STEPS = 300, 200
+DETECTOR_STEPS, REPAIRER_STEPS = 400, 200
 """Batches that each network sees where no epochs are given: together 5 to 8 minutes on two cores."""
+
+Mode: TypeAlias = Literal["normal", "masks"]
+"""What the detector learns from: normal pictures alone, or defective ones too, with masks or without."""
+
+BEST_FOR: Mapping[Mode, str] = {"normal": "discover", "masks": "segmenter"}
+"""The detector of each mode, by its name in `DETECTORS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class Settings:
     version: str = "1"
     description: str = ""
     licence: str = "not stated"
+    mode: Mode | None = None
+    detector: str | None = None
     size: tuple[int, int] | None = None
     epochs: int | None = None
     repair_epochs: int | None = None
@@ -51,11 +66,17 @@ class Settings:
         return self.out.with_name(self.out.name + ".work")
 
 
+def choose_mode(samples: list[Sample]) -> Mode:
+    """Masks where there are defective pictures, with masks or without, else normal."""
+    return "normal" if all(sample.good for sample in samples) else "masks"
+
+
 def choose_size(samples: list[Sample]) -> tuple[int, int]:
-    """(height, width) for the detector: the first picture's aspect, at most LONG_SIDE long, multiples of 16."""
-    height, width = read_picture(samples[0].picture, 1).shape[:2]
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    return _multiple(height * scale), _multiple(width * scale)
+    """(height, width) for the detector: the median picture's aspect, at most PIXELS in all, multiples of 16."""
+    shapes = np.array([read_picture(sample.picture, 1).shape[:2] for sample in samples[:: max(1, len(samples) // 32)]])
+    aspect = float(np.median(shapes[:, 0] / shapes[:, 1]))
+    pixels = min(float(np.median(shapes.prod(axis=1))), PIXELS)
+    return _multiple(math.sqrt(pixels * aspect)), _multiple(math.sqrt(pixels / aspect))
 
 
 def _multiple(length: float) -> int:
@@ -68,7 +89,7 @@ def choose_windows(samples: list[Sample]) -> tuple[int, ...]:
     return tuple(side for side in WINDOWS if side <= shorter) or WINDOWS[:1]
 
 
-def plan(settings: Settings, pictures: int, epochs: int | None, steps: int) -> Plan:
-    """An epoch shows as many views as there are training pictures, but 640 to 960; epochs by `steps` unless given."""
-    an_epoch = min(max(math.ceil(pictures / BATCH), 20), 30)
-    return Plan(epochs or math.ceil(steps / an_epoch), an_epoch, BATCH, settings.rate, settings.seed)
+def plan(settings: Settings, pictures: int, epochs: int | None, steps: int, batch: int = BATCH) -> Plan:
+    """An epoch is 20 to 30 batches, by the number of training pictures; epochs by `steps` unless given."""
+    an_epoch = min(max(math.ceil(pictures / batch), 20), 30)
+    return Plan(epochs or math.ceil(steps / an_epoch), an_epoch, batch, settings.rate, settings.seed)

@@ -18,16 +18,23 @@ from inspector.training import data, packing, threshold
 from inspector.training.batches import DetectorBatches, RepairBatches
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_detector import fit_detector, maps, validation_pairs
+from inspector.training.fit_discover import blend, fit_distance
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.loop import Plan
+from inspector.training.networks import DETECTORS
+from inspector.training.networks.discover import Discover
 from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
 from inspector.training.settings import (
     BATCH,
+    BEST_FOR,
     DETECTOR_STEPS,
     REPAIRER_STEPS,
     VIEW,
+    WHOLE_BATCH,
+    Mode,
     Settings,
+    choose_mode,
     choose_size,
     choose_windows,
     plan,
@@ -50,6 +57,9 @@ def train(settings: Settings, say: Say) -> Bundle:
     samples, problems = data.readable(data.training_samples(settings.data))
     for problem in problems:
         say(f"left out: {problem}")
+    mode = settings.mode or choose_mode(samples)
+    if mode == "normal":
+        samples = [sample for sample in samples if sample.good]
     settings.work.mkdir(parents=True, exist_ok=True)
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
     channels: Channels = 1 if data.is_grey(samples) else 3
@@ -58,20 +68,26 @@ def train(settings: Settings, say: Say) -> Bundle:
     training = Pictures(training_samples, size, channels)
     validation = Pictures(validation_samples, size, channels)
     pairs, real = validation_pairs(validation, settings.seed)
-    for line in _explained(samples, validation_samples, size, channels, real):
+    for line in _explained(samples, validation_samples, size, channels, mode, real):
         say(line)
 
     # The detector: a classifier of pixels, with its decision chosen on the validation side.
-    view = min(VIEW, size[0]), min(VIEW, size[1])
-    detector_plan = plan(settings, len(training), settings.epochs, DETECTOR_STEPS)
-    say(_duration("detector", detector_plan, f"{view[1]}x{view[0]} views"))
-    detector, detector_figures = fit_detector(
-        DetectorBatches(training, view, BATCH, settings.augmentation),
-        pairs,
-        detector_plan,
-        settings.work,
-        settings.resume,
-    )
+    name = settings.detector or BEST_FOR[mode]
+    architecture = DETECTORS[name]
+    view = size if architecture.whole else (min(VIEW, size[0]), min(VIEW, size[1]))
+    batch = WHOLE_BATCH if architecture.whole else BATCH
+    detector_plan = plan(settings, len(training), settings.epochs, DETECTOR_STEPS, batch)
+    say(_duration(f"detector {name}", detector_plan, f"{view[1]}x{view[0]} views"))
+    torch.manual_seed(settings.seed)
+    detector = architecture.build(channels, size)
+    if isinstance(detector, Discover):
+        fit_distance(detector, training)
+    detector_figures = fit_detector(
+        detector, architecture.trunk_rate, DetectorBatches(training, view, batch, settings.augmentation), pairs,
+        detector_plan, settings.work, settings.resume,
+    )  # fmt: skip
+    if isinstance(detector, Discover):
+        blend(detector, validation)
     plot(settings.work / "detector.jsonl", settings.work / "detector.png")
     with torch.inference_mode():
         choice = threshold.choose(
@@ -105,8 +121,9 @@ def train(settings: Settings, say: Say) -> Bundle:
             "data_sha256": data.data_hash(samples),
             "seed": settings.seed,
             "pictures": _counts(training_samples, validation_samples),
+            "mode": mode,
             "augmentation": asdict(settings.augmentation),
-            "detector": {**asdict(detector_plan), "best": detector_figures},
+            "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
             "repairer": {**asdict(repairer_plan), "best": repairer_figures},
             "versions": _versions(),
         },
@@ -121,6 +138,7 @@ def _explained(
     validation: list[data.Sample],
     size: tuple[int, int],
     channels: Channels,
+    mode: Mode,
     real: bool,
 ) -> Iterator[str]:
     good = sum(sample.good for sample in samples)
@@ -131,14 +149,14 @@ def _explained(
         f"masks, {unmasked} defective without; {len(validation)} are held back to validate on, by whole parts"
     )
     yield f"input {size[1]}x{size[0]} {'grey' if channels == 1 else 'colour'}; frames of another size are resized to it"
-    if masked:
-        yield "masks are there: it trains on real defects, synthetic defects and normal pictures, a third each"
+    if mode == "masks":
+        yield "defects are shown: it trains on real defects, synthetic defects and normal pictures, a third each"
     else:
-        yield "no masks are there: it trains on synthetic defects drawn on normal pictures, and on normal pictures"
+        yield "normal pictures alone: it learns what they look like, and finds synthetic defects drawn on them"
     if not real:
         yield "no validation picture has a mask: the threshold will be chosen on synthetic defects"
     if unmasked:
-        yield f"the {unmasked} defective pictures without masks are not trained on: nothing says where their defect is"
+        yield f"of the {unmasked} defective pictures without masks only their label is known: it must find the place"
 
 
 def _duration(name: str, plan: Plan, what: str) -> str:

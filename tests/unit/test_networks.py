@@ -12,7 +12,11 @@ from inspector.errors import BundleError  # noqa: E402
 from inspector.inference.runtimes import onnxruntime  # noqa: E402
 from inspector.training import export  # noqa: E402
 from inspector.training.losses import detection_loss, hole_mean, repair_loss  # noqa: E402
+from inspector.training.networks import DETECTORS  # noqa: E402
+from inspector.training.networks.detector import hottest  # noqa: E402
+from inspector.training.networks.discover import Discover, enlarge, features  # noqa: E402
 from inspector.training.networks.gated import GatedUNet, push_pull  # noqa: E402
+from inspector.training.networks.lite0 import Lite0  # noqa: E402
 from inspector.training.networks.unet import UNet  # noqa: E402
 
 pytestmark = pytest.mark.full
@@ -35,11 +39,12 @@ def a_hole(count: int = 2) -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("size", [(16, 16), (48, 64), (64, 32)])
 def test_each_pixel_gets_its_answer(channels: int, size: tuple[int, int]) -> None:
     image = torch.rand(2, channels, *size)
-    assert UNet(channels).eval()(image).shape == (2, *size)
+    for architecture in DETECTORS.values():
+        assert architecture.build(channels, size).eval()(image).shape == (2, *size)
     assert GatedUNet(channels).eval()(image, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
 
 
@@ -62,10 +67,72 @@ def test_push_pull_stays_within_bounds_where_nothing_is_known() -> None:
 
 
 def test_the_detection_loss_falls_from_wrong_over_unsure_to_right() -> None:
-    truth = torch.zeros(1, 8, 8)
-    truth[:, 2:4, 2:4] = 1
-    right, unsure, wrong = (float(detection_loss(sign * (2 * truth - 1), truth, 3.0)) for sign in (9.0, 0.0, -9.0))
+    truth = torch.zeros(1, 16, 16)
+    truth[:, 2:10, 2:10] = 1
+    right, unsure, wrong = (loss_of(sign * (2 * truth - 1), truth) for sign in (9.0, 0.0, -9.0))
     assert 0 <= right < 0.01 < unsure < wrong
+
+
+def loss_of(logits: torch.Tensor, truth: torch.Tensor, known: bool = True) -> float:
+    return float(detection_loss(logits, hottest(logits), truth, torch.tensor([known]), 3.0))
+
+
+def test_where_only_the_label_is_known_any_place_may_be_the_defect() -> None:
+    truth = torch.ones(1, 64, 64)
+    nowhere = torch.full((1, 64, 64), -9.0)
+    here, there = nowhere.clone(), nowhere.clone()
+    here[:, 4:16, 4:16] = 9.0
+    there[:, 40:52, 40:52] = 9.0
+    assert loss_of(here, truth, known=False) == loss_of(there, truth, known=False) < 0.01
+    assert loss_of(nowhere, truth, known=False) > 1
+    assert loss_of(here, truth) > loss_of(here, truth, known=False)
+
+
+def test_a_pictures_logit_is_that_of_its_hottest_places() -> None:
+    logits = torch.zeros(2, 32, 32)
+    logits[1, 8:24, 8:24] = 5.0
+    assert hottest(logits).tolist() == [0.0, 5.0]
+
+
+def test_the_trunk_takes_a_grey_picture_as_a_colour_picture_without_colour() -> None:
+    grey = torch.rand(1, 1, 64, 64)
+    for ours, theirs in zip(Lite0(1).eval()(grey), Lite0(3).eval()(grey.expand(-1, 3, -1, -1)), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+def test_enlarging_puts_each_element_where_the_trunk_looks() -> None:
+    x = torch.zeros(1, 1, 8, 8)
+    x[..., 3, 5] = 1.0
+    large = enlarge(x, 8)[0, 0]
+    assert large.shape == (64, 64)
+    rows, columns = torch.nonzero(large == large.max(), as_tuple=True)
+    assert abs(float(rows.float().mean()) - (8 * 4 - 1)) <= 0.5
+    assert abs(float(columns.float().mean()) - (8 * 6 - 1)) <= 0.5
+
+
+def test_discover_finds_what_no_normal_picture_showed() -> None:
+    rng = torch.Generator().manual_seed(3)
+    ground = torch.rand(1, 1, 64, 96, generator=rng)
+    normal = (ground + 0.05 * torch.randn(12, 1, 64, 96, generator=rng)).clamp(0, 1)
+    network = Discover(1, (64, 96)).eval()
+    with torch.inference_mode():
+        network.distance.fit(features(network.trunk(normal[:8])))
+        logits = network.heads(normal[8:]).flatten(1)
+        network.blend(logits.mean(dim=1), logits.std(dim=1))
+        strange = normal[8:9].clone()
+        strange[..., 16:32, 40:56] = 0.5
+        usual, odd = network(normal[8:9])[0], network(strange)[0]
+    assert float(odd[16:32, 40:56].mean()) > float(odd[:, :24].mean()) + 2
+    assert float(odd.max()) > float(usual.max())
+
+
+def test_a_frozen_trunk_stays_as_it_came() -> None:
+    for name in ("discover", "segmenter"):
+        network = DETECTORS[name].build(1, (32, 32)).train()
+        before = {key: value.clone() for key, value in network.trunk.state_dict().items() if "running" in key}
+        network(torch.rand(4, 1, 32, 32)).sum().backward()
+        assert all(torch.equal(value, network.trunk.state_dict()[key]) for key, value in before.items())
+        assert network.trunk.stem.weight.grad is None
 
 
 def test_the_repair_loss_looks_into_the_hole_alone_and_at_each_picture_alike() -> None:

@@ -308,7 +308,8 @@ def parts(folder: Path, masks: bool = True, twins: bool = True) -> Pictures:
 
 
 def test_a_detector_is_shown_thirds(tmp_path: Path) -> None:
-    images, masks = DetectorBatches(parts(tmp_path), (48, 48), 90, STILL).draw(rng_of(1))
+    images, masks, known = DetectorBatches(parts(tmp_path), (48, 48), 90, STILL).draw(rng_of(1))
+    assert known.all()
     assert (images.shape, images.dtype) == ((90, 48, 48, 1), np.uint8)
     assert (masks.shape, masks.dtype) == ((90, 48, 48), np.uint8)
     pasted, clean, real = ((images[i::3, :, :, 0], masks[i::3]) for i in range(3))
@@ -323,12 +324,20 @@ def test_a_detector_is_shown_thirds(tmp_path: Path) -> None:
 
 
 def test_without_twins_every_real_view_keeps_its_defect(tmp_path: Path) -> None:
-    _, masks = DetectorBatches(parts(tmp_path, twins=False), (48, 48), 90, STILL).draw(rng_of(1))
+    _, masks, _ = DetectorBatches(parts(tmp_path, twins=False), (48, 48), 90, STILL).draw(rng_of(1))
     assert all(mask.any() for mask in masks[2::3])
 
 
-def test_without_masks_a_detector_is_shown_halves_of_normal_pictures(tmp_path: Path) -> None:
-    images, masks = DetectorBatches(parts(tmp_path, masks=False), (48, 48), 40, STILL).draw(rng_of(1))
+def test_where_nobody_tells_a_defects_place_whole_pictures_are_shown_with_their_label(tmp_path: Path) -> None:
+    images, masks, known = DetectorBatches(parts(tmp_path, masks=False), (96, 96), 30, STILL).draw(rng_of(1))
+    assert set(np.unique(images[2::3])) == {100, 250}
+    assert (masks[2::3] == 255).all()
+    assert known.tolist() == [True, True, False] * 10
+
+
+def test_a_small_view_without_a_mask_says_nothing_and_is_not_shown(tmp_path: Path) -> None:
+    images, masks, known = DetectorBatches(parts(tmp_path, masks=False), (48, 48), 40, STILL).draw(rng_of(1))
+    assert known.all()
     assert (images[1::2] == 60).all()
     assert not masks[1::2].any()
     assert sum(mask.any() for mask in masks[0::2]) >= 18

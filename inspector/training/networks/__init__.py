@@ -1,21 +1,43 @@
-"""The architectures by name. A new one is one file here and one line below.
+"""The architectures by name. A new one is one file here and one entry below.
 
-A detector is built for a number of channels and takes pictures [N,C,H,W] in [0, 1] to defect logits [N,H,W]. A
-repairer takes pictures and holes [N,1,H,W] in {0, 1} to whole pictures [N,C,H,W].
+A detector is built for a number of channels and a size (height, width), and takes pictures [N,C,H,W] in [0, 1] to
+defect logits [N,H,W]. A repairer takes pictures and holes [N,1,H,W] in {0, 1} to whole pictures [N,C,H,W].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
+from inspector.training.networks.detector import Detector
+from inspector.training.networks.discover import Discover
 from inspector.training.networks.gated import GatedUNet
+from inspector.training.networks.segmenter import Segmenter
 from inspector.training.networks.unet import UNet
 
 STRIDE = 16
 """Height and width of every network's input must be multiples of this."""
 
-DETECTORS: Mapping[str, Callable[[int], nn.Module]] = {"unet": UNet}
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A detector and how it wants to be trained.
+
+    whole: it is shown whole pictures, which tell it where it looks; else small views
+    trunk_rate: the pretrained trunk's share of the learning rate
+    """
+
+    build: Callable[[int, tuple[int, int]], Detector]
+    whole: bool
+    trunk_rate: float = 1.0
+
+
+DETECTORS: Mapping[str, Architecture] = {
+    "discover": Architecture(Discover, whole=True),
+    "segmenter": Architecture(lambda channels, size: Segmenter(channels), whole=True, trunk_rate=0.2),
+    "unet": Architecture(lambda channels, size: UNet(channels), whole=False),
+}
 
 REPAIRERS: Mapping[str, Callable[[int], nn.Module]] = {"gated": GatedUNet}

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inspector.training.networks.detector import Detector
+
 WIDTHS = (16, 32, 64, 96)
 
 
-class UNet(nn.Module):
+class UNet(Detector):
     """A small U-Net (Ronneberger et al. 2015): [N,C,H,W] in [0, 1] -> defect logits [N,H,W]."""
 
     def __init__(self, channels: int, widths: tuple[int, ...] = WIDTHS) -> None:
