@@ -18,7 +18,7 @@ from inspector.training import data, packing, threshold
 from inspector.training.batches import DetectorBatches, RepairBatches
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_detector import fit_detector, maps, validation_pairs
-from inspector.training.fit_discover import blend, fit_distance
+from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.loop import Plan
 from inspector.training.networks import DETECTORS
@@ -81,7 +81,7 @@ def train(settings: Settings, say: Say) -> Bundle:
     torch.manual_seed(settings.seed)
     detector = architecture.build(channels, size)
     if isinstance(detector, Discover):
-        fit_distance(detector, training)
+        fit_distances(detector, training)
     detector_figures = fit_detector(
         detector, architecture.trunk_rate, DetectorBatches(training, view, batch, settings.augmentation), pairs,
         detector_plan, settings.work, settings.resume,

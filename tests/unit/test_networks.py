@@ -14,7 +14,7 @@ from inspector.training import export  # noqa: E402
 from inspector.training.losses import detection_loss, hole_mean, repair_loss  # noqa: E402
 from inspector.training.networks import DETECTORS  # noqa: E402
 from inspector.training.networks.detector import hottest  # noqa: E402
-from inspector.training.networks.discover import Discover, enlarge, features  # noqa: E402
+from inspector.training.networks.discover import COMPARED, Discover, enlarge, smoothed  # noqa: E402
 from inspector.training.networks.gated import GatedUNet, push_pull  # noqa: E402
 from inspector.training.networks.lite0 import Lite0  # noqa: E402
 from inspector.training.networks.unet import UNet  # noqa: E402
@@ -116,7 +116,7 @@ def test_discover_finds_what_no_normal_picture_showed() -> None:
     normal = (ground + 0.05 * torch.randn(12, 1, 64, 96, generator=rng)).clamp(0, 1)
     network = Discover(1, (64, 96)).eval()
     with torch.inference_mode():
-        network.distance.fit(features(network.trunk(normal[:8])))
+        network.fit([smoothed(network.trunk(normal[:8])[level]) for level in COMPARED])
         logits = network.heads(normal[8:]).flatten(1)
         network.blend(logits.mean(dim=1), logits.std(dim=1))
         strange = normal[8:9].clone()
