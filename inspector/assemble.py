@@ -16,10 +16,13 @@ from pathlib import Path
 
 import cv2
 
+from inspector import calibration
 from inspector import settings as configuration
+from inspector.calibration import Calibration
 from inspector.clock import SystemClock
 from inspector.codecs import Formats
 from inspector.daemon import Daemon, Wake
+from inspector.errors import ConfigError
 from inspector.health import Health, Views
 from inspector.inference import bundle, engine, runtimes
 from inspector.inference.bundle import Bundle
@@ -34,6 +37,7 @@ from inspector.publisher import Publisher
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.types import ModelTag
 from inspector.wire import Encoder
 from inspector.worker import Station, Worker
 
@@ -45,17 +49,25 @@ CPU_BATCH, GPU_BATCH = 1, 16
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """A daemon ready to run, and where it can be reached."""
+    """A daemon ready to run, and where it can be reached; `notes` are sentences on what cameras are judged by."""
 
     daemon: Daemon
     endpoint: str
     http: str
     summary: str
+    notes: tuple[str, ...]
 
 
 def read(path: Path) -> Settings:
     """The configuration at `path`, every source and bundle in it looked at. Raises ConfigError."""
-    return configuration.load(path, {"source": open_source, "bundle": lambda folder: bundle.load(Path(folder))})
+    return configuration.load(
+        path,
+        {
+            "source": open_source,
+            "bundle": lambda folder: bundle.load(Path(folder)),
+            "calibration": lambda file: calibration.load(Path(file)),
+        },
+    )
 
 
 @contextmanager
@@ -69,11 +81,13 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
     cv2.setNumThreads(1)  # the workers are the parallelism; more threads only take turns
     clock = SystemClock()
     bundles = {camera.bundle: bundle.load(camera.bundle) for camera in settings.camera}
+    calibrations = _calibrations(settings, bundles)
     device, why = runtimes.resolve(settings.workers.device, next(iter(bundles.values())).detector)
     count, max_batch = _sizes(settings, device)
     log.info("%s: %s; %d worker(s), batches of up to %d", build, why, count, max_batch)
     crew = [_engines(bundles, device, max_batch) for _ in range(count)]
     tags = {model.tag.sha256: model.tag for model in crew[0].values()}
+    notes = tuple(_notes(calibrations, tags))
     sources = [opener(camera.source) for camera in settings.camera]
     wake = Wake()
 
@@ -85,14 +99,19 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
         names = [camera.name for camera in settings.camera]
         metrics = Metrics(names, list(tags.values()), clock)
         # Milliseconds since 1970 name the session: greater than that of every run before.
-        encoder = Encoder(settings.line, clock.wall_ns() // 1_000_000, configuration.config_sha256(settings))
+        encoder = Encoder(
+            settings.line,
+            clock.wall_ns() // 1_000_000,
+            configuration.config_sha256(settings),
+            {camera: one.tag for camera, one in calibrations.items()},
+        )
         publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe)
         pipeline = Pipeline(
             [
                 _camera(camera, source, bundles[camera.bundle])
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
-            [Worker(engines, _stations(settings, bundles), clock) for engines in crew],
+            [Worker(engines, _stations(settings, bundles, calibrations), clock) for engines in crew],
             publisher,
             max_batch,
             settings.workers.max_wait,
@@ -107,13 +126,16 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
             queues={"infer": pipeline.inbox.__len__, "publish": pipeline.outbox.__len__},
             traffic=publisher,
             ready=lambda: daemon.ready,
+            calibrated={camera: one.seconds for camera, one in calibrations.items()},
         )
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
         stack.callback(health.close)
         summary = f"{len(names)} camera(s), {count} worker(s) on {next(iter(tags.values())).provider}"
         log.info("%s; publishing at %s, metrics at %s/metrics", summary, output.endpoint, health.url)
-        yield Assembly(daemon, output.endpoint, health.url, summary)
+        for note in notes:
+            log.info("%s", note)
+        yield Assembly(daemon, output.endpoint, health.url, summary, notes)
 
 
 def _sizes(settings: Settings, device: str) -> tuple[int, int]:
@@ -134,14 +156,40 @@ def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> C
     return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue)
 
 
-def _stations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, Station]:
+def _calibrations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, Calibration]:
+    """By camera, of those that are calibrated. Raises ConfigError where one belongs to another bundle or camera."""
+    found, problems = {}, []
+    for camera in settings.camera:
+        if camera.calibration is not None:
+            one = found[camera.name] = calibration.load(camera.calibration)
+            if (why := calibration.objection(one, camera.name, bundles[camera.bundle].sha256)) is not None:
+                problems.append(f"camera {camera.name!r}: calibration {camera.calibration}: {why}")
+    if problems:
+        raise ConfigError(*problems)
+    return found
+
+
+def _notes(calibrations: Mapping[str, Calibration], tags: Mapping[str, ModelTag]) -> Iterator[str]:
+    for camera, one in calibrations.items():
+        runs_on = tags[one.bundle.sha256].provider
+        # No mistake to be refused: a machine may have to make do. But the promise was made elsewhere.
+        elsewhere = "" if runs_on == one.bundle.provider else f"; it was made on {one.bundle.provider}, not {runs_on}"
+        yield f"camera {camera!r}: {one}{elsewhere}"
+
+
+def _stations(
+    settings: Settings, bundles: Mapping[Path, Bundle], calibrations: Mapping[str, Calibration]
+) -> dict[str, Station]:
     stations = {}
     for camera in settings.camera:
-        decision = bundles[camera.bundle].card.decision
-        judge = Judge(
-            decision.threshold if camera.threshold is None else camera.threshold,
-            decision.min_area if camera.min_area is None else camera.min_area,
-        )
+        if (one := calibrations.get(camera.name)) is not None:
+            judge = Judge(one.decision.threshold, one.decision.min_area, folded=True)
+        else:
+            decision = bundles[camera.bundle].card.decision
+            judge = Judge(
+                decision.threshold if camera.threshold is None else camera.threshold,
+                decision.min_area if camera.min_area is None else camera.min_area,
+            )
         stations[camera.name] = Station(bundles[camera.bundle].sha256, judge, camera.repair)
     return stations
 

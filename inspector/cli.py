@@ -105,6 +105,8 @@ def _check(options: argparse.Namespace) -> int:
     logs.setup(settings.daemon.log, settings.daemon.log_level)
     with assemble(settings) as assembly:
         print(f"{options.config}: fine; {assembly.summary}")
+        for note in assembly.notes:
+            print(note)
     return 0
 
 

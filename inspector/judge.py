@@ -7,12 +7,13 @@ detector answered with something that is no probability, and only otherwise `ok`
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from inspector.types import Detection, Mask, Reason, Region, Verdict
+from inspector.types import Detection, Map, Mask, Reason, Region, Verdict
 
 _MAX_SHORT_LABELS = np.iinfo(np.uint16).max
 
@@ -29,10 +30,14 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges by `threshold` (a probability) and `min_area` (pixels of the detector's input)."""
+    """Judges by `threshold` (a probability) and `min_area` (pixels of the detector's input).
+
+    folded: what is told of a probability is moved (in the logit) so that the threshold is told as 0.5
+    """
 
     threshold: float
     min_area: int
+    folded: bool = False
 
     def __call__(self, detection: Detection, height: int, width: int) -> Judgement:
         """Judge a frame of `height` x `width` pixels; mask and regions come at that resolution."""
@@ -41,15 +46,31 @@ class Judge:
             return Judgement(Verdict.UNKNOWN, Reason.MODEL)
         if peak <= self.threshold:
             return Judgement(Verdict.OK)
-        probability = detection.map
-        area_scale = height * width / probability.size
-        if probability.shape != (height, width):
-            probability = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
-        regions, mask = _regions(probability, self.threshold, self.min_area * area_scale)
+        probability, scale = enlarged(detection.map, height, width)
+        regions, mask = _regions(probability, self.threshold, self.min_area * scale, self.told)
         return Judgement(Verdict.NG, None, regions, mask) if regions else Judgement(Verdict.OK)
 
+    def told(self, probability: float) -> float:
+        """`probability` as subscribers hear it: above 0.5 where it is above the threshold, if `folded`."""
+        if not self.folded:
+            return probability
+        # The odds divided by the threshold's odds, without a division by 0 at either end.
+        probability = min(max(probability, 0.0), 1.0)
+        above, below = probability * (1 - self.threshold), self.threshold * (1 - probability)
+        return above / (above + below)
 
-def _regions(probability: np.ndarray, threshold: float, min_area: float) -> tuple[tuple[Region, ...], Mask]:
+
+def enlarged(probability: Map, height: int, width: int) -> tuple[Map, float]:
+    """The map at the frame's resolution, and how many of its pixels one pixel of the detector's input is."""
+    scale = height * width / probability.size
+    if probability.shape != (height, width):
+        probability = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+    return probability, scale
+
+
+def _regions(
+    probability: Map, threshold: float, min_area: float, told: Callable[[float], float]
+) -> tuple[tuple[Region, ...], Mask]:
     """Connected regions (8 neighbours) above `threshold`, and the mask of those that are large enough."""
     mask: Mask = cv2.compare(probability, threshold, cv2.CMP_GT)
     # Labelling costs by the pixel and defects are small: work on their bounding box alone, with labels of 16 bits
@@ -68,7 +89,7 @@ def _regions(probability: np.ndarray, threshold: float, min_area: float) -> tupl
     for label in kept:
         x, y, w, h, area = (int(value) for value in stats[label])
         box = (slice(y, y + h), slice(x, x + w))
-        score = float(probability[inside][box][labels[box] == label].max())
+        score = told(float(probability[inside][box][labels[box] == label].max()))
         centroid = (float(centroids[label, 0]) + left, float(centroids[label, 1]) + top)
         regions.append(Region((x + left, y + top, w, h), area, centroid, score))
     if len(kept) < len(stats) - 1:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 from inspector import codecs
 from inspector.codecs import Payload
 from inspector.errors import DataError
-from inspector.types import Event, Image, Mask, ModelTag, Patch, Reason, Receipt, Region, Verdict
+from inspector.types import CalibrationTag, Event, Image, Mask, ModelTag, Patch, Reason, Receipt, Region, Verdict
 
 Kind: TypeAlias = Literal["verdict", "result", "event", "beat"]
 KINDS: tuple[Kind, ...] = ("verdict", "result", "event", "beat")
@@ -53,6 +53,7 @@ class Judged(Header):
     captured_ns: wall clock at capture, nanoseconds since 1970 UTC
     size: height, width and channels of the frame; None where there was no picture
     config: checksum (sha256, hex) of the configuration that judged
+    calibration: what the camera was calibrated by, if it was; then 0.5 is its threshold, whatever the model's own
     The other fields are those of `types.Frame` and `types.Inspection`.
     """
 
@@ -71,6 +72,7 @@ class Judged(Header):
     model: ModelTag | None
     config: str
     latency: Latency
+    calibration: CalibrationTag | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,8 @@ TABLE = (
     Metric("inspector_camera_last_frame_timestamp_seconds", "gauge",
            "When the camera's last frame was captured, in seconds since 1970 UTC; 0 before the first.",
            ("camera",)),
+    Metric("inspector_calibration_timestamp_seconds", "gauge",
+           "When the camera's calibration was made, in seconds since 1970 UTC; 0 where it has none.", ("camera",)),
     Metric("inspector_camera_reconnects_total", "counter",
            "How often the camera was opened again after a failure.", ("camera",)),
     Metric("inspector_defect_score", "histogram",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -74,6 +74,7 @@ class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
 
     queues: how many frames wait, by the stage that takes them
+    calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
     """
 
     counts: Callable[[], Mapping[str, Counts]]
@@ -81,6 +82,7 @@ class Core:
     queues: Mapping[str, Callable[[], int]]
     traffic: Traffic
     ready: Callable[[], bool]
+    calibrated: Mapping[str, float] = field(default_factory=dict)
 
 
 class Scrape(Collector):
@@ -130,6 +132,7 @@ class Scrape(Collector):
             yield Sample("inspector_camera_up", (name,), camera.up)
             yield Sample("inspector_camera_last_frame_timestamp_seconds", (name,), camera.last_frame)
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
+            yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))
 
     def _of_traffic(self) -> Iterator[Sample]:
         traffic = self._core.traffic

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.errors import ConfigError
@@ -26,6 +26,12 @@ from inspector.values import CameraName, Device, Endpoint, Host, Name
 Table: TypeAlias = dict[str, Any]
 
 ENVIRONMENT = "INSPECTOR_"
+
+
+def _alone(calibration: Path | None, info: ValidationInfo) -> Path | None:
+    if calibration is not None and any(info.data.get(key) is not None for key in ("threshold", "min_area")):
+        raise ValueError("threshold and min_area come from the calibration; take them out of this table")
+    return calibration
 
 
 def _some(cameras: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -66,6 +72,9 @@ class Camera(_Part):
     """Probability above which a pixel is defective. Without it, the bundle's own."""
     min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
     """Smallest defect, in pixels of the model's input. Without it, the bundle's own."""
+    calibration: Annotated[Path | None, AfterValidator(_alone)] = None
+    """A file of `inspector calibrate`, relative to the configuration file: threshold and min_area with a guarantee. It
+    must be of this bundle. Scores are then told so that 0.5 is the threshold."""
     deadline: Annotated[float, Field(ge=0.001, le=3600)] = 1.0
     """Seconds from capture within which a live camera's frame gets its verdict; past it, that is `unknown`. Frames of
     files and folders have no deadline: no part passes by."""
@@ -235,8 +244,9 @@ def _anchored(given: Table, folder: Path) -> list[Table]:
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     base = quote(str(folder))  # a source is a URL
     for camera in cameras:
-        if isinstance(bundle := camera.get("bundle"), str):
-            camera["bundle"] = str(folder / bundle)
+        for key in ("bundle", "calibration"):
+            if isinstance(path := camera.get(key), str):
+                camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):
             camera["source"] = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
     return cameras

@@ -115,6 +115,24 @@ class ModelTag:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationTag:
+    """Which calibration a camera's frames are judged by (docs/calibration.md).
+
+    date: UTC, like 2026-01-31T12:00:00Z;  data_sha256: over the pictures that it was made from
+    false_reject_rate: of good parts at most this share is judged `ng`, with `confidence`;  parts: how many it saw
+    threshold: the model's own probability that is told as 0.5;  min_area: pixels of the detector's input
+    """
+
+    date: str
+    data_sha256: str
+    false_reject_rate: float
+    confidence: float
+    parts: int
+    threshold: float
+    min_area: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Where a frame's time went, in seconds; the stages follow each other, so they add up.
 

@@ -14,6 +14,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from inspector import codecs
@@ -30,12 +31,12 @@ from inspector.messages import (
     ResultMessage,
     VerdictMessage,
 )
-from inspector.types import Box, Event, Inspection, ModelTag, Reason, Region, Verdict
+from inspector.types import Box, CalibrationTag, Event, Inspection, ModelTag, Reason, Region, Verdict
 
 T = TypeVar("T")
 
 SCHEMA = "inspector"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 VERSION = f"{MAJOR}.{MINOR}"
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEFECTS = 1000
@@ -50,6 +51,7 @@ _STAGES = [field.name for field in dataclasses.fields(Latency)]
 _LATENCY = "{" + ",".join(f'"{stage}":%.6f' for stage in _STAGES) + "}"
 _TAGS = [field.name for field in dataclasses.fields(ModelTag)]
 _SIZE = "[%d,%d,%d]"
+_NONE: Mapping[str, CalibrationTag] = MappingProxyType({})
 
 
 class UnknownMessageError(WireError):
@@ -69,15 +71,22 @@ def topic(kind: Kind, line: str, subject: str | None = None) -> str:
 
 
 class Encoder:
-    """Makes the messages of one session of a line; `config_sha256` is the configuration's checksum, hex.
+    """Makes the messages of one session of a line.
+
+    config_sha256: the configuration's checksum, hex;  calibrations: by camera, of those that are calibrated
 
     The JSON is put together by hand, its constant parts once: a verdict is due on the line, and json.dumps alone
     would cost it more than all of this.
     """
 
-    def __init__(self, line: str, session: int, config_sha256: str) -> None:
+    def __init__(
+        self, line: str, session: int, config_sha256: str, calibrations: Mapping[str, CalibrationTag] = _NONE
+    ) -> None:
         self.line = line
         self._config = _quoted(config_sha256)
+        self._calibrations = {
+            camera: json.dumps(dataclasses.asdict(tag), separators=(",", ":")) for camera, tag in calibrations.items()
+        }
         origin = f'"session":{session},"line":"{line}"'
         self._heads = {kind: f'{{"schema":"{SCHEMA}","version":"{VERSION}","kind":"{kind}",{origin}' for kind in KINDS}
 
@@ -132,6 +141,7 @@ class Encoder:
             f',"size":{"null" if frame.image is None else _SIZE % frame.image.shape}'
             f',"model":{_model(inspection.model)},"config":{self._config}'
             f',"latency":{_LATENCY % (*stages, encode_seconds, publish_seconds)}'
+            f',"calibration":{self._calibrations.get(frame.camera, "null")}'
             f',"payloads":{_list(_payload, payloads)}}}'
         )
         parts = [topic(kind, self.line, frame.camera).encode(), header.encode()]
@@ -250,6 +260,19 @@ def _judged(fields: Fields) -> tuple[Any, ...]:
         ModelTag(*map(fields.table("model").text, _TAGS)) if fields.has("model") else None,
         fields.text("config"),
         Latency(*map(fields.table("latency").number, _STAGES)),
+        _calibration(fields.table("calibration")) if fields.has("calibration") else None,
+    )
+
+
+def _calibration(fields: Fields) -> CalibrationTag:
+    return CalibrationTag(
+        fields.text("date"),
+        fields.text("data_sha256"),
+        fields.number("false_reject_rate"),
+        fields.number("confidence"),
+        fields.whole("parts"),
+        fields.number("threshold"),
+        fields.whole("min_area"),
     )
 
 

@@ -83,8 +83,8 @@ class Worker:
             frame,
             judgement.verdict,
             judgement.reason,
-            score=None if judgement.verdict is Verdict.UNKNOWN else detection.score,
-            threshold=judge.threshold,
+            score=None if judgement.verdict is Verdict.UNKNOWN else judge.told(detection.score),
+            threshold=judge.told(judge.threshold),
             regions=judgement.regions,
             mask=judgement.mask,
             model=engine.tag,
@@ -102,7 +102,8 @@ class Worker:
             self._unrepaired.add(1, f"{engine.tag.name}, camera {inspection.frame.camera}: {error}")
             return inspection
         receipt = replace(inspection.receipt, repair=self._clock.monotonic() - since)
-        residual = again.score if math.isfinite(again.score) else None
+        judge = self._stations[inspection.frame.camera].judge
+        residual = judge.told(again.score) if math.isfinite(again.score) else None
         return replace(inspection, patches=patches, residual=residual, receipt=receipt)
 
 

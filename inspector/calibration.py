@@ -1,0 +1,189 @@
+"""A calibration: a threshold with a guarantee, for one bundle and the camera that it was made with.
+
+A TOML file beside the bundle, not inside it: a bundle is what was trained, and its checksum covers it; a calibration
+belongs to a line and is made anew whenever lamp, lens or product change. `inspector calibrate` writes it, the daemon
+reads it. docs/calibration.md says what it promises.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from inspector.errors import ConfigError
+from inspector.mistakes import sentence
+from inspector.types import CalibrationTag
+from inspector.values import CameraName
+
+MAX_BYTES = 1 << 16
+DATE = "%Y-%m-%dT%H:%M:%SZ"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _date(value: str) -> str:
+    try:
+        if datetime.strptime(value, DATE).strftime(DATE) == value:
+            return value
+    except ValueError:
+        pass  # not a date: refused as one of another form is
+    raise ValueError("give UTC, like 2026-01-31T12:00:00Z")
+
+
+def _sha256(value: str) -> str:
+    if not _SHA256.fullmatch(value):
+        raise ValueError("give 64 digits from 0 to f")
+    return value
+
+
+Date: TypeAlias = Annotated[str, AfterValidator(_date)]
+Sha256: TypeAlias = Annotated[str, AfterValidator(_sha256)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=2**53)]
+Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+PerThousand: TypeAlias = Annotated[float, Field(ge=0, le=1000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class For(_Part):
+    """The bundle whose probabilities were looked at."""
+
+    name: str
+    """The name on its card."""
+    sha256: Sha256
+    """Its checksum: no other bundle may be judged by this."""
+    provider: str
+    """What it ran on, in ONNX Runtime's words."""
+
+
+class Decision(_Part):
+    """When a frame is `ng`."""
+
+    threshold: Share
+    """The model's own probability above which a pixel is defective; told as 0.5."""
+    min_area: Annotated[int, Field(ge=1, le=67_108_864)]
+    """Smallest defect, in pixels of the model's input."""
+    chosen: str
+    """How both were chosen, in a sentence."""
+
+
+class Promise(_Part):
+    """What is guaranteed of parts like those that it was made from."""
+
+    false_reject_rate: Share
+    """At most this share of good parts is judged `ng`."""
+    confidence: Share
+    """How sure that is."""
+
+
+class Data(_Part):
+    """The pictures that it was made from."""
+
+    sha256: Sha256
+    """Over the pixels of all pictures, in order."""
+    pictures: Count
+    """Good pictures."""
+    parts: Count
+    """Good parts that they show."""
+
+
+class Estimate(_Part):
+    """Parts in a thousand, with the interval that holds with the promise's confidence."""
+
+    per_1000: PerThousand
+    """The most likely or mean value."""
+    low: PerThousand
+    """Lower end of the interval."""
+    high: PerThousand
+    """Upper end of the interval."""
+
+
+class Escapes(Estimate):
+    """Defective parts in a thousand that are judged `ok`."""
+
+    parts: Count
+    """Defective parts that were looked at."""
+
+
+class Calibration(_Part):
+    """The whole file."""
+
+    format: Literal[1]
+    """Version of this format."""
+    date: Date
+    """When it was made, UTC."""
+    camera: CameraName | None = None
+    """The camera that it was made with; no other may use it then."""
+    bundle: For
+    decision: Decision
+    promise: Promise
+    data: Data
+    false_rejects: Estimate
+    escapes: Escapes | None = None
+
+    @property
+    def seconds(self) -> float:
+        """`date` in seconds since 1970 UTC."""
+        return datetime.strptime(self.date, DATE).replace(tzinfo=UTC).timestamp()
+
+    @property
+    def tag(self) -> CalibrationTag:
+        """What every message of the camera carries."""
+        return CalibrationTag(
+            self.date,
+            self.data.sha256,
+            self.promise.false_reject_rate,
+            self.promise.confidence,
+            self.data.parts,
+            self.decision.threshold,
+            self.decision.min_area,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"calibrated {self.date} on {self.data.parts} good parts: at most {self.promise.false_reject_rate:.2%} "
+            f"false rejects with {self.promise.confidence:.0%} confidence; threshold {self.decision.threshold:.4g} "
+            f"(told as 0.5), min_area {self.decision.min_area}"
+        )
+
+
+def load(path: Path) -> Calibration:
+    """Read and check a calibration; raises ConfigError with a sentence for each mistake."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); make it with inspector calibrate") from error
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: has more than the {MAX_BYTES} bytes that are allowed; it is no calibration")
+    try:
+        given = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML ({error}); make it anew with inspector calibrate") from error
+    try:
+        return Calibration.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(
+            *(f"{path}: {sentence(Calibration, given, mistake, {})}" for mistake in error.errors())
+        ) from error
+
+
+def objection(calibration: Calibration, camera: str, bundle_sha256: str) -> str | None:
+    """Why `camera`, judged by the bundle of that checksum, may not use `calibration`; None if it may."""
+    made_for = calibration.bundle
+    if made_for.sha256 != bundle_sha256:
+        return (
+            f"it was made for bundle {made_for.name!r} {made_for.sha256[:12]}, and the camera's bundle is "
+            f"{bundle_sha256[:12]}; calibrate anew, for a threshold of one model says nothing of another"
+        )
+    if calibration.camera not in (None, camera):
+        return f"it was made with camera {calibration.camera!r}; calibrate with pictures of this camera"
+    return None
