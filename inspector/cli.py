@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inspector import __version__, logs
+from inspector.calibrate import commands as calibrating
 from inspector.errors import ConfigError, InspectorError, working_in
 from inspector.training import commands
 
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.set_defaults(verb=_simulate)
 
     commands.register(verbs)
+    calibrating.register(verbs)
     return parser
 
 

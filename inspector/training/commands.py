@@ -78,7 +78,7 @@ def _register_train(train: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    _need("torch", "matplotlib", "tomli_w", "onnx", "onnxruntime")
+    need("torch", "matplotlib", "tomli_w", "onnx", "onnxruntime")
     from inspector.training.train import train
 
     console = Console()
@@ -105,7 +105,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    _need("onnxruntime", *(["tomli_w"] if options.card else []))
+    need("onnxruntime", *(["tomli_w"] if options.card else []))
     from inspector.training.evaluate import evaluate
 
     console = Console()
@@ -115,7 +115,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _need(*modules: str) -> None:
+def need(*modules: str) -> None:
+    """Raise ConfigError naming those of `modules` that are not installed."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise ConfigError(f"{', '.join(missing)} not installed, which this needs: pip install 'inspector[train,cpu]'")

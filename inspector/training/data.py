@@ -84,6 +84,11 @@ def test_samples(root: Path) -> list[Sample]:
     return _with_groups(root, samples)
 
 
+def loose_samples(root: Path, kind: str) -> list[Sample]:
+    """The pictures that lie in `root` itself, all of one kind."""
+    return _with_groups(root, _folder(root, kind))
+
+
 def _plain(root: Path) -> list[Sample]:
     return _folder(root / "normal", GOOD) + _folder(root / "defective", PLAIN_DEFECT)
 

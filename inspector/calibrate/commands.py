@@ -1,0 +1,89 @@
+"""The verb `calibrate`. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from inspector.errors import ConfigError, working_in
+from inspector.training.commands import need, positive
+from inspector.values import CameraName
+
+
+def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser("calibrate", help="choose a threshold that rejects few good parts, guaranteed")
+    verb.add_argument("bundle", type=Path, help="the bundle's folder")
+    verb.add_argument(
+        "good", nargs="+",
+        help="good parts that the bundle was not trained on: a folder of pictures, a data set, or a source's URL "
+        "(file:session.mp4, rtsp://..., sim://line?defects=0)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--defective", type=Path, action="append", default=[], metavar="DIR",
+        help="pictures of defective parts, or folders of them, to tell escapes and choose min_area by; repeatable",
+    )  # fmt: skip
+    verb.add_argument(
+        "--false-rejects", type=_share, default=0.02, metavar="SHARE",
+        help="share of good parts that may be judged defective, at the most (0.02)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--confidence",
+        type=_share,
+        default=0.95,
+        metavar="SHARE",
+        help="how sure that and all intervals are (0.95)",
+    )
+    verb.add_argument(
+        "--frames", type=positive, default=1000, metavar="N", help="frames to take of a source, at the most (1000)"
+    )
+    verb.add_argument(
+        "--parts", choices=("found", "each"), default="found",
+        help="which pictures show the same part: found by MANIFEST.tsv's groups, a source's part ids, or as near "
+        "copies; each: every picture shows another part (found)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--camera", metavar="NAME", help="the camera that they come from; no other may then use the result"
+    )
+    verb.add_argument("--device", default="cpu", help="what to run on, as the daemon will: cpu, cuda:0, ... (cpu)")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="the file to write (BUNDLE.calibration.toml)")
+    verb.set_defaults(verb=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    need("onnxruntime", "scipy", "tomli_w")
+    from pydantic import TypeAdapter, ValidationError
+
+    from inspector.calibrate.calibrate import Order, calibrate, write
+    from inspector.calibrate.choose import Wish
+    from inspector.sources import open_source
+
+    if options.camera is not None:
+        try:
+            TypeAdapter(CameraName).validate_python(options.camera)
+        except ValidationError as error:
+            raise ConfigError(f"--camera {options.camera!r}: {error.errors()[0]['ctx']['error']}") from error
+    folder = options.bundle.resolve()
+    out = options.out or folder.with_name(f"{folder.name}.calibration.toml")
+    order = Order(
+        options.good, options.defective, Wish(options.false_rejects, options.confidence), options.frames,
+        options.parts == "each", options.camera, options.device,
+    )  # fmt: skip
+    console = Console()
+    found = calibrate(options.bundle, order, open_source, console)
+    with working_in(out):
+        write(out, found)
+    console.print(f"{out}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0  # no number: refused as one out of range is
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1, for example 0.02")
+    return share

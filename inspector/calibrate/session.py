@@ -1,0 +1,157 @@
+"""Which pictures: those of a folder or data set, or the frames of a source that the daemon knows.
+
+And which of them show the same part. Parts are what comes anew from the line, so parts are what is counted: two
+pictures of one are no two witnesses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import ConfigError, DataError
+from inspector.inference.bundle import Card
+from inspector.sources import SCHEMES, Source, redact
+from inspector.sources.folder import Folder
+from inspector.training import data
+from inspector.training.data import Sample
+from inspector.training.split import NEAR_COPY, near_copies, thumbnail
+from inspector.types import Image
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture [H,W,C] with its name for people; `part` is which it shows, empty where nobody tells."""
+
+    image: Image
+    name: str
+    part: str
+    good: bool
+
+
+class Session:
+    """The pictures of several places; `notes` are sentences on what was left out, complete after `pictures`.
+
+    places: folders or URLs of good pictures; data sets may bring defective ones along
+    defective: folders of defective pictures;  frames: how many are taken of a source at most
+    opener: makes a source of a URL
+    """
+
+    def __init__(
+        self,
+        places: Sequence[str],
+        defective: Sequence[Path],
+        frames: int,
+        card: Card,
+        opener: Callable[[str], Source],
+    ) -> None:
+        self.notes: list[str] = []
+        self._frames = frames
+        self._channels = card.input.channels
+        self._trained_on = str(card.training.get("data_sha256", ""))
+        self._samples = [(Path(place), self._found(Path(place))) for place in places if not _is_url(place)]
+        self._samples += [(folder, _defective(folder)) for folder in defective]
+        self._sources = [(redact(place), opener(place)) for place in places if _is_url(place)]
+
+    @property
+    def defective(self) -> bool:
+        """Whether defective pictures are among them."""
+        return any(not sample.good for _, samples in self._samples for sample in samples)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Every picture that can be read. Raises SourceError."""
+        for root, samples in self._samples:
+            for sample in samples:
+                try:
+                    image = data.read_picture(sample.picture, self._channels)
+                except DataError as error:
+                    self.notes.append(f"left out: {error}")
+                else:
+                    yield Picture(image, str(sample.picture), sample.group and f"{root} {sample.group}", sample.good)
+        for name, source in self._sources:
+            yield from self._shots(name, source)
+
+    def _shots(self, name: str, source: Source) -> Iterator[Picture]:
+        tells = not isinstance(source, Folder)  # a file's name says nothing of the part
+        with closing(source):
+            for number, shot in enumerate(itertools.islice(source.frames(), self._frames), 1):
+                if shot.image is None:
+                    self.notes.append(f"left out: {name}, frame {number}: {shot.fault or 'no picture'}")
+                    continue
+                part = f"{name} {shot.part}" if tells and shot.part else ""
+                yield Picture(shot.image, f"{name}, frame {number}", part, good=True)
+
+    def _found(self, root: Path) -> list[Sample]:
+        """The pictures of a folder, or of a data set without those that the bundle was trained on."""
+        if not root.is_dir():
+            raise DataError(f"{root} is not a folder; give a folder of good pictures, or the URL of a source")
+        if not any((root / name).is_dir() for name in ("train", "test", "normal")):
+            samples = data.loose_samples(root, data.GOOD)
+        else:
+            samples = data.training_samples(root) if (root / "train" / data.GOOD).is_dir() else []
+            if samples and data.data_hash(samples) == self._trained_on:
+                self.notes.append(f"left out: the training pictures in {root}, as the bundle was trained on them")
+                samples = []
+            if (root / "test").is_dir() or (root / "normal").is_dir():
+                samples += data.test_samples(root)
+        if not samples:
+            raise DataError(
+                f"{root} has no picture that the bundle was not trained on (files that end in "
+                f"{', '.join(sorted(data.PICTURES))}); put good ones into it, or into test/good below it"
+            )
+        return samples
+
+
+def part_names(pictures: Sequence[tuple[str, NDArray[np.float32]]], each: bool) -> list[str]:
+    """Which part each picture (what is told of its part, its thumbnail) shows.
+
+    Where nobody tells, near copies show the same part; with `each`, every picture shows another.
+    """
+    if each:
+        return [str(index) for index in range(len(pictures))]
+    unknown = [index for index, (told, _) in enumerate(pictures) if not told]
+    names = [told for told, _ in pictures]
+    if unknown:
+        roots = near_copies(np.stack([pictures[index][1] for index in unknown]), NEAR_COPY)
+        for index, root in zip(unknown, roots, strict=True):
+            names[index] = f"near copies {root}"
+    return names
+
+
+def detail(image: Image) -> NDArray[np.float32]:
+    """The thumbnail of a picture [H,W,C] by which near copies are found."""
+    grey: NDArray[Any] = image if image.shape[2] == 1 else image.mean(axis=2, keepdims=True)
+    return thumbnail(grey.astype(np.uint8))
+
+
+def _defective(root: Path) -> list[Sample]:
+    """Defective pictures: those in a folder, and those in the folders below it, one a kind."""
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; give a folder of pictures of defective parts")
+    samples = data.loose_samples(root, data.PLAIN_DEFECT)
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        samples += data.loose_samples(folder, folder.name)
+    if not samples:
+        raise DataError(f"{root} has no pictures of defective parts; put them into it, or into folders below it")
+    return samples
+
+
+def _is_url(place: str) -> bool:
+    """Whether `place` is a source's URL and no path; an unknown scheme is refused."""
+    scheme = _SCHEME.match(place)
+    if scheme is None or Path(place).exists():
+        return False
+    if scheme[1].lower() not in SCHEMES:
+        known = ", ".join(f"{name}:" for name in SCHEMES)
+        raise ConfigError(f"{place}: there is no such folder, and a source's URL starts with one of {known}")
+    return True
