@@ -94,7 +94,7 @@ def allowed(field: FieldInfo) -> str:
     kind = value_type(field)
     if get_origin(kind) is Literal:
         *others, last = (repr(choice) for choice in get_args(kind))
-        return f"{', '.join(others)} or {last}"
+        return f"{', '.join(others)} or {last}" if others else last
     if inner_model(field) is not None:
         return "a table" if get_origin(kind) is None else "one or more [[camera]] tables"
     words = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")

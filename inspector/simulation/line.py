@@ -47,19 +47,27 @@ class Part:
 
 
 class Line:
-    """A line whose every part follows from (seed, number); safe to share between threads.
+    """A line whose every part follows from (seed, number) and the light; safe to share between threads.
 
     seed, defect_share: a non-negative integer; the share of defective parts, 0 to 1
     width, height: of the picture, 96 to 8192 pixels;  channels: 1 (grey) or 3
+    light: the lamp's brightness, 1 when it was new; another day's session of the same line has another
     Raises ConfigError for anything else.
     """
 
     def __init__(
-        self, seed: int, width: int = 640, height: int = 480, defect_share: float = 0.1, channels: int = 3
+        self,
+        seed: int,
+        width: int = 640,
+        height: int = 480,
+        defect_share: float = 0.1,
+        channels: int = 3,
+        light: float = 1.0,
     ) -> None:
-        _check(seed, width, height, defect_share, channels)
+        _check(seed, width, height, defect_share, channels, light)
         self.seed, self.width, self.height = seed, width, height
         self.defect_share, self.channels = defect_share, channels
+        self._brightness = light
         self._unit = min(width / 640, height / 480)
         rng = np.random.default_rng(np.random.SeedSequence(seed))
         self._plate = draw_plate(rng, self._unit, VARIANTS)
@@ -75,7 +83,7 @@ class Line:
         """The part of that number (0 or more), `defective` or good as asked; by default as the line's share has it."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         pose = self._pose(rng)
-        gain = float(rng.normal(1.0, 0.035)) / LIGHT_UNITY
+        gain = float(rng.normal(1.0, 0.035)) * self._brightness / LIGHT_UNITY
         belt = self._cut(rng, self._belt)
         noise = self._cut(rng, self._noise)
         sprite = self._engraved(rng, number)
@@ -198,7 +206,7 @@ def _light(rng: np.random.Generator, height: int, width: int) -> Image:
     return np.asarray(cv2.cvtColor(field, cv2.COLOR_GRAY2BGR))
 
 
-def _check(seed: int, width: int, height: int, defect_share: float, channels: int) -> None:
+def _check(seed: int, width: int, height: int, defect_share: float, channels: int, light: float) -> None:
     problems = []
     if seed < 0:
         problems.append(f"seed = {seed} of the simulated line is negative; give 0 or more")
@@ -207,6 +215,8 @@ def _check(seed: int, width: int, height: int, defect_share: float, channels: in
             problems.append(f"{name} = {side} of the simulated line is not {MIN_SIDE} to {MAX_SIDE} pixels")
     if not 0 <= defect_share <= 1:
         problems.append(f"defect share = {defect_share} of the simulated line is not between 0 and 1")
+    if not 0 < light <= 4:
+        problems.append(f"light = {light} of the simulated line is not above 0 and up to 4")
     if channels not in (1, 3):
         problems.append(f"channels = {channels} of the simulated line is neither 1 (grey) nor 3 (colour)")
     if problems:

@@ -1,10 +1,12 @@
-"""The simulated line: `sim://line?seed=1&width=640&height=480&rate=25&defects=0.1&channels=3&frames=0`.
+"""The simulated line: `sim://line?seed=1&width=640&height=480&rate=25&defects=0.1&channels=3&frames=0&first=1&light=1`.
 
 seed      which line; part n of a seed is the same picture everywhere
 width, height, channels (1 or 3)   of the picture
 rate      parts a second; 0 or max: as fast as they are taken, and the line waits
 defects   share of defective parts, 0 to 1
 frames    the line stops after so many; 0: never
+first     number of the first part: where another session of the same line goes on
+light     the lamp's brightness, 1 when it was new; it drifts from session to session
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from inspector.simulation import MAX_SIDE, MIN_SIDE, Line
 from inspector.sources.pace import Pace
@@ -21,25 +24,22 @@ from inspector.types import Shot
 
 
 class Simulation:
-    """Parts 1, 2, ... of a simulated line; the part's id is its number. `rate` infinite: not live.
+    """Parts `first`, `first` + 1, ... of `line`; the part's id is its number. `rate` infinite: not live.
 
-    frames: how many; None: no end
+    line: makes it, when the source is opened: drawing its metal takes a while;  frames: how many; None: no end
     """
 
-    def __init__(
-        self, seed: int, width: int, height: int, defects: float, channels: int, rate: float, frames: int | None
-    ) -> None:
+    def __init__(self, line: Callable[[], Line], rate: float, first: int, frames: int | None) -> None:
         self.live = not math.isinf(rate)
-        self._rate, self._frames = rate, frames
-        self._plan = (seed, width, height, defects, channels)
+        self._rate, self._first, self._frames = rate, first, frames
+        self._line = line
         self._closed = threading.Event()
 
     def frames(self) -> Iterator[Shot]:
-        """Run the line from part 1; uint8 [height, width, channels]."""
-        line = Line(*self._plan)
+        """Run the line from its first part; uint8 [height, width, channels]."""
+        line = self._line()
         pace = Pace(self._rate, self._closed)
-        numbers = itertools.count(1) if self._frames is None else range(1, self._frames + 1)
-        for number in numbers:
+        for number in itertools.islice(itertools.count(self._first), self._frames):
             if not pace.wait():
                 return
             yield Shot(line.part(number).image, part=str(number))
@@ -53,13 +53,19 @@ def from_url(url: Url) -> Simulation:
     """Raises ConfigError for what the simulated line cannot do."""
     if url.body != "//line":
         url.refuse("the simulation knows one thing, a line; write sim://line")
-    simulation = Simulation(
+    line = partial(
+        Line,
         seed=url.whole("seed", 1, 0, 2**32 - 1),
         width=url.whole("width", 640, MIN_SIDE, MAX_SIDE),
         height=url.whole("height", 480, MIN_SIDE, MAX_SIDE),
-        rate=url.number("rate", 25.0, 0, 10_000, {"max": math.inf}) or math.inf,
-        defects=url.number("defects", 0.1, 0, 1),
+        defect_share=url.number("defects", 0.1, 0, 1),
         channels=int(url.choice("channels", "3", ("1", "3"))),
+        light=url.number("light", 1.0, 0.1, 4),
+    )
+    simulation = Simulation(
+        line,
+        rate=url.number("rate", 25.0, 0, 10_000, {"max": math.inf}) or math.inf,
+        first=url.whole("first", 1, 0, 2**53),
         frames=url.whole("frames", 0, 0, 2**53) or None,
     )
     url.finish()

@@ -171,6 +171,14 @@ def test_the_simulation_follows_from_its_seed() -> None:
     assert not np.array_equal(one, other)
 
 
+def test_another_session_of_the_simulation_goes_on_under_its_own_light() -> None:
+    line = "sim://line?width=128&height=96&rate=0&seed=3"
+    day, later, dim = (f"{line}&frames=5", f"{line}&frames=2&first=4", f"{line}&frames=2&first=4&light=0.8")
+    assert [shot.part for shot in open_source(later).frames()] == ["4", "5"]
+    np.testing.assert_array_equal(images(day)[3:], images(later))
+    assert np.mean(images(dim)) == pytest.approx(0.8 * np.mean(images(later)), rel=0.05)
+
+
 def test_the_simulation_has_no_end_of_its_own() -> None:
     source = open_source("sim://line?width=128&height=96&rate=0&channels=1")
     shots = list(itertools.islice(source.frames(), 40))

@@ -63,8 +63,12 @@ def test_the_sample_has_every_key_with_its_real_default():
 
 def test_the_sample_with_its_comments_taken_off_is_valid(tmp_path):
     path = tmp_path / "all.toml"
-    path.write_text(COMMENTED_KEY.sub(r"\1", SAMPLE.read_text()))
+    everything = COMMENTED_KEY.sub(r"\1", SAMPLE.read_text())
+    # A calibration stands instead of threshold and min_area.
+    path.write_text(re.sub(r"(?m)^calibration = .*", "", everything))
     assert load(path, {}).camera[0].threshold is not None
+    path.write_text(re.sub(r"(?m)^(threshold|min_area) = .*", "", everything))
+    assert load(path, {}).camera[0].calibration == tmp_path / "cam1.calibration.toml"
 
 
 def test_the_demo_runs_four_simulated_lines_on_what_ships():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -77,6 +79,32 @@ def test_more_regions_than_16_bits_can_count() -> None:
     map_[::2, ::2] = 0.9  # 90,000 single pixels
     judgement = Judge(0.5, 1)(detection(map_), 600, 600)
     assert len(judgement.regions) == 90_000
+
+
+@given(st.floats(2**-20, 1 - 2**-20, width=32), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=5).map(sorted))
+def test_folded_half_is_the_threshold_and_the_order_stays(threshold: float, probabilities: list[float]) -> None:
+    judge = Judge(threshold, 1, folded=True)
+    assert judge.told(threshold) == 0.5
+    assert (judge.told(0.0), judge.told(1.0)) == (0.0, 1.0)
+    told = [judge.told(probability) for probability in probabilities]
+    assert told == sorted(told)
+    for probability, said in zip(probabilities, told, strict=True):
+        assert (said > 0.5) == (probability > threshold)
+        if 0 < probability < 1:  # a shift of the logit
+            shift = np.log(probability / (1 - probability)) - np.log(threshold / (1 - threshold))
+            assert said == pytest.approx(1 / (1 + np.exp(-shift)), rel=1e-6)
+
+
+def test_folding_changes_what_is_told_and_nothing_else() -> None:
+    map_ = blank()
+    map_[10:14, 20:30] = 0.8
+    plain, folded = Judge(0.7, 5)(detection(map_), 80, 120), Judge(0.7, 5, folded=True)(detection(map_), 80, 120)
+    assert folded.mask is not None
+    assert plain.mask is not None
+    assert np.array_equal(folded.mask, plain.mask)
+    assert [replace(region, score=0) for region in folded.regions] == [replace(r, score=0) for r in plain.regions]
+    assert folded.regions[0].score == pytest.approx(0.8 * 0.3 / (0.8 * 0.3 + 0.7 * 0.2))
+    assert Judge(0.7, 5).told(0.3) == 0.3
 
 
 @given(hnp.arrays(np.float32, (12, 17), elements=st.floats(0, 1, width=32)), st.integers(1, 6))

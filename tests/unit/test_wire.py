@@ -18,14 +18,15 @@ from inspector import codecs, wire
 from inspector.codecs import Formats
 from inspector.errors import DataError, WireError
 from inspector.messages import BeatMessage, EventMessage, Latency, ResultMessage, VerdictMessage
-from inspector.types import Event, Inspection, Patch, Region, Verdict
+from inspector.types import CalibrationTag, Event, Inspection, Patch, Reason, Region, Verdict
 from inspector.wire import Encoder, UnknownMessageError, decode
 from tests.inspections import events, few, frame, inspections, many, name, ng, ok, seconds, whole
 
 PACKAGE = Path(inspector.__file__).parent
 SCHEMA = json.loads((PACKAGE / "message.schema.json").read_text())
 MANUAL = (PACKAGE.parent / "docs" / "wire.md").read_text()
-ENCODER = Encoder("line1", 17, "c0" * 32)
+CALIBRATION = CalibrationTag("2026-01-31T12:00:00Z", "d5" * 32, 0.02, 0.95, 300, 0.3125, 4)
+ENCODER = Encoder("line1", 17, "c0" * 32, {"cam1": CALIBRATION})
 
 formats = st.builds(
     Formats,
@@ -56,6 +57,7 @@ def same(message: VerdictMessage | ResultMessage, inspection: Inspection) -> Non
     assert (message.score, message.threshold) == (inspection.score, inspection.threshold)
     assert message.defects == inspection.regions
     assert (message.residual, message.model) == (inspection.residual, inspection.model)
+    assert message.calibration == (CALIBRATION if frame.camera == "cam1" else None)
 
 
 @few
@@ -126,6 +128,21 @@ def test_the_frame_in_the_message_is_repaired_without_asking():
     inspection = ng()
     message = decode(result(inspection, Formats(source="png")))
     assert np.array_equal(message.repaired(), codecs.overlay(inspection.frame.image, inspection.patches))
+
+
+def test_a_calibrated_cameras_messages_carry_it_whatever_the_verdict():
+    unjudged = Inspection(frame(), Verdict.UNKNOWN, Reason.DEADLINE)
+    for parts in (ENCODER.verdict(ok(), 1, 0.0), ENCODER.verdict(unjudged, 1, 0.0), result(ng())):
+        assert decode(parts).calibration == CALIBRATION
+    assert decode(ENCODER.verdict(ok("cam2"), 1, 0.0)).calibration is None
+
+
+def test_a_message_of_the_first_minor_version_has_no_calibration():
+    topic, header = ENCODER.verdict(ok(), 1, 0.0)
+    fields = json.loads(header) | {"version": "1.0"}
+    del fields["calibration"]
+    VALIDATOR.validate(fields)
+    assert decode([topic, json.dumps(fields).encode()]).calibration is None
 
 
 # ---- what leaves is sound
@@ -274,6 +291,9 @@ def test_flipped_bytes_are_read_or_refused(data):
         (tampered("verdict", "latency.infer", None), "infer is None"),
         (tampered("verdict", "model", []), r"model is \[\]"),
         (tampered("verdict", "model.provider", None), "provider is None"),
+        (tampered("verdict", "calibration", []), r"calibration is \[\]"),
+        (tampered("verdict", "calibration.date", None), "date is None"),
+        (tampered("verdict", "calibration.parts", 0.5), "parts is 0.5"),
         (tampered("verdict", "defects", {}), r"defects is \{\}"),
         (tampered("verdict", "defects.0", 1), "an item of defects is 1"),
         (tampered("verdict", "defects.1.box", [1, 2, 3]), "box is"),
@@ -385,6 +405,7 @@ def test_the_manual_and_the_messages_tell_of_the_same_fields(kind, parts):
     if parts == "judged":
         assert set(header["defects"][0]) == manual()["defect"]
         assert set(header["model"]) == manual()["model"]
+        assert set(header["calibration"]) == manual()["calibration"]
         assert set(header["latency"]) == manual()["latency"]
     if kind == "result":
         assert set().union(*header["payloads"]) == manual()["payload"]

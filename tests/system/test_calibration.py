@@ -1,0 +1,296 @@
+"""A calibrated camera, from the command line to the subscriber.
+
+1. a calibrated camera beside one that is not: scores folded, its own decision, the calibration in every message
+2. a calibration for another bundle, of another camera, or damaged: exit code 78, one sentence a camera
+3. `check` says what cameras are calibrated by
+4. calibrate on a simulated session, run the daemon on another: verdicts are those of the threshold that was chosen
+5. too few parts: exit code 65, and the sentence's own remedy works
+6. a data set with defective pictures chooses min_area by them; what the bundle was trained on is left out
+7. pictures of one part count as one
+8. a video of the line is a session
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inspector import calibration
+from inspector.client import Subscriber
+from inspector.inference import bundle, engine
+from inspector.inference.bundle import CARD
+from inspector.judge import Judge
+from inspector.messages import VerdictMessage
+from inspector.sources import open_source
+from inspector.training import data
+from inspector.types import Reason, Verdict
+from tests.bundles import make_bundle, picture
+from tests.calibrations import SHA256, calibration_text
+from tests.daemon import Process, configure, run
+
+calibrates = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("scipy", "tomli_w"))), reason="needs scipy, which `make test-all` installs"
+)
+
+SESSION = "sim://line?seed=4&width=128&height=96&defects=0&rate=max"
+
+
+def calibrated(config: Path, *names: str) -> Path:
+    """Give those cameras of a configuration the calibration c.toml beside it."""
+    text = config.read_text()
+    for name in names:
+        text = text.replace(f'name = "{name}"\n', f'name = "{name}"\ncalibration = "c.toml"\n')
+    config.write_text(text)
+    return config
+
+
+def verdicts(daemon: Process, number: int) -> dict[str, list[VerdictMessage]]:
+    """The first so many verdicts of each camera that come."""
+    found: dict[str, list[VerdictMessage]] = {"cam1": [], "cam2": []}
+    with Subscriber(daemon.endpoint, kinds=["verdict"]) as subscriber:
+        for message in subscriber.messages(timeout=30):
+            if isinstance(message, VerdictMessage):
+                found[message.camera].append(message)
+            if all(len(messages) >= number for messages in found.values()):
+                break
+    return found
+
+
+def test_1_a_calibrated_camera_beside_one_that_is_not(bright: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "0.png").write_bytes(b"no picture")
+    doubtful = picture(square=(10, 10, 9, 9))
+    doubtful[doubtful > 200] = 220  # above the bundle's own 0.7, below the calibrated 0.9
+    for name, image in (("1", picture()), ("2", doubtful), ("3", picture(square=(10, 10, 9, 9)))):
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    (tmp_path / "c.toml").write_text(calibration_text(bright))
+    source = f"folder:{folder}?loop=1&rate=50"
+    with Process(calibrated(configure(tmp_path / "line.toml", bright, source, source), "cam1")) as daemon:
+        found = verdicts(daemon, 8)
+        metrics = daemon.metrics()
+    judge = Judge(0.9, 9, folded=True)
+    expected = {  # verdict of cam1, verdict of cam2, the model's score
+        "0.png": (Verdict.UNKNOWN, Verdict.UNKNOWN, None),
+        "1.png": (Verdict.OK, Verdict.OK, 60 / 255),
+        "2.png": (Verdict.OK, Verdict.NG, 220 / 255),
+        "3.png": (Verdict.NG, Verdict.NG, 250 / 255),
+    }
+    for message in found["cam1"]:
+        assert message.calibration is not None
+        assert (message.calibration.data_sha256, message.calibration.parts) == (SHA256, 300)
+        verdict, _, score = expected[str(message.part)]
+        assert message.verdict is verdict
+        if score is None:
+            assert (message.reason, message.score, message.threshold) == (Reason.CAMERA, None, None)
+            continue
+        assert message.score == pytest.approx(judge.told(score), rel=1e-5)
+        assert message.threshold == 0.5
+        assert (message.score > 0.5) == (verdict is Verdict.NG)
+        assert [defect.score for defect in message.defects] == ([message.score] if verdict is Verdict.NG else [])
+        if verdict is Verdict.NG:
+            assert message.residual == pytest.approx(judge.told(128 / 255), rel=1e-5)
+    for message in found["cam2"]:
+        assert message.calibration is None
+        _, verdict, score = expected[str(message.part)]
+        assert message.verdict is verdict
+        assert message.score == pytest.approx(score)
+    assert metrics['inspector_calibration_timestamp_seconds{camera="cam1"}'] == 1769860800
+    assert metrics['inspector_calibration_timestamp_seconds{camera="cam2"}'] == 0
+
+
+def test_2_a_calibration_that_does_not_fit_is_refused(bright: Path, tmp_path: Path) -> None:
+    config = calibrated(configure(tmp_path / "line.toml", bright, "sim://line", "sim://line"), "cam1", "cam2")
+    for verb, change, sentences in (
+        (
+            "run",
+            {"sha256": f'"{"0" * 64}"'},
+            [f"camera 'cam{n}': .*made for bundle 'bright' 000000000000, " for n in (1, 2)],
+        ),
+        ("check", {}, ["camera 'cam2': .*made with camera 'cam1'; "]),
+        ("check", {"threshold": 7}, ["camera 'cam1', camera 'cam2': .*decision.threshold = 7 is not allowed; "]),
+    ):
+        (tmp_path / "c.toml").write_text(calibration_text(bright, **change))
+        done = run(verb, config)
+        assert (done.returncode, done.stdout) == (78, "")
+        lines = [line for line in done.stderr.splitlines() if line.startswith("inspector: ")]
+        assert len(lines) == len(sentences), done.stderr
+        for line, sentence in zip(lines, sentences, strict=True):
+            assert re.search(sentence, line), line
+        assert "Traceback" not in done.stderr
+
+
+def test_3_check_says_what_cameras_are_calibrated_by(bright: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(calibration_text(bright, provider="elsewhere"))
+    done = run("check", calibrated(configure(tmp_path / "line.toml", bright, "sim://line", "sim://line"), "cam1"))
+    assert done.returncode == 0
+    (line,) = [line for line in done.stdout.splitlines() if "calibrated" in line]
+    assert line == (
+        "camera 'cam1': calibrated 2026-01-31T12:00:00Z on 300 good parts: at most 2.00% false rejects with 95% "
+        "confidence; threshold 0.9 (told as 0.5), min_area 9"
+    )
+
+
+@calibrates
+@pytest.mark.full
+def test_4_from_a_simulated_session_to_the_next(bright: Path, tmp_path: Path) -> None:
+    done = run(
+        "calibrate",
+        bright,
+        f"{SESSION}&frames=60",
+        "--false-rejects",
+        0.1,
+        "--out",
+        tmp_path / "c.toml",
+        "--camera",
+        "cam1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "false rejects: at most 100 of 1,000 good parts, with confidence 0.95; expected" in done.stdout
+    made = calibration.load(tmp_path / "c.toml")
+    assert (made.data.pictures, made.data.parts, made.camera, made.escapes) == (60, 60, "cam1", None)
+
+    later = f"{SESSION}&frames=40&first=61&light=1.02"
+    running = engine.start(bundle.load(bright), "cpu", 1)
+    judge = Judge(made.decision.threshold, made.decision.min_area, folded=True)
+    expected = {}
+    for shot in open_source(later).frames():
+        assert shot.image is not None
+        (detection,) = running.detector.detect([shot.image])
+        expected[shot.part] = judge(detection, 96, 128).verdict, judge.told(detection.score)
+    assert {verdict for verdict, _ in expected.values()} == {Verdict.OK, Verdict.NG}
+
+    slow = later.replace("rate=max", "rate=20").replace("&frames=40", "")
+    with Process(calibrated(configure(tmp_path / "line.toml", bright, slow, slow), "cam1")) as daemon:
+        found = verdicts(daemon, 30)["cam1"]
+    for message in found:
+        if message.part in expected:
+            verdict, score = expected[message.part]
+            assert message.verdict is verdict
+            assert message.score == pytest.approx(score, abs=1e-6)
+            assert message.calibration == made.tag
+    assert len({message.part for message in found} & expected.keys()) >= 20
+
+
+@calibrates
+@pytest.mark.full
+def test_5_too_few_parts_and_what_they_suffice_for(bright: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.toml"
+    done = run("calibrate", bright, f"{SESSION}&frames=20", "--out", out)
+    assert done.returncode == 65
+    (line,) = done.stderr.splitlines()
+    assert (
+        "20 good parts are too few to promise a false-reject rate of 0.02 with 0.95 confidence: that needs 149" in line
+    )
+    assert not out.exists()
+    lowest = re.findall(r"--false-rejects (\S+),", line)[0]
+    assert run("calibrate", bright, f"{SESSION}&frames=20", "--out", out, "--false-rejects", lowest).returncode == 0
+    assert calibration.load(out).promise.false_reject_rate == float(lowest)
+
+
+def noise(seed: int) -> np.ndarray:
+    """A good picture that looks like no other, with a speck."""
+    image = np.random.default_rng(seed).integers(30, 90, (48, 64, 1), np.uint8)
+    image[seed % 40, seed % 60] = 240
+    return image
+
+
+def write(folder: Path, images: list[np.ndarray]) -> None:
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number:03}.png"), image)
+
+
+@calibrates
+@pytest.mark.full
+def test_6_a_data_set_with_defective_pictures(tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "c.toml"
+    write(root / "train" / "good", [noise(seed) for seed in range(30)])
+    write(root / "test" / "good", [noise(seed) for seed in range(100, 140)])
+    defects = []
+    for seed in range(200, 220):
+        defects.append(noise(seed))
+        defects[-1][10:14, 10:14] = 200  # fainter than the good parts' specks, but of 16 pixels
+    write(root / "test" / "dent", defects)
+    folder = make_bundle(tmp_path / "bundle", threshold=0.5)
+    arguments = ("calibrate", folder, root, "--false-rejects", 0.15, "--out", out)
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    made = calibration.load(out)
+    assert (made.data.parts, made.decision.min_area) == (70, 4)  # larger ones lose as little, the bundle's own is kept
+    assert made.escapes is not None
+    assert (made.escapes.parts, made.escapes.per_1000) == (20, 0)
+    assert made.escapes.high == pytest.approx(1000 * (1 - 0.025 ** (1 / 20)), abs=0.01)
+    assert "0 of 20 here" in done.stdout
+
+    card = folder / CARD
+    sha256 = data.data_hash(data.training_samples(root))
+    card.write_text(card.read_text() + f'[training]\ndata_sha256 = "{sha256}"\n')
+    done = run(*arguments)
+    assert "left out: the training pictures" in done.stdout
+    assert calibration.load(out).data.parts == 40
+    assert tomllib.loads(out.read_text())["bundle"]["sha256"] == bundle.load(folder).sha256
+
+
+@calibrates
+@pytest.mark.full
+def test_7_pictures_of_one_part_count_as_one(bright: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "good", tmp_path / "c.toml"
+    brighter = [np.clip(noise(seed) * 1.02, 0, 255).astype(np.uint8) for seed in range(30)]
+    write(folder, [noise(seed) for seed in range(30)] + brighter)
+    arguments = ("calibrate", bright, folder, "--false-rejects", 0.1, "--out", out)
+    assert run(*arguments).returncode == 0
+    assert (calibration.load(out).data.parts, calibration.load(out).data.pictures) == (30, 60)
+    assert run(*arguments, "--parts", "each").returncode == 0
+    assert calibration.load(out).data.parts == 60
+    rows = "".join(f"{number:03}.png\t{number // 20}\n" for number in range(60))
+    (folder / "MANIFEST.tsv").write_text(f"path\tgroup\n{rows}")
+    done = run(*arguments)
+    assert done.returncode == 65
+    assert "3 good parts are too few" in done.stderr
+    assert "(60 pictures count as 3 parts; see --parts)" in done.stderr
+
+
+@calibrates
+@pytest.mark.full
+def test_8_a_video_is_a_session(bright: Path, tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "s.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"FFV1"), 25, (64, 48))
+    for seed in range(40):
+        writer.write(cv2.cvtColor(noise(seed), cv2.COLOR_GRAY2BGR))
+    writer.release()
+    out = tmp_path / "c.toml"
+    source = f"file:{tmp_path}/s.avi?rate=max"
+    done = run("calibrate", bright, source, "--false-rejects", 0.1, "--frames", 35, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert calibration.load(out).data.pictures == 35
+
+
+@calibrates
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("code", "arguments", "word"),
+    [
+        (65, ["{here}/nowhere"], "nowhere is not a folder"),
+        (65, ["{here}"], "no picture that the bundle was not trained on"),
+        (78, ["smi://line"], "a source's URL starts with one of camera:"),
+        (78, ["sim://line?seed=x"], "seed = 'x'"),
+        (66, ["rtsp://user:secret@127.0.0.1:1/live"], "rtsp://user:***@127.0.0.1:1/live"),
+        (78, [SESSION, "--camera", "a/b"], "--camera 'a/b': use 1 to 64 letters"),
+        (65, [SESSION, "--defective", "{here}/nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_one_sentence(
+    bright: Path, tmp_path: Path, code: int, arguments: list[str], word: str
+) -> None:
+    here = [argument.format(here=tmp_path) for argument in arguments]
+    done = run("calibrate", bright, *here, "--out", tmp_path / "c.toml")
+    assert done.returncode == code, done.stderr
+    assert word in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "c.toml").exists()

@@ -1,0 +1,100 @@
+"""The file of a calibration: read strictly, refused in sentences, and only for whom it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inspector import calibration
+from inspector.errors import ConfigError
+from inspector.inference import bundle
+from inspector.settings import load
+from inspector.types import CalibrationTag
+from tests.calibrations import SHA256, calibration_text
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        calibration.load(path)
+    assert all(problem.startswith(f"{path}: ") and "\n" not in problem for problem in caught.value.problems)
+    return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
+
+
+def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright))
+    read = calibration.load(path)
+    assert read.tag == CalibrationTag("2026-01-31T12:00:00Z", SHA256, 0.02, 0.95, 300, 0.9, 9)
+    assert read.seconds == 1769860800
+    assert "2026-01-31T12:00:00Z on 300 good parts: at most 2.00% false rejects with 95% confidence" in str(read)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("threshold", "1.0", "decision.threshold = 1.0 is not allowed; use a number above 0 and below 1"),
+        ("threshold", "nan", "decision.threshold = nan is not allowed; use a number above 0 and below 1"),
+        ("threshold", '"0.5"', "decision.threshold = '0.5' is not allowed; use a number above 0 and below 1"),
+        ("min_area", "0", "decision.min_area = 0 is not allowed; use a whole number from 1 to 67108864"),
+        ("min_area", "4.0", "decision.min_area = 4.0 is not allowed; use a whole number from 1 to 67108864"),
+        ("parts", "true", "data.parts = True is not allowed; use a whole number from 1 to 9007199254740992"),
+        ("format", "2", "format = 2 is not allowed; use 1"),
+        ("date", '"yesterday"', "date = 'yesterday': give UTC, like 2026-01-31T12:00:00Z"),
+        ("date", '"2026-1-31T12:00:00Z"', "date = '2026-1-31T12:00:00Z': give UTC, like 2026-01-31T12:00:00Z"),
+        ("sha256", '"abc"', "bundle.sha256 = 'abc': give 64 digits from 0 to f"),
+        ("camera", '"a/b"', "camera = 'a/b': use 1 to 64 letters, digits, - and _, the first a letter or digit"),
+        ("camera", '"cam1"\nlens = 8', "lens is not a key; the keys here are format, date, camera, bundle, decision, "
+                                       "promise, data, false_rejects, escapes"),
+        ("min_area", "4\nmin_aera = 3", "decision.min_aera is not a key; did you mean 'min_area'?"),
+    ],
+)  # fmt: skip
+def test_each_mistake_names_key_value_and_remedy(
+    bright: Path, tmp_path: Path, key: str, value: str, sentence: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright, **{key: value}))
+    assert problems(path) == [sentence]
+
+
+def test_what_is_missing_is_told(bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright).replace("confidence = 0.95\n", ""))
+    assert problems(path) == ["promise.confidence is missing; add how sure that is"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"\xff", "is not TOML"), (b"format =", "is not TOML"), (b"#" * (calibration.MAX_BYTES + 1), "has more than")],
+)
+def test_what_is_no_calibration_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_bytes(content)
+    assert problems(path)[0].startswith(sentence)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path / "none.toml")
+    assert problem == "cannot be read (No such file or directory); make it with inspector calibrate"
+
+
+def test_it_is_for_its_bundle_and_camera_alone(bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright))
+    made, sha256 = calibration.load(path), bundle.load(bright).sha256
+    assert calibration.objection(made, "cam1", sha256) is None
+    assert "it was made with camera 'cam1'" in str(calibration.objection(made, "cam2", sha256))
+    assert f"it was made for bundle 'bright' {sha256[:12]}" in str(calibration.objection(made, "cam1", "0" * 64))
+    path.write_text(calibration_text(bright).replace('camera = "cam1"\n', ""))
+    assert calibration.objection(calibration.load(path), "cam2", sha256) is None
+
+
+def test_a_camera_names_it_beside_its_configuration(tmp_path: Path) -> None:
+    camera = '[[camera]]\nname = "cam1"\nsource = "sim://line"\nbundle = "b"\ncalibration = "cam1.toml"\n'
+    path = tmp_path / "line.toml"
+    path.write_text(camera)
+    assert load(path, {}).camera[0].calibration == tmp_path / "cam1.toml"
+    for key in ("threshold = 0.5", "min_area = 1"):
+        path.write_text(camera + key)
+        with pytest.raises(ConfigError, match="take them out of this table"):
+            load(path, {})
