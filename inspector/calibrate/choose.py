@@ -49,7 +49,8 @@ def choose(good: NDArray[np.float32], bad: NDArray[np.float32], areas: tuple[int
     """Choose by the parts' critical thresholds, float32 [parts, areas]; `bad` may have no rows.
 
     Whoever looks at several areas and takes the best must promise for all of them at once, so that each gets its share
-    of the doubt (Bonferroni). Where the parts do not suffice for that, the bundle's own area, the first, is kept.
+    of the doubt (Bonferroni), in the threshold and in both intervals. Where the parts do not suffice for that, the
+    bundle's own area, the first, is kept.
     Raises DataError where the wish cannot be kept.
     """
     parts = len(good)
@@ -82,7 +83,7 @@ def choose(good: NDArray[np.float32], bad: NDArray[np.float32], areas: tuple[int
         above=int((good[:, best] > thresholds[best]).sum()),
         false_rejects=conformal.false_rejects(parts, above, each),
         escaped=lost,
-        escapes=conformal.escapes(lost, len(bad), wish.confidence) if len(bad) else None,
+        escapes=conformal.escapes(lost, len(bad), each) if len(bad) else None,
         why=f"threshold: the lowest that {parts - above} of {parts} good parts do not reach; min_area: {why}",
     )
 

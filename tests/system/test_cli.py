@@ -40,7 +40,7 @@ def test_the_version_is_the_packages() -> None:
 def test_help_tells_of_every_verb_and_exit_code() -> None:
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert set(VERBS) == {"run", "check", "listen", "simulate", "train", "evaluate"}
+    assert set(VERBS) == {"run", "check", "listen", "simulate", "train", "evaluate", "calibrate"}
     told = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert set(VERBS) <= told
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
@@ -82,6 +82,10 @@ def test_each_verbs_help_tells_of_every_option(verb: str, capsys: pytest.Capture
         (["train", "pictures", "--out", "m", "--epochs", "0"], "'0' is not a whole number above 0"),
         (["train", "pictures", "--out", "m", "--flips", "some"], "'some'"),
         (["evaluate", "bundle"], "data"),
+        (["calibrate", "bundle"], "good"),
+        (["calibrate", "bundle", "good", "--false-rejects", "0"], "'0' is not a number above 0 and below 1"),
+        (["calibrate", "bundle", "good", "--confidence", "95"], "'95' is not a number above 0 and below 1"),
+        (["calibrate", "bundle", "good", "--parts", "some"], "'some'"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(
