@@ -98,11 +98,12 @@ class Session:
         if not any((root / name).is_dir() for name in ("train", "test", "normal")):
             samples = data.loose_samples(root, data.GOOD)
         else:
-            samples = data.training_samples(root) if (root / "train" / data.GOOD).is_dir() else []
+            trains = (root / "train" / data.GOOD).is_dir() or (root / "normal").is_dir()
+            samples = data.training_samples(root) if trains else []
             if samples and data.data_hash(samples) == self._trained_on:
                 self.notes.append(f"left out: the training pictures in {root}, as the bundle was trained on them")
                 samples = []
-            if (root / "test").is_dir() or (root / "normal").is_dir():
+            if (root / "test").is_dir():
                 samples += data.test_samples(root)
         if not samples:
             raise DataError(

@@ -256,6 +256,21 @@ def test_6_a_data_set_with_defective_pictures(calibrate: Calibrate, tmp_path: Pa
 
 @calibrates
 @pytest.mark.full
+def test_6b_pictures_that_it_was_trained_on_are_no_witnesses(calibrate: Calibrate, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write(root / "normal", [noise(seed) for seed in range(30)])
+    folder = make_bundle(tmp_path / "bundle")
+    assert calibrate(folder, root, "--false-rejects", 0.1, "--out", tmp_path / "c.toml").code == 0
+    sha256 = data.data_hash(data.training_samples(root))
+    card = folder / CARD
+    card.write_text(card.read_text() + f'[training]\ndata_sha256 = "{sha256}"\n')
+    done = calibrate(folder, root, "--false-rejects", 0.1, "--out", tmp_path / "c.toml")
+    assert done.code == 65
+    assert f"{root} has no picture that the bundle was not trained on" in done.complained
+
+
+@calibrates
+@pytest.mark.full
 def test_7_pictures_of_one_part_count_as_one(calibrate: Calibrate, bright: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "good", tmp_path / "c.toml"
     brighter = [np.clip(noise(seed) * 1.02, 0, 255).astype(np.uint8) for seed in range(30)]
