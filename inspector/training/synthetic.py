@@ -179,12 +179,31 @@ def _pit(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.floa
     return np.asarray(image + np.clip(ramp, -1, 1)[:, :, None] * rng.uniform(60, 160), np.float32)
 
 
+def _smear(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+    """Its texture gone, its light kept: a chipped face, a smear of oil, glue."""
+    smooth = cv2.GaussianBlur(image, (0, 0), rng.uniform(2, 6)).reshape(image.shape).astype(np.float32)
+    return np.asarray(smooth + rng.uniform(-30, 30), np.float32)
+
+
+def _veil(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+    """A little brighter or darker: dirt, damp, uneven colour."""
+    return np.asarray(image + rng.uniform(15, 50) * rng.choice([-1, 1]), np.float32)
+
+
+def cloud(shape: tuple[int, int], rng: Random) -> Mask:
+    """A large blob that fades at its rim, uint8 [height, width], 0 to 255."""
+    grown = blob(shape, rng, largest=0.8)
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), min(shape) * rng.uniform(0.02, 0.06)), np.uint8)
+
+
 _PASTES: list[tuple[Callable[[tuple[int, int], Random], Mask], Callable[..., NDArray[np.float32]], float]] = [
     (scratch, _tint, 0.2),
     (scratch, _flat, 0.1),
-    (blob, _tint, 0.2),
-    (blob, _flat, 0.2),
-    (blob, _cutting, 0.15),
-    (blob, _pit, 0.15),
+    (blob, _tint, 0.15),
+    (blob, _flat, 0.15),
+    (blob, _cutting, 0.1),
+    (blob, _pit, 0.1),
+    (blob, _smear, 0.1),
+    (cloud, _veil, 0.1),
 ]
 """Shape, paint and how often; the shares add up to 1."""

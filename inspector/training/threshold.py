@@ -40,7 +40,7 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     for probability, mask in zip(maps, masks, strict=True):
         scores.add(probability, mask)
     f1, threshold = scores.best_f1()
-    threshold = float(np.clip(threshold, 0.01, 0.99))
+    threshold = float(np.clip(threshold, 1e-5, 1 - 1e-5))
     false_areas, true_areas, good = _areas(maps, masks, threshold)
     allowed = int(FALSE_REGIONS * good)
     enough = 1 if len(false_areas) <= allowed else false_areas[len(false_areas) - 1 - allowed] + 1

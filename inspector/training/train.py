@@ -94,6 +94,8 @@ def train(settings: Settings, say: Say) -> Bundle:
             list(maps(detector, (image for image, _ in pairs))), [mask for _, mask in pairs], real
         )
     say(f"min_area {choice.min_area}; {choice.why}")
+    if isinstance(detector, Discover):  # what was held back has told all that it could, and may now be known
+        fit_distances(detector, Pictures(samples, size, channels))
 
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan(settings, len(training), settings.repair_epochs, REPAIRER_STEPS)

@@ -209,7 +209,8 @@ def test_most_pastes_can_be_seen_and_are_defects_in_size() -> None:
     rng = rng_of(6)
     shares = [(paste_defect(shaded(), noise(4, 96, 128, 3), rng)[1] > 0).mean() for _ in range(60)]
     assert sum(share > 0 for share in shares) >= 57
-    assert max(shares) < 0.15
+    assert np.median(shares) < 0.05
+    assert max(shares) < 0.5
 
 
 def binarised(channels: int = 1) -> np.ndarray:
