@@ -81,6 +81,7 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
     cv2.setNumThreads(1)  # the workers are the parallelism; more threads only take turns
     clock = SystemClock()
     bundles = {camera.bundle: bundle.load(camera.bundle) for camera in settings.camera}
+    _check_channels(settings, bundles)
     calibrations = _calibrations(settings, bundles)
     device, why = runtimes.resolve(settings.workers.device, next(iter(bundles.values())).detector)
     count, max_batch = _sizes(settings, device)
@@ -149,6 +150,17 @@ def _engines(bundles: Mapping[Path, Bundle], device: str, max_batch: int) -> dic
     """One worker's engines, by the bundle's sha256: two paths to one bundle share it."""
     unique = {one.sha256: one for one in bundles.values()}
     return {sha256: engine.start(one, device, max_batch) for sha256, one in unique.items()}
+
+
+def _check_channels(settings: Settings, bundles: Mapping[Path, Bundle]) -> None:
+    problems = [
+        f"camera {camera.name!r}: bundle {str(camera.bundle)!r} takes {channels} channels, and a camera gives 1 (grey) "
+        "or 3 (colour); give it a bundle that was trained on such pictures"
+        for camera in settings.camera
+        if (channels := bundles[camera.bundle].card.input.channels) not in (1, 3)
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
+
+from inspector.inference.channels import suffix, write
 
 FILL = 128
 
@@ -79,8 +80,9 @@ def make_bundle(
     bad = picture(height, width, channels, square=(8, 8, 6, 6))
     mask = np.zeros((height, width), np.uint8)
     mask[8:14, 8:14] = 255
-    for name, image in (("good", good), ("bad", bad), ("bad_mask", mask)):
-        cv2.imwrite(str(folder / "golden" / f"{name}.png"), image)
+    end = suffix(channels)
+    for name, image in ((f"good{end}", good), (f"bad{end}", bad), ("bad_mask.png", mask[:, :, np.newaxis])):
+        write(folder / "golden" / name, image)
     sums = "".join(f'{name} = "{hashlib.sha256(content).hexdigest()}"\n' for name, content in models.items())
     (folder / "bundle.toml").write_text(
         f"""format = 1
@@ -101,11 +103,11 @@ chosen = "by hand"
 [files]
 {sums}
 [[golden]]
-picture = "good.png"
+picture = "good{end}"
 verdict = "ok"
 score = {60 / 255}
 [[golden]]
-picture = "bad.png"
+picture = "bad{end}"
 verdict = "ng"
 score = {250 / 255}
 mask = "bad_mask.png"

@@ -3,7 +3,7 @@
     bundle.toml     the card (`Card` below): input, decision, golden pictures, training, licence, scores
     detector.onnx   image uint8 [N,H,W,C] -> score float32 [N], map float32 [N,H,W]
     repairer.onnx   image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C]; optional
-    golden/         pictures and their expected masks
+    golden/         pictures (PNG; of 2 or of 4 and more channels a TIFF, one page each) and their expected masks
 
 Normalisation, blanking and compositing are inside the graphs. Nothing is pickled, no file outside the folder is
 read, and every file has a size limit and a checksum.
@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import cv2
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from inspector.errors import BundleError
+from inspector.errors import BundleError, DataError
+from inspector.inference.channels import MOST, decode
 from inspector.types import Image, Mask, Verdict
 
 CARD = "bundle.toml"
@@ -33,7 +32,7 @@ MAX_MODEL_BYTES = 1 << 30
 MAX_GOLDEN_BYTES = 64 << 20
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|tiff)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -43,11 +42,14 @@ class _Part(BaseModel):
 
 
 class Input(_Part):
-    """What the detector takes; frames of another size are resized to it (`fit`)."""
+    """What the detector takes; frames of another size are resized to it (`fit`).
+
+    channels: 1 is grey, 3 are blue, green, red; other counts are stacked modalities, in the order of the stack's pages
+    """
 
     height: Annotated[int, Field(ge=16, le=8192)]
     width: Annotated[int, Field(ge=16, le=8192)]
-    channels: Literal[1, 3]
+    channels: Annotated[int, Field(ge=1, le=MOST)]
     fit: Literal["resize"] = "resize"
 
     @property
@@ -186,8 +188,10 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _picture(path: Path, channels: int) -> Image:
-    data = np.frombuffer(_read(path, MAX_GOLDEN_BYTES), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = decode(_read(path, MAX_GOLDEN_BYTES), channels)
+    except DataError as error:
+        raise BundleError(f"{path} is {error}; copy the bundle again") from error
     if image is None:
         raise BundleError(f"{path} is not a picture; copy the bundle again")
-    return np.asarray(image, np.uint8).reshape(image.shape[0], image.shape[1], channels)
+    return image

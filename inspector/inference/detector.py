@@ -31,7 +31,7 @@ class Detector:
         self._batch = np.empty((max_batch, *expected), np.uint8)
 
     def detect(self, images: Sequence[Image]) -> list[Detection]:
-        """Detect on 1 to `max_batch` images [H,W,1 or 3]; maps are [height, width] of the model. Raises ModelError."""
+        """Detect on 1 to `max_batch` images [H,W,C]; maps are [height, width] of the model. Raises ModelError."""
         for image, row in zip(images, self._batch, strict=False):
             fit(image, row)
         scores, maps = self._model.run(image=self._batch[: len(images)])

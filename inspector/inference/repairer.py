@@ -12,6 +12,7 @@ import numpy as np
 
 from inspector.errors import BundleError
 from inspector.inference.bundle import Bundle
+from inspector.inference.channels import in_turns
 from inspector.inference.fit import with_channels
 from inspector.inference.runtimes import Model
 from inspector.inference.windows import Window, plan
@@ -61,10 +62,11 @@ class Repairer:
         hole = mask[inside]
         picture = with_channels(repaired[inside], self._channels)
         if any(border):
-            picture = cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE)
+            picture = in_turns(picture, lambda part: cv2.copyMakeBorder(part, *border, cv2.BORDER_REPLICATE))
             hole = cv2.copyMakeBorder(hole, *border, cv2.BORDER_CONSTANT, value=0)
         if window.size != window.side:
-            picture = cv2.resize(picture, (window.size, window.size), interpolation=cv2.INTER_AREA)
+            size = window.size, window.size
+            picture = in_turns(picture, lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA))
             hole = cv2.compare(
                 cv2.resize(hole, (window.size, window.size), interpolation=cv2.INTER_AREA), 0, cv2.CMP_GT
             )
@@ -74,8 +76,8 @@ class Repairer:
         (filled,) = self._model.run(image=batch, mask=hole[np.newaxis])
         result: Image = filled[0]
         if window.size != window.side:
-            result = cv2.resize(result, (window.side, window.side), interpolation=cv2.INTER_LINEAR)
-            result = result.reshape(window.side, window.side, self._channels)
+            side = window.side, window.side
+            result = in_turns(result, lambda part: cv2.resize(part, side, interpolation=cv2.INTER_LINEAR))
         result = result[border[0] : window.side - border[1], border[2] : window.side - border[3]]
         # Promise 3 rests on this line alone, whatever the model returned.
         np.copyto(repaired[inside], with_channels(result, repaired.shape[2]), where=mask[inside][:, :, np.newaxis] != 0)

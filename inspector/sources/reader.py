@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.clock import Clock
-from inspector.errors import SourceError
+from inspector.errors import ModelError, SourceError
 from inspector.ledger import Ledger
 from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
@@ -36,8 +36,9 @@ class CameraState:
 class Reader:
     """Reads one camera; `run` is its thread's body.
 
-    fit: makes of a picture [H,W,C] what the detector takes. It is done here, where the picture is still in the cache of
-    the core that decoded it, and by every camera's thread for itself, so that the workers are left to the models.
+    fit: makes of a picture [H,W,C] what the detector takes, or raises ModelError: the frame is `unknown: model`. It is
+    done here, where the picture is still in the cache of the core that decoded it, and by every camera's thread for
+    itself, so that the workers are left to the models.
     deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
     the queue instead of losing frames, and has no deadline: no part passes by a file.
     """
@@ -67,7 +68,7 @@ class Reader:
         self._clock = clock
         self._stopping = threading.Event()
         self._number = 0
-        self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unreadable, last {{detail}}", clock)
+        self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unusable, last {{detail}}", clock)
 
     def run(self, beat: Callable[[], None]) -> None:
         """Read until the source comes to its end, or until `stop`."""
@@ -120,6 +121,7 @@ class Reader:
         """Account for the shot first; from then on it ends in a verdict, whatever happens."""
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
+        fitted, misfit = self._fitted(image)
         frame = Frame(
             self.camera,
             self._number + 1,
@@ -128,7 +130,7 @@ class Reader:
             captured + self._deadline,
             image,
             shot.part,
-            None if image is None else self._fit(image),
+            fitted,
         )
         self._ledger.open(frame)
         self._number += 1
@@ -138,12 +140,22 @@ class Reader:
             self._unreadable.add(1, detail)
             self._announce(Event(self.camera, "unreadable", detail, captured_ns))
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA))
+        elif misfit is not None:
+            self._unreadable.add(1, f"frame {frame.number}: {misfit}")
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
         elif self._source.live:
             pushed_out = self._inbox.offer(self.camera, frame)
             if pushed_out is not None:
                 self._settle(Inspection(pushed_out, Verdict.UNKNOWN, Reason.OVERLOAD))
         else:
             self._inbox.put(self.camera, frame)
+
+    def _fitted(self, image: Image | None) -> tuple[Image | None, str | None]:
+        """What the detector takes, or why it takes no such picture."""
+        try:
+            return (None if image is None else self._fit(image)), None
+        except ModelError as error:
+            return None, str(error)
 
     def _down(self, state: str, detail: str) -> None:
         if self.state.up or state == "lost":

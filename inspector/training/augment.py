@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.inference.channels import in_turns
 from inspector.types import Image, Mask
 
 Flips: TypeAlias = Literal["none", "horizontal", "vertical", "both", "all"]
@@ -48,10 +49,13 @@ def random_view(
     target = (size[1], size[0])
     views = []
     for image in images:
-        view = cv2.warpAffine(
-            image, matrix, target, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101
+        view = in_turns(
+            image,
+            lambda part: cv2.warpAffine(
+                part, matrix, target, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101
+            ),
         )
-        views.append(np.asarray(cv2.LUT(view, lut), np.uint8).reshape(*size, image.shape[2]))
+        views.append(np.asarray(cv2.LUT(view, lut), np.uint8).reshape(view.shape))
     warped = [
         np.asarray(
             cv2.warpAffine(

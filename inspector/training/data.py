@@ -18,17 +18,21 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from inspector.errors import DataError
+from inspector.inference import channels as files
 from inspector.types import Image, Mask
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+SPREAD = 16
+"""Pictures that are looked at to learn what all are like."""
+
 GOOD = "good"
 PLAIN_DEFECT = "defect"
 
@@ -128,12 +132,16 @@ def _with_groups(root: Path, samples: list[Sample]) -> list[Sample]:
     ]
 
 
-def readable(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
-    """The samples whose pictures can be decoded, and a sentence for each that cannot."""
+def readable(samples: Iterable[Sample], channels: int) -> tuple[list[Sample], list[str]]:
+    """The samples whose pictures can be had with `channels` and whose masks fit, and a sentence for each other."""
     kept, problems = [], []
     for sample in samples:
         try:
-            read_picture(sample.picture, 1)
+            height, width, _ = read_picture(sample.picture, channels).shape
+            if sample.mask is not None:
+                read_mask(sample.mask, (height, width))
+            if sample.reference is not None:
+                read_picture(sample.reference, channels)
         except DataError as error:
             problems.append(str(error))
         else:
@@ -143,11 +151,32 @@ def readable(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
 
 def read_picture(path: Path, channels: int) -> Image:
     """A picture as uint8 [height, width, channels]; raises DataError, naming the file."""
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR) if data.size else None
+    return _read(path, lambda data: files.decode(data, channels))
+
+
+def read_as_stored(path: Path) -> Image:
+    """A picture as uint8 [height, width, C], with the channels that its file has; raises DataError, naming it."""
+
+    def decode(data: bytes) -> Image | None:
+        found = files.stored(data)
+        return None if found is None else files.to_bytes(found)
+
+    return _read(path, decode)
+
+
+def read_grey(path: Path) -> Image:
+    """A picture of any number of channels as uint8 [height, width, 1]; raises DataError, naming the file."""
+    return files.grey(read_as_stored(path))
+
+
+def _read(path: Path, decode: Callable[[bytes], Image | None]) -> Image:
+    try:
+        image = decode(path.read_bytes())
+    except DataError as error:
+        raise DataError(f"{path} is {error}") from error
     if image is None:
         raise DataError(f"{path} is not a picture that OpenCV can read; replace or remove it")
-    return np.asarray(image, np.uint8).reshape(*image.shape[:2], channels)
+    return image
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> Mask:
@@ -160,14 +189,35 @@ def read_mask(path: Path, shape: tuple[int, int]) -> Mask:
     return np.where(mask > 127, 255, 0).astype(np.uint8)
 
 
-def is_grey(samples: list[Sample], tolerance: float = 2.0) -> bool:
-    """Whether a spread of the pictures has no colour: its channels differ by less than `tolerance` on average."""
-    spread = samples[:: max(1, len(samples) // 16)]
-    for sample in spread:
-        image = read_picture(sample.picture, 3).astype(np.int16)
-        if np.abs(image - image[:, :, 1:2]).mean() > tolerance:
-            return False
-    return True
+def count_channels(samples: list[Sample]) -> int:
+    """The channels to train with: 1 or 3, or those of stacked modalities; by a spread of the readable pictures.
+
+    Raises DataError where stacks are mixed with others.
+    """
+    found = set()
+    for sample in samples[:: max(1, len(samples) // SPREAD)]:
+        with suppress(DataError):  # whoever leaves out what cannot be read says so
+            image = read_as_stored(sample.picture)
+            found.add(1 if is_grey(image) else image.shape[2])
+    found = found or {3}
+    if found <= {1, 3}:
+        return max(found)
+    if len(found) > 1:
+        raise DataError(
+            f"the pictures have {' and '.join(map(str, sorted(found)))} channels; a model takes one number of them: "
+            "keep only the pictures of one kind"
+        )
+    return found.pop()
+
+
+def is_grey(image: Image, tolerance: float = 2.0) -> bool:
+    """Whether a picture [H,W,C] has no colour: one channel, or three that differ by at most `tolerance` on average."""
+    channels: int = image.shape[2]
+    if channels != 3:
+        return channels == 1
+    wide = image.astype(np.int16)
+    difference = float(np.abs(wide - wide[:, :, 1:2]).mean())
+    return difference <= tolerance
 
 
 def data_hash(samples: Iterable[Sample]) -> str:

@@ -52,7 +52,7 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
     bundle = bundles.load(folder)
     running = engine.start(bundle, device, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
-    samples, problems = data.readable(data.test_samples(root))
+    samples, problems = data.readable(data.test_samples(root), bundle.card.input.channels)
     for problem in problems:
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not samples:

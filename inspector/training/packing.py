@@ -15,7 +15,7 @@ import tomli_w
 
 from inspector.errors import BundleError, DataError
 from inspector.inference import bundle as bundles
-from inspector.inference import engine, runtimes
+from inspector.inference import channels, engine, runtimes
 from inspector.inference.bundle import CARD, DETECTOR, GOLDEN, REPAIRER, Bundle, Card, Decision, Files, Input, Repair
 from inspector.inference.detector import Detector
 from inspector.judge import Judge, Judgement
@@ -120,8 +120,10 @@ def _golden(folder: Path, draft: Bundle, candidates: Iterable[tuple[str, Image]]
         raise BundleError("a bundle needs at least one golden picture; give a folder with some to --golden")
     entries = []
     for verdict, (_, image, detection, judgement) in sorted(chosen.items()):
-        entry = bundles.Golden(picture=f"{verdict}.png", verdict=verdict, score=round(detection.score, 6))
-        cv2.imwrite(str(folder / entry.picture), image)
+        entry = bundles.Golden(
+            picture=f"{verdict}{channels.suffix(image.shape[2])}", verdict=verdict, score=round(detection.score, 6)
+        )
+        channels.write(folder / entry.picture, image)
         if judgement.mask is not None:
             entry = entry.model_copy(update={"mask": f"{verdict}_mask.png"})
             cv2.imwrite(str(folder / f"{verdict}_mask.png"), judgement.mask)

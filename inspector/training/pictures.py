@@ -19,7 +19,7 @@ NATIVE_BYTES = 3 << 30
 class Pictures:
     """A list of samples that hands out decoded pictures.
 
-    size: (height, width) of the detector's input;  channels: 1 or 3
+    size: (height, width) of the detector's input;  channels: 1, 3, or those of the stack
     """
 
     samples: list[Sample]

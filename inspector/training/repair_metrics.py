@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from inspector.inference.channels import in_turns
 from inspector.inference.repairer import RIM, Repairer
 from inspector.judge import Judgement
 from inspector.training.metrics import ssim
@@ -39,7 +40,7 @@ class RepairScores:
         repaired, _ = repairer.repair(image, truth, _boxes(truth))
         self._count("repair", repaired, ideal, truth)
         for name, method in (("telea", cv2.INPAINT_TELEA), ("ns", cv2.INPAINT_NS)):
-            painted = cv2.inpaint(image, hole, INPAINT_RADIUS, method).reshape(image.shape)
+            painted = inpaint(image, hole, method)
             self._count(name, np.where(inside, painted, image), ideal, truth)
         found = np.zeros_like(truth) if judgement.mask is None else judgement.mask
         if judgement.mask is not None:
@@ -61,6 +62,12 @@ class RepairScores:
             figures[f"{name}_psnr"] = 10 * math.log10(255**2 / mean) if mean else math.inf
             figures[f"{name}_ssim"] = float(np.mean(self._similarities[name]))
         return figures
+
+
+def inpaint(image: Image, hole: Mask, method: int) -> Image:
+    """`image` [H,W,C] with the 255s of `hole` filled by OpenCV: grey, colour, or channel by channel."""
+    at_once = image.shape[2] if image.shape[2] in (1, 3) else 1
+    return in_turns(image, lambda part: cv2.inpaint(part, hole, INPAINT_RADIUS, method), at_once)
 
 
 def _boxes(mask: Mask) -> list[Box]:

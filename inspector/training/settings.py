@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from inspector.training.augment import Augmentation
-from inspector.training.data import Sample, read_picture
+from inspector.training.data import Sample, read_as_stored
 from inspector.training.loop import Plan
 from inspector.training.networks import STRIDE
 
@@ -73,7 +73,7 @@ def choose_mode(samples: list[Sample]) -> Mode:
 
 def choose_size(samples: list[Sample]) -> tuple[int, int]:
     """(height, width) for the detector: the median picture's aspect, at most PIXELS in all, multiples of 16."""
-    shapes = np.array([read_picture(sample.picture, 1).shape[:2] for sample in samples[:: max(1, len(samples) // 32)]])
+    shapes = np.array([read_as_stored(sample.picture).shape[:2] for sample in samples[:: max(1, len(samples) // 32)]])
     aspect = float(np.median(shapes[:, 0] / shapes[:, 1]))
     pixels = min(float(np.median(shapes.prod(axis=1))), PIXELS)
     return _multiple(math.sqrt(pixels * aspect)), _multiple(math.sqrt(pixels / aspect))
@@ -85,7 +85,7 @@ def _multiple(length: float) -> int:
 
 def choose_windows(samples: list[Sample]) -> tuple[int, ...]:
     """The repairer's windows that the first picture can hold."""
-    shorter = min(read_picture(samples[0].picture, 1).shape[:2])
+    shorter = min(read_as_stored(samples[0].picture).shape[:2])
     return tuple(side for side in WINDOWS if side <= shorter) or WINDOWS[:1]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from inspector.inference.channels import viewable
 from inspector.inference.engine import Engine
-from inspector.inference.fit import with_channels
 from inspector.judge import Judge
 from inspector.training import data
 from inspector.training.outcome import Result, inspect
@@ -65,7 +65,7 @@ def _row(name: str, result: Result, running: Engine, judge: Judge, channels: int
         repaired, _ = running.repairer.repair(image, found, [region.box for region in judgement.regions])
     cut = _cut(shape, truth | found, probability)
     cells = [image, _heat(probability), found[:, :, None], truth[:, :, None], repaired]
-    row = np.hstack([_cell(with_channels(cell[cut], 3)) for cell in cells])
+    row = np.hstack([_cell(viewable(cell[cut])) for cell in cells])
     f1 = f" F1 {result.f1:.2f}" if math.isfinite(result.f1) else ""
     text = f"{name}: {sample.kind}/{sample.picture.name}  {result.verdict} score {result.score:.3f}{f1}"
     header = np.full((HEADER, row.shape[1], 3), 40, np.uint8)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import DataError
-from inspector.training.data import Sample, read_picture
+from inspector.training.data import Sample, read_grey
 from inspector.types import Image
 
 SIDE = 48
@@ -65,7 +65,7 @@ def group_names(samples: list[Sample]) -> list[str]:
     unknown = [i for i, sample in enumerate(samples) if not sample.group]
     names = [sample.group for sample in samples]
     if unknown:
-        shown = np.stack([thumbnail(read_picture(samples[i].picture, 1)) for i in unknown])
+        shown = np.stack([thumbnail(read_grey(samples[i].picture)) for i in unknown])
         for i, root in zip(unknown, near_copies(shown, NEAR_COPY), strict=True):
             names[i] = f"near copies of {samples[unknown[root]].picture.name} ({root})"
     return names

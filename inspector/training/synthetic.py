@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.inference.channels import in_turns
 from inspector.types import Image, Mask
 
 Random: TypeAlias = np.random.Generator
@@ -160,8 +161,8 @@ def _cutting(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.
     turned = np.rot90(donor, int(rng.integers(4)))
     height, width = image.shape[:2]
     if turned.shape[0] < height or turned.shape[1] < width:
-        turned = cv2.resize(turned, (max(width, turned.shape[1]), max(height, turned.shape[0])))
-        turned = turned.reshape(*turned.shape[:2], image.shape[2])
+        wanted = max(width, turned.shape[1]), max(height, turned.shape[0])
+        turned = in_turns(turned, lambda part: cv2.resize(part, wanted))
     top = int(rng.integers(turned.shape[0] - height + 1))
     left = int(rng.integers(turned.shape[1] - width + 1))
     return turned[top : top + height, left : left + width].astype(np.float32)

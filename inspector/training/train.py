@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -43,7 +42,6 @@ from inspector.training.split import group_names, split
 from inspector.types import Image
 
 Say = Callable[[str], None]
-Channels = Literal[1, 3]
 
 
 def train(settings: Settings, say: Say) -> Bundle:
@@ -54,7 +52,9 @@ def train(settings: Settings, say: Say) -> Bundle:
     packing.check_replaceable(settings.out)
 
     # The pictures: what there is, and who goes to which side.
-    samples, problems = data.readable(data.training_samples(settings.data))
+    everything = data.training_samples(settings.data)
+    channels = data.count_channels(everything)
+    samples, problems = data.readable(everything, channels)
     for problem in problems:
         say(f"left out: {problem}")
     mode = settings.mode or choose_mode(samples)
@@ -62,7 +62,6 @@ def train(settings: Settings, say: Say) -> Bundle:
         samples = [sample for sample in samples if sample.good]
     settings.work.mkdir(parents=True, exist_ok=True)
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
-    channels: Channels = 1 if data.is_grey(samples) else 3
     size = settings.size or choose_size(samples)
     windows = choose_windows(samples)
     training = Pictures(training_samples, size, channels)
@@ -139,7 +138,7 @@ def _explained(
     samples: list[data.Sample],
     validation: list[data.Sample],
     size: tuple[int, int],
-    channels: Channels,
+    channels: int,
     mode: Mode,
     real: bool,
 ) -> Iterator[str]:
@@ -150,7 +149,8 @@ def _explained(
         f"{len(samples)} pictures of {len(set(group_names(samples)))} parts: {good} normal, {masked} defective with "
         f"masks, {unmasked} defective without; {len(validation)} are held back to validate on, by whole parts"
     )
-    yield f"input {size[1]}x{size[0]} {'grey' if channels == 1 else 'colour'}; frames of another size are resized to it"
+    looks = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    yield f"input {size[1]}x{size[0]} {looks}; frames of another size are resized to it"
     if mode == "masks":
         yield "defects are shown: it trains on real defects, synthetic defects and normal pictures, a third each"
     else:

@@ -13,8 +13,8 @@ import inspector
 from inspector import cli, errors
 from inspector.docs import verbs
 from inspector.simulation import KINDS
-from tests.bundles import picture
-from tests.daemon import run
+from tests.bundles import make_bundle, picture
+from tests.daemon import configure, run
 
 VERBS = verbs(cli.build_parser())
 TRAINS = all(importlib.util.find_spec(module) for module in ("torch", "matplotlib", "tomli_w"))
@@ -202,6 +202,13 @@ def test_evaluate_needs_a_picture_that_can_be_read(bright: Path, tmp_path: Path)
     assert done.returncode == 65
     assert done.stdout.startswith(f"left out: {tmp_path / 'normal' / '1.png'} is not a picture")
     assert done.stderr == f"inspector: {tmp_path} has no readable picture\n"
+
+
+def test_check_refuses_a_bundle_of_stacks_for_a_camera(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "five", channels=5)
+    config = configure(tmp_path / "c.toml", bundle, "sim://line?seed=1")
+    assert "camera 'cam1': bundle" in (sentence := complaint(78, "check", config))
+    assert "takes 5 channels, and a camera gives 1 (grey) or 3 (colour)" in sentence
 
 
 def test_evaluate_needs_a_bundle(tmp_path: Path) -> None:

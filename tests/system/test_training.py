@@ -4,6 +4,7 @@
 2. normal pictures alone      -> trained on synthetic defects; the plain folders do
 3. killed in the middle       -> --resume ends with the very bundle that an undisturbed run makes
 4. an out that is no bundle   -> refused before any training
+5. stacks of five modalities  -> a bundle of five channels that proves itself and is evaluated
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs torch, which `make test-all` installs")
 
+from inspector.inference import channels, engine
 from inspector.inference.bundle import load
 from inspector.simulation import write_dataset
 from tests.daemon import Process, command, configure, environment, run
@@ -124,3 +128,40 @@ def test_4_what_is_no_bundle_is_not_replaced(masked: Path, tmp_path: Path) -> No
     assert done.returncode == 65
     assert "exists and is no bundle" in done.stderr
     assert files(tmp_path) == ["mine/letter.txt"]
+
+
+def five(seed: int, defective: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A part seen in five ways, [96,128,5], with a spot that only the last one shows if it is defective; its mask."""
+    rng = np.random.default_rng(seed)
+    grain = cv2.GaussianBlur(rng.normal(110, 300, (96, 128)), (0, 0), 5)
+    image = np.dstack([grain * gain + rng.normal(0, 4, grain.shape) for gain in (0.6, 0.8, 1.0, 1.1, 1.2)])
+    mask = np.zeros(grain.shape, np.uint8)
+    if defective:
+        cv2.circle(mask, (int(rng.integers(20, 108)), int(rng.integers(20, 76))), 8, 255, -1)
+        image[:, :, 4] += 100 * (mask > 0)
+    return np.clip(image, 0, 255).astype(np.uint8), mask
+
+
+def test_5_stacks_of_modalities_become_a_bundle(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    folders = ("train/good", "train_defective/spot", "test/good", "test/spot", "train_ground_truth/spot")
+    for folder in (*folders, "ground_truth/spot"):
+        (data / folder).mkdir(parents=True)
+    for seed in range(48):
+        side = ("train", "train_defective") if seed < 40 else ("test", "test")
+        image, mask = five(seed, seed % 2 == 1)
+        channels.write(data / (f"{side[1]}/spot" if seed % 2 else f"{side[0]}/good") / f"{seed}.tiff", image)
+        if seed % 2:
+            truth = "train_ground_truth" if seed < 40 else "ground_truth"
+            channels.write(data / truth / "spot" / f"{seed}_mask.png", mask[:, :, np.newaxis])
+    said = trained(data, tmp_path / "five", *SHORT)
+    assert "input 128x96 5 channels" in said
+    bundle = load(tmp_path / "five")
+    assert bundle.card.input.channels == 5
+    assert all(name.endswith((".tiff", "_mask.png")) for name in files(tmp_path / "five" / "golden"))
+    running = engine.start(bundle, "cpu", max_batch=2)
+    image, _ = five(99, True)
+    assert [detection.map.shape for detection in running.detector.detect([image, image])] == 2 * [(96, 128)]
+    done = run("evaluate", tmp_path / "five", data, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["data"]["pictures"] == {"good": 4, "spot": 4}

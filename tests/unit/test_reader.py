@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
 from inspector.clock import ManualClock
+from inspector.inference.fit import fitted
 from inspector.ledger import Ledger
 from inspector.mailbox import Mailbox
 from inspector.sources import reader as module
@@ -23,14 +26,14 @@ def halved(image: np.ndarray) -> np.ndarray:
 class Bench:
     """A reader on a hand-fed source, with everything it touches in reach."""
 
-    def __init__(self, source: HandSource, queue: int = 2) -> None:
+    def __init__(self, source: HandSource, queue: int = 2, fit: Callable[[np.ndarray], np.ndarray] = halved) -> None:
         self.clock = ManualClock()
         self.ledger = Ledger(["cam"])
         self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
         self.reader = Reader(
-            "cam", source, halved, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock
+            "cam", source, fit, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock
         )
 
     def _settle(self, inspection: Inspection) -> None:
@@ -100,6 +103,18 @@ def test_a_picture_that_cannot_be_judged_is_unknown_camera(image: np.ndarray) ->
     assert (bad.verdict, bad.reason, bad.frame.image) == (Verdict.UNKNOWN, Reason.CAMERA, None)
     assert [frame.number for frame in bench.inbox.take(5).items] == [2]
     assert any(event.state == "unreadable" for event in bench.events)
+
+
+def test_a_picture_that_the_model_cannot_take_is_unknown_and_the_next_one_is_read() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source, fit=partial(fitted, shape=(48, 64, 5)))
+    source.show(picture(channels=3))
+    source.show(picture(channels=1))
+    source.end()
+    bench.run()
+    assert [(one.verdict, one.reason) for one in bench.settled] == 2 * [(Verdict.UNKNOWN, Reason.MODEL)]
+    assert [one.frame.number for one in bench.settled] == [1, 2]
+    assert not bench.reader.failed
 
 
 def test_an_unreadable_picture_is_a_verdict_too() -> None:
