@@ -17,7 +17,8 @@ exit codes:
   0   done; a daemon: stopped by a signal, or every source came to its end
   1   a bug, with its traceback
   2   the command line is wrong
-  65  a bundle, picture or message is damaged, or a bundle does not prove itself on this machine
+  65  a bundle, picture or message is damaged, or a bundle does not prove itself on this machine;
+      or `data check` found errors
   66  a source cannot be read
   69  the device that was asked for does not work
   70  a stage of the daemon failed; what was captured has its verdicts

@@ -99,10 +99,15 @@ def cli_page() -> str:
 
 
 def verbs(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
-    """Each verb's one line of help and its parser."""
-    (action,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    lines = {choice.dest: choice.help or "" for choice in action._choices_actions}
-    return {verb: (lines[verb], verb_parser) for verb, verb_parser in action.choices.items()}
+    """Each verb's one line of help and its parser; a verb below another is named with it, as in "data check"."""
+    found: dict[str, tuple[str, argparse.ArgumentParser]] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            lines = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for verb, below in action.choices.items():
+                inner = {f"{verb} {name}": value for name, value in verbs(below).items()}
+                found |= inner or {verb: (lines[verb], below)}
+    return found
 
 
 def _value(action: argparse.Action) -> str:

@@ -1,4 +1,4 @@
-"""The verbs `train` and `evaluate`. Nothing heavy is imported before one of them runs."""
+"""The verbs `data`, `train` and `evaluate`. Nothing heavy is imported before one of them runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from inspector.errors import ConfigError, working_in
+from inspector.training.check import command
 
 if TYPE_CHECKING:
     from inspector.training.settings import Settings
 
 
 def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both verbs to the command line."""
+    """Add the verbs to the command line."""
+    command.register(verbs)
     _register_train(verbs.add_parser("train", help="turn a folder of pictures into a model bundle"))
     evaluate = verbs.add_parser("evaluate", help="measure a bundle on pictures with known truth")
     evaluate.add_argument("bundle", type=Path, help="the bundle's folder")

@@ -33,6 +33,7 @@ PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 SPREAD = 16
 """Pictures that are looked at to learn what all are like."""
 
+MANIFEST = "MANIFEST.tsv"
 GOOD = "good"
 PLAIN_DEFECT = "defect"
 
@@ -60,32 +61,42 @@ class Sample:
 
 def training_samples(root: Path) -> list[Sample]:
     """The pictures to train with, good ones first; raises DataError where there is no good one."""
-    if (root / "train" / GOOD).is_dir():
-        samples = _folder(root / "train" / GOOD, GOOD)
-        for folder in _folders(root / "train_defective"):
-            samples += _folder(folder, folder.name, root / "train_ground_truth", root / "train_reference")
-    else:
-        samples = _plain(root)
+    samples = find_training(root)
     if not any(sample.good for sample in samples):
         raise DataError(
             f"{root} has no normal pictures: put them into {root / 'train' / GOOD} or {root / 'normal'} "
             f"(files that end in {', '.join(sorted(PICTURES))})"
         )
-    return _with_groups(root, samples)
+    return with_groups(root, samples)
+
+
+def find_training(root: Path) -> list[Sample]:
+    """Whatever there is to train with, good ones first, without groups."""
+    if (root / "train" / GOOD).is_dir():
+        samples = _folder(root / "train" / GOOD, GOOD)
+        for folder in _folders(root / "train_defective"):
+            samples += _folder(folder, folder.name, root / "train_ground_truth", root / "train_reference")
+        return samples
+    return _plain(root)
 
 
 def test_samples(root: Path) -> list[Sample]:
     """The pictures to evaluate with; raises DataError where there are none."""
+    samples = find_test(root)
+    if not samples:
+        raise DataError(f"{root} has no pictures to evaluate: neither test/<kind>/* nor normal/* and defective/*")
+    return with_groups(root, samples)
+
+
+def find_test(root: Path) -> list[Sample]:
+    """Whatever there is to evaluate with, good ones first, without groups."""
     if (root / "test").is_dir():
         samples = _folder(root / "test" / GOOD, GOOD)
         for folder in _folders(root / "test"):
             if folder.name != GOOD:
                 samples += _folder(folder, folder.name, root / "ground_truth", root / "reference")
-    else:
-        samples = _plain(root)
-    if not samples:
-        raise DataError(f"{root} has no pictures to evaluate: neither test/<kind>/* nor normal/* and defective/*")
-    return _with_groups(root, samples)
+        return samples
+    return _plain(root)
 
 
 def loose_samples(root: Path, kind: str) -> list[Sample]:
@@ -117,15 +128,24 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
 
 
-def _with_groups(root: Path, samples: list[Sample]) -> list[Sample]:
-    manifest = root / "MANIFEST.tsv"
+def read_manifest(root: Path) -> list[dict[str, str]] | None:
+    """The rows of the manifest, by column, or None where there is no manifest; raises DataError where it is none."""
+    manifest = root / MANIFEST
     if not manifest.is_file():
-        return samples
+        return None
     with manifest.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter="\t")
+        rows = csv.DictReader(file, delimiter="\t", restval="")
         if not {"path", "group"} <= set(rows.fieldnames or ()):
             raise DataError(f"{manifest} lacks the columns `path` and `group`, divided by tabs; add them or remove it")
-        groups = {row["path"]: row["group"] or "" for row in rows}
+        return list(rows)
+
+
+def with_groups(root: Path, samples: list[Sample]) -> list[Sample]:
+    """The samples with the groups that the manifest gives them; raises DataError where the manifest is none."""
+    rows = read_manifest(root)
+    if rows is None:
+        return samples
+    groups = {row["path"]: row["group"] for row in rows}
     return [
         Sample(s.picture, s.kind, s.mask, s.reference, groups.get(s.picture.relative_to(root).as_posix(), ""))
         for s in samples

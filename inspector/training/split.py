@@ -28,7 +28,11 @@ def split(samples: list[Sample], share: float, seed: int) -> tuple[list[Sample],
 
     Raises DataError where all pictures are of one group, since nothing could then be validated.
     """
-    groups = group_names(samples)
+    return divide(samples, group_names(samples), share, seed)
+
+
+def divide(samples: list[Sample], groups: list[str], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """The same, by groups that are known already, one for each sample."""
     if len(set(groups)) < 2:
         raise DataError(
             f"all {len(samples)} pictures show the same part (or are near copies of each other); "
@@ -66,9 +70,15 @@ def group_names(samples: list[Sample]) -> list[str]:
     names = [sample.group for sample in samples]
     if unknown:
         shown = np.stack([thumbnail(read_grey(samples[i].picture)) for i in unknown])
-        for i, root in zip(unknown, near_copies(shown, NEAR_COPY), strict=True):
-            names[i] = f"near copies of {samples[unknown[root]].picture.name} ({root})"
+        for i, name in zip(unknown, names_of_copies([samples[i] for i in unknown], shown), strict=True):
+            names[i] = name
     return names
+
+
+def names_of_copies(samples: list[Sample], thumbnails: NDArray[np.float32]) -> list[str]:
+    """A group for each sample by its near copies alone; `thumbnails` are float32 [n, SIDE * SIDE]."""
+    roots = near_copies(thumbnails, NEAR_COPY)
+    return [f"near copies of {samples[root].picture.name} ({root})" for root in roots]
 
 
 def near_copies(thumbnails: NDArray[np.float32], limit: float) -> list[int]:

@@ -15,6 +15,7 @@ from inspector.errors import DataError
 from inspector.inference.bundle import Bundle, Decision, Input
 from inspector.training import data, packing, threshold
 from inspector.training.batches import DetectorBatches, RepairBatches
+from inspector.training.check.run import check
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_detector import fit_detector, maps, validation_pairs
 from inspector.training.fit_discover import blend, fit_distances
@@ -57,6 +58,8 @@ def train(settings: Settings, say: Say) -> Bundle:
     samples, problems = data.readable(everything, channels)
     for problem in problems:
         say(f"left out: {problem}")
+    for line in check(settings.data, test=False).briefly(str(settings.data)):
+        say(line)
     mode = settings.mode or choose_mode(samples)
     if mode == "normal":
         samples = [sample for sample in samples if sample.good]

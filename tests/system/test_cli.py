@@ -40,9 +40,9 @@ def test_the_version_is_the_packages() -> None:
 def test_help_tells_of_every_verb_and_exit_code() -> None:
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert set(VERBS) == {"run", "check", "listen", "simulate", "train", "evaluate", "calibrate"}
+    assert set(VERBS) == {"run", "check", "listen", "simulate", "data check", "train", "evaluate", "calibrate"}
     told = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
-    assert set(VERBS) <= told
+    assert {verb.split()[0] for verb in VERBS} <= told
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.InspectorError)}
     assert {str(code) for code in codes | {0, 2}} <= told
@@ -51,7 +51,7 @@ def test_help_tells_of_every_verb_and_exit_code() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verbs_help_tells_of_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main([verb, "--help"])
+        cli.main([*verb.split(), "--help"])
     assert ended.value.code == 0
     words = capsys.readouterr().out.split()
     for action in VERBS[verb][1]._actions:

@@ -1,0 +1,159 @@
+"""What a picture, its mask and its defect-free twin are like: each file is read and decoded once, and measured."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import DataError
+from inspector.inference import channels
+from inspector.training.data import Sample, is_grey
+from inspector.training.split import thumbnail
+from inspector.training.synthetic import is_two_toned
+from inspector.types import Image, Mask
+
+RIM = 15
+"""Pixels around a defect that are not measured either, of a picture's brightness and sharpness."""
+
+
+BLANK = 2.0
+"""Standard deviation of a picture's values, of 255, below which it shows nothing but noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFacts:
+    """size: (width, height);  peak: highest value;  share: of pixels that are defective;  soft: neither 0 nor 255."""
+
+    size: tuple[int, int]
+    peak: int
+    share: float
+    soft: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A picture that can be read. What is measured is measured outside the mask's defects, the confounder's control.
+
+    name: its path relative to the data's folder;  size: (width, height);  channels, depth: as its file has them
+    grey: whether it has no colour;  peak: the highest value, of the depth's own range
+    blank: whether it shows nothing;  two_toned: whether it is binarised, so that light and focus say nothing
+    brightness: mean, 0 to 255;  clipped: share of values at 0 or 255;  sharpness: log2 of the Laplacian's variance
+    pixels: hash over the decoded picture;  detail: its thumbnail, see split.py
+    mask_problem, twin_problem: why the mask or the twin cannot be read
+    """
+
+    sample: Sample
+    name: str
+    size: tuple[int, int]
+    channels: int
+    depth: str
+    peak: float
+    grey: bool
+    blank: bool
+    two_toned: bool
+    brightness: float
+    clipped: float
+    sharpness: float
+    pixels: bytes = field(repr=False)
+    detail: NDArray[np.float32] = field(repr=False, compare=False)
+    sums: dict[Path, str] = field(repr=False, compare=False)
+    mask: MaskFacts | None = None
+    mask_problem: str | None = None
+    twin_size: tuple[int, int] | None = None
+    twin_same: bool = False
+    twin_problem: str | None = None
+
+
+def measure(sample: Sample, root: Path) -> Facts | str:
+    """The facts, or why the picture cannot be read, in a sentence."""
+    try:
+        data = sample.picture.read_bytes()
+        stored = channels.stored(data)
+        if stored is None:
+            return "OpenCV cannot read it" if data else "the file is empty"
+        image = channels.to_bytes(stored)
+    except DataError as error:
+        return f"it is {error}"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    sums = {sample.picture: hashlib.sha256(data).hexdigest()}
+    grey = channels.grey(image)
+    mask, mask_facts, mask_problem = _mask(sample.mask, sums)
+    brightness, sharpness = _light(grey, mask)
+    pixels = _hash(image)
+    twin_size, twin_same, twin_problem = _twin(sample.reference, pixels, sums)
+    return Facts(
+        sample=sample, name=sample.picture.relative_to(root).as_posix(), size=_size(image), channels=image.shape[2],
+        depth=str(stored.dtype), peak=float(stored.max()), grey=is_grey(image), blank=float(grey.std()) < BLANK,
+        two_toned=is_two_toned(image), brightness=brightness, clipped=_clipped(grey), sharpness=sharpness,
+        pixels=pixels, detail=thumbnail(grey), sums=sums, mask=mask_facts, mask_problem=mask_problem,
+        twin_size=twin_size, twin_same=twin_same, twin_problem=twin_problem,
+    )  # fmt: skip
+
+
+def _size(image: Image) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
+
+
+def _hash(image: Image) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=repr(image.shape).encode()).digest()
+
+
+def _clipped(grey: Image) -> float:
+    counts = np.bincount(grey.ravel(), minlength=256)
+    return float(counts[0] + counts[255]) / grey.size
+
+
+def _light(grey: Image, mask: Mask | None) -> tuple[float, float]:
+    """Mean and log2 of the Laplacian's variance, away from what `mask` says is defective."""
+    around = None
+    if mask is not None and mask.shape == grey.shape[:2]:
+        grown = cv2.dilate(mask, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+        around = cv2.bitwise_not(grown) if not grown.all() else None
+    mean, _ = cv2.meanStdDev(grey, mask=around)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S), mask=around)
+    return float(mean[0, 0]), 2 * math.log2(max(float(deviation[0, 0]), 0.1))
+
+
+def _mask(path: Path | None, sums: dict[Path, str]) -> tuple[Mask | None, MaskFacts | None, str | None]:
+    """The mask as training reads it, what it is like, and why it cannot be read."""
+    if path is None:
+        return None, None, None
+    try:
+        data = path.read_bytes()
+        sums[path] = hashlib.sha256(data).hexdigest()
+        image = channels.decode(data, 1)
+    except DataError as error:
+        return None, None, f"it is {error}"
+    if image is None:
+        return None, None, "OpenCV cannot read it"
+    counts = np.bincount(image.ravel(), minlength=256)
+    facts = MaskFacts(
+        size=_size(image),
+        peak=int(image.max()),
+        share=float(counts[128:].sum()) / image.size,
+        soft=float(counts[1:255].sum()) / image.size,
+    )
+    return np.where(image[:, :, 0] > 127, 255, 0).astype(np.uint8), facts, None
+
+
+def _twin(path: Path | None, pixels: bytes, sums: dict[Path, str]) -> tuple[tuple[int, int] | None, bool, str | None]:
+    """The twin's (width, height), whether it is the picture itself, and why it cannot be read."""
+    if path is None:
+        return None, False, None
+    try:
+        data = path.read_bytes()
+        sums[path] = hashlib.sha256(data).hexdigest()
+        stored = channels.stored(data)
+        if stored is None:
+            return None, False, "OpenCV cannot read it"
+        image = channels.to_bytes(stored)
+    except DataError as error:
+        return None, False, f"it is {error}"
+    return _size(image), _hash(image) == pixels, None

@@ -1,0 +1,137 @@
+"""Rules about pictures by themselves: sizes, channels, depth, exposure and sharpness."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from inspector.training.check.facts import Facts
+from inspector.training.check.findings import Finding, error, note, warning
+
+STRETCH = 1.25
+"""How far a picture may be stretched when all are resized to one shape, before it is said."""
+
+ENOUGH = 8
+"""Pictures of a kind from which an outlier can be told."""
+
+OUTLYING = 6.0
+"""Robust standard deviations (1.4826 median absolute deviations) from the median that make an outlier."""
+
+LOW_BITS = 4096
+"""A 16-bit picture whose pictures all stay below this uses at most 12 bits, and looks black once 8 are kept."""
+
+
+def shapes(facts: Sequence[Facts]) -> Iterator[Finding]:
+    """Sizes, and how far the detector's one input shape stretches them."""
+    sizes = Counter(fact.size for fact in facts)
+    if len(sizes) < 2:
+        return
+    width, height = facts[0].size  # training takes the shape of its first picture
+    stretched = [fact for fact in facts if not 1 / STRETCH < _stretch(fact, width / height) < STRETCH]
+    text = f"the pictures have {len(sizes)} sizes"
+    if stretched:
+        yield warning(
+            "sizes",
+            f"{text}; resized to the shape of the first, {width}x{height}, {len(stretched)} are stretched by more than "
+            f"{STRETCH - 1:.0%}",
+            "cut all pictures to one shape around the part, or give --size with the shape of most of them",
+            [fact.name for fact in stretched],
+        )
+    else:
+        yield note("sizes", f"{text}; all are resized to one", "nothing, if the line's cameras see them so too")
+
+
+def _stretch(fact: Facts, aspect: float) -> float:
+    return fact.size[0] / fact.size[1] / aspect
+
+
+def colours(facts: Sequence[Facts]) -> Iterator[Finding]:
+    """Stacks mixed with others, and grey pictures mixed with colour ones."""
+    counts = Counter(fact.channels if fact.channels not in (1, 3) else 3 for fact in facts)
+    if len(counts) > 1:
+        usual = counts.most_common(1)[0][0]
+        odd = [fact.name for fact in facts if (fact.channels if fact.channels not in (1, 3) else 3) != usual]
+        yield error(
+            "channels", f"{len(odd)} pictures have another number of channels than the rest",
+            "save all with the same channels; for colour without transparency that is three", odd,
+        )  # fmt: skip
+        return
+    grey = [fact for fact in facts if fact.grey]
+    if 0 < len(grey) < len(facts):
+        few = grey if 2 * len(grey) <= len(facts) else [fact for fact in facts if not fact.grey]
+        yield warning(
+            "colours", f"{len(grey)} pictures are grey and {len(facts) - len(grey)} have colour",
+            "use one kind of camera setting, or make all grey: a model learns to tell the two apart",
+            [fact.name for fact in few],
+        )  # fmt: skip
+
+
+def depths(facts: Sequence[Facts]) -> Iterator[Finding]:
+    """Pictures of more than 8 bits: the upper 8 are kept."""
+    deep = [fact for fact in facts if fact.depth == "uint16"]
+    if not deep:
+        return
+    names = [fact.name for fact in deep]
+    if max(fact.peak for fact in deep) < LOW_BITS:
+        yield error(
+            "depth", f"{len(deep)} pictures of 16 bits use only the lower 12: kept are the upper 8, so they are black",
+            "scale them to the full range, or to 8 bits, in the same way as the camera will deliver them", names,
+        )  # fmt: skip
+    else:
+        yield note(
+            "depth", f"{len(deep)} pictures have 16 bits; the upper 8 are kept",
+            "nothing, unless a defect shows only in the lower 8: then scale the pictures to 8 bits yourself", names,
+        )  # fmt: skip
+
+
+def outliers(facts: Sequence[Facts]) -> Iterator[Finding]:
+    """Blank pictures, and those far darker, brighter, more clipped, softer or sharper than others of their kind."""
+    blank = [fact.name for fact in facts if fact.blank]
+    if blank:
+        yield warning(
+            "blank", f"{len(blank)} picture{'s show' if len(blank) > 1 else ' shows'} nothing at all",
+            "remove pictures that were taken without a part", blank,
+        )  # fmt: skip
+    for rule, what, remedy, of, least in _MEASURES:
+        odd = []
+        for members in by_kind(facts).values():
+            members = [fact for fact in members if not (fact.blank or fact.two_toned)]
+            values = np.array([of(fact) for fact in members])
+            odd += [members[i].name for i in np.flatnonzero(outlying(values, least))]
+        if odd:
+            one = len(odd) == 1
+            yield warning(
+                rule, f"{len(odd)} {'picture is' if one else 'pictures are'} far {what} than others of the kind",
+                remedy, odd,
+            )  # fmt: skip
+
+
+def outlying(values: np.ndarray, least: float) -> np.ndarray:
+    """Which of float [n] lie OUTLYING robust deviations, and `least`, from the median; none where n is small."""
+    if len(values) < ENOUGH:
+        return np.zeros(len(values), bool)
+    distance = np.abs(values - np.median(values))
+    return np.asarray(distance > np.maximum(OUTLYING * 1.4826 * np.median(distance), least))
+
+
+def by_kind(facts: Sequence[Facts]) -> dict[str, list[Facts]]:
+    """The pictures of each kind."""
+    kinds: dict[str, list[Facts]] = defaultdict(list)
+    for fact in facts:
+        kinds[fact.sample.kind].append(fact)
+    return kinds
+
+
+_RELIGHT = "take them again in the line's light, or remove them unless the line will show such frames too"
+_MEASURES: tuple[tuple[str, str, str, Callable[[Facts], float], float], ...] = (
+    ("exposure", "darker or brighter", _RELIGHT, lambda fact: fact.brightness, 20.0),
+    ("clipping", "more (or less) clipped to black and white", _RELIGHT, lambda fact: fact.clipped, 0.05),
+    (
+        "sharpness", "blurrier or sharper",
+        "look at focus, motion and dirt on the lens; remove them unless the line will show such frames too",
+        lambda fact: fact.sharpness, 1.5,
+    ),
+)  # fmt: skip
+"""Rule, what is said, remedy, the measure, and the least difference that matters."""
