@@ -14,6 +14,7 @@ from inspector.training.augment import Augmentation
 from inspector.training.data import Sample, read_as_stored
 from inspector.training.loop import Plan
 from inspector.training.networks import STRIDE
+from inspector.training.split import VALIDATION
 
 BATCH = 32
 VIEW = 128
@@ -55,7 +56,7 @@ class Settings:
     repair_epochs: int | None = None
     rate: float = 2e-3
     seed: int = 0
-    validation: float = 0.15
+    validation: float = VALIDATION
     augmentation: Augmentation = field(default_factory=Augmentation)
     golden: Path | None = None
     resume: bool = False

@@ -19,6 +19,9 @@ from inspector.types import Image
 SIDE = 48
 """Side of a thumbnail in pixels: enough to tell parts apart, small enough to compare thousands."""
 
+VALIDATION = 0.15
+"""Share of the good and of the defective pictures that is held back to validate on, unless told otherwise."""
+
 NEAR_COPY = 0.9
 """Correlation of high-pass thumbnails above which two pictures show the same part."""
 

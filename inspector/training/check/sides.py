@@ -11,10 +11,7 @@ from inspector.errors import DataError
 from inspector.training.check.facts import Facts
 from inspector.training.check.findings import Finding, error, note, warning
 from inspector.training.metrics import area_under_roc
-from inspector.training.split import divide, names_of_copies
-
-VALIDATION = 0.15
-"""Share of the pictures that training holds back to choose its threshold on."""
+from inspector.training.split import VALIDATION, divide, names_of_copies
 
 FEW_NORMALS, ENOUGH_NORMALS = 20, 60
 """Of these 3 and 9 are held back to choose the threshold on."""
