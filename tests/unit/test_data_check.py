@@ -151,6 +151,13 @@ def test_each_fault_is_found(data: Path, severity: str, rule: str, file: str, da
     assert len(finding.files) <= 2 or rule == "sizes"
 
 
+def test_what_a_daemon_cannot_run_is_told(data: Path) -> None:
+    for path in data.rglob("*.png"):
+        if "ground_truth" not in path.parts[-3]:
+            write(path, noise(int.from_bytes(path.read_bytes()[-16:-12]) % 10**6, channels=4))
+    assert "pictures of 4 channels" in found(check(data))["stacks"].text
+
+
 def keep(root: Path, folder: str, count: int) -> None:
     for path in sorted((root / folder).iterdir())[count:]:
         path.unlink()
@@ -308,7 +315,7 @@ def test_the_check_for_training_leaves_the_test_pictures_alone(data: Path) -> No
     spoil(TRAIN)(data)
     draw(TRUTH, 0 * MASK)(data)
     first, last = check(data, test=False).briefly("my/data")
-    assert first.startswith("data check: 1 picture(s) cannot be used: OpenCV cannot read it")
+    assert first.startswith("data check: pictures that cannot be used, since OpenCV cannot read it: 1")
     assert last == "data check: 1 error, 1 warning, 1 note; see `inspector data check my/data`"
 
 
@@ -318,7 +325,7 @@ def test_the_verb_says_it_to_people_machines_and_scripts(data: Path, tmp_path: P
     done = run("data", "check", data, COLUMNS="200")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "data: 0 errors, 1 warning, 0 notes"
-    assert "masks of defective pictures are empty" in done.stdout
+    assert "empty masks of defective pictures" in done.stdout
     assert run("data", "check", data, "--strict").returncode == 65
     spoil(TRAIN)(data)
     done = run("data", "check", data, "--json", tmp_path / "report.json", COLUMNS="200")

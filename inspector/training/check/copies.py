@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -26,19 +27,19 @@ def copies(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[Finding
     torn = [m for m in doubles if len({fact.sample.good for fact in m}) > 1]
     if torn:
         yield error(
-            "contradiction", f"{len(torn)} pictures are there both as good and as defective",
+            "contradiction", f"pictures that are there both as good and as defective: {len(torn)}",
             "decide what they are, and remove the other copy", [fact.name for m in torn for fact in m],
         )  # fmt: skip
     leaked = [m for m in doubles if 0 < sum(id(fact) in ids for fact in m) < len(m)]
     if leaked:
         yield error(
-            "leak", f"{len(leaked)} pictures of the test are also trained on, so its figures are too good",
+            "leak", f"test pictures that are also trained on, so that the figures are too good: {len(leaked)}",
             "remove them from one side", [fact.name for m in leaked for fact in m],
         )  # fmt: skip
     within = [m for m in doubles if m not in torn and m not in leaked]
     if within:
         yield note(
-            "copies", f"{sum(len(m) - 1 for m in within)} pictures are copies of others",
+            "copies", f"pictures that are copies of others: {sum(len(m) - 1 for m in within)}",
             "remove them: they count several times and tell nothing new", [fact.name for m in within for fact in m],
         )  # fmt: skip
     told = [fact.name for m in (*leaked, *torn) for fact in m]
@@ -55,28 +56,15 @@ def _near_copies(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[F
     likeness[known & (likeness < SAME)] = 0  # of two parts that the manifest tells apart it knows better
     best = likeness.argmax(axis=1)
     pairs = [(float(likeness[i, j]), test[i].name, training[j].name) for i, j in enumerate(best)]
-    for how, low, high, what in (
-        (
-            warning,
-            SAME,
-            2.0,
-            "are as good as copies of ones to train with: likely the same part, so the figures are too good",
-        ),
-        (
-            note,
-            NEAR_COPY,
-            SAME,
-            "look much like ones to train with; if they show the same part, the figures are too good",
-        ),
-    ):
+    as_good = "test pictures that are as good as copies of ones to train with, likely of the same part"
+    much_like = "test pictures that look much like ones to train with, and may show the same part"
+    for how, low, high, what in ((warning, SAME, math.inf, as_good), (note, NEAR_COPY, SAME, much_like)):
         found = [(name, other) for value, name, other in pairs if low < value <= high]
         if found:
             yield how(
-                "near-copies",
-                f"{len(found)} of {len(test)} test pictures {what}; the first beside {found[0][1]}",
-                "keep all pictures of a part on one side",
-                [name for name, _ in found],
-            )
+                "near-copies", f"{what}: {len(found)} of {len(test)}, the first beside {found[0][1]}",
+                "keep all pictures of a part on one side, else the figures are too good", [name for name, _ in found],
+            )  # fmt: skip
 
 
 def _doubtful(facts: Sequence[Facts]) -> Iterator[Finding]:
@@ -93,7 +81,8 @@ def _doubtful(facts: Sequence[Facts]) -> Iterator[Finding]:
             found += [fact.name, twin.name]
     if found:
         yield note(
-            "alike", f"{len(found) // 2} defective pictures look the same as a good one; the first two are a pair",
+            "alike",
+            f"defective pictures that look the same as a good one: {len(found) // 2}; the first two are a pair",
             "look whether each is what its folder says; if only a small defect sets them apart, all is well", found,
         )  # fmt: skip
 

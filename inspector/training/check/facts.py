@@ -71,7 +71,7 @@ class Facts:
 
 
 def measure(sample: Sample, root: Path) -> Facts | str:
-    """The facts, or why the picture cannot be read, in a sentence."""
+    """The facts, or why the picture cannot be read."""
     try:
         data = sample.picture.read_bytes()
         stored = channels.stored(data)

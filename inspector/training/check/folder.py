@@ -39,7 +39,8 @@ def strays(root: Path, samples: list[Sample]) -> Iterator[Finding]:
         else:
             left[_why(parts, suffix, stems)].append("/".join(parts))
     for why, files in left.items():
-        yield warning(*_STRAYS[why], files)
+        rule, what, remedy = _STRAYS[why]
+        yield warning(rule, f"{what}: {len(files)}", remedy, files)
     if elsewhere:
         places = ", ".join(f"{place} ({count})" for place, count in elsewhere.most_common())
         yield note(
@@ -50,31 +51,31 @@ def strays(root: Path, samples: list[Sample]) -> Iterator[Finding]:
 
 _STRAYS = {
     "extension": (
-        "extension", "pictures have an extension that is not read",
+        "extension", "pictures with an extension that is not read",
         f"save them anew as one of {', '.join(sorted(PICTURES))}",
     ),
     "good mask": (
-        "good-mask", "masks are there for good pictures, which have none",
+        "good-mask", "masks of good pictures, which have no defect",
         "move the pictures to the kind of their defect, or remove the masks",
     ),
     "mask": (
-        "orphan-mask", "masks belong to no picture",
+        "orphan-mask", "masks of no picture",
         "name each mask <stem of its picture>_mask.png, in the folder of the same kind, or remove it",
     ),
     "mask name": (
-        "mask-name", "masks are not named as a mask is, so their pictures count as without mask",
+        "mask-name", "masks with another name than a mask has, so that their pictures count as without",
         "name each mask <stem of its picture>_mask.png",
     ),
     "twin": (
-        "orphan-reference", "references belong to no picture",
+        "orphan-reference", "references of no picture",
         "give each reference the stem of its picture, in the folder of the same kind, or remove it",
     ),
     "place": (
-        "place", "pictures lie beside the folders that are read, or too deep in them",
+        "place", "pictures beside the folders that are read, or too deep in them",
         "move them to train/good/, train_defective/<kind>/ or test/<kind>/, with no folder below",
     ),
     "plain": (
-        "two-layouts", "normal/ and defective/ are not read where train/good/ is there, nor for testing where test/ is",
+        "two-layouts", "pictures in normal/ or defective/, which are not read where train/good/ and test/ are",
         "move their pictures to train/good/ and train_defective/<kind>/, or remove them",
     ),
 }  # fmt: skip
@@ -102,7 +103,7 @@ def ambiguous(root: Path, samples: list[Sample]) -> Iterator[Finding]:
     files = [name for names in by_stem.values() if len(names) > 1 for name in names]
     if files:
         yield warning(
-            "stem", f"{len(files)} pictures share their folder and stem with another, so they share its mask too",
+            "stem", f"pictures that share folder and stem with another, and so its mask: {len(files)}",
             "give each picture of a folder a stem of its own", files,
         )  # fmt: skip
 
@@ -120,19 +121,20 @@ def manifest(
     missing = [path for path in paths if not (root / path).is_file()]
     if missing:
         yield warning(
-            "manifest-missing", f"{MANIFEST} names {len(missing)} files that are not there",
+            "manifest-missing", f"files that {MANIFEST} names and that are not there: {len(missing)}",
             "bring the files back or take their rows out", missing,
         )  # fmt: skip
     unnamed = [name for sample in samples if (name := sample.picture.relative_to(root).as_posix()) not in paths]
     if unnamed:
         yield warning(
-            "manifest-unnamed", f"{MANIFEST} does not name {len(unnamed)} of the pictures, so their group is guessed",
+            "manifest-unnamed",
+            f"pictures that {MANIFEST} does not name, so that their group is guessed: {len(unnamed)}",
             "add a row with path and group for each", unnamed,
         )  # fmt: skip
     twice = [path for path, count in paths.items() if count > 1]
     if twice:
         yield warning(
-            "manifest-twice", f"{MANIFEST} names {len(twice)} files more than once; the last row counts",
+            "manifest-twice", f"files that {MANIFEST} names more than once, of which the last row counts: {len(twice)}",
             "keep one row for each file", twice,
         )  # fmt: skip
     changed = [
@@ -142,7 +144,7 @@ def manifest(
     ]  # fmt: skip
     if changed:
         yield error(
-            "manifest-sha256", f"{len(changed)} files are not those of {MANIFEST}: their sha256 differs",
+            "manifest-sha256", f"files whose sha256 is not that of {MANIFEST}: {len(changed)}",
             "copy the files again, or write the manifest anew if the change was meant", changed,
         )  # fmt: skip
 

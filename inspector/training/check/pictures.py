@@ -54,8 +54,16 @@ def colours(facts: Sequence[Facts]) -> Iterator[Finding]:
         usual = counts.most_common(1)[0][0]
         odd = [fact.name for fact in facts if (fact.channels if fact.channels not in (1, 3) else 3) != usual]
         yield error(
-            "channels", f"{len(odd)} pictures have another number of channels than the rest",
+            "channels", f"pictures with another number of channels than the rest: {len(odd)}",
             "save all with the same channels; for colour without transparency that is three", odd,
+        )  # fmt: skip
+        return
+    if facts[0].channels not in (1, 3):
+        yield note(
+            "stacks",
+            f"pictures of {facts[0].channels} channels: {len(facts)}; cameras give grey or colour so far, so a bundle "
+            "of these can be evaluated but not run on a line",
+            "save them without transparency if that is what the fourth channel is",
         )  # fmt: skip
         return
     grey = [fact for fact in facts if fact.grey]
@@ -76,12 +84,13 @@ def depths(facts: Sequence[Facts]) -> Iterator[Finding]:
     names = [fact.name for fact in deep]
     if max(fact.peak for fact in deep) < LOW_BITS:
         yield error(
-            "depth", f"{len(deep)} pictures of 16 bits use only the lower 12: kept are the upper 8, so they are black",
+            "depth",
+            f"pictures of 16 bits that use only the lower 12; the upper 8 are kept, so they are black: {len(deep)}",
             "scale them to the full range, or to 8 bits, in the same way as the camera will deliver them", names,
         )  # fmt: skip
     else:
         yield note(
-            "depth", f"{len(deep)} pictures have 16 bits; the upper 8 are kept",
+            "depth", f"pictures of 16 bits, of which the upper 8 are kept: {len(deep)}",
             "nothing, unless a defect shows only in the lower 8: then scale the pictures to 8 bits yourself", names,
         )  # fmt: skip
 
@@ -91,7 +100,7 @@ def outliers(facts: Sequence[Facts]) -> Iterator[Finding]:
     blank = [fact.name for fact in facts if fact.blank]
     if blank:
         yield warning(
-            "blank", f"{len(blank)} picture{'s show' if len(blank) > 1 else ' shows'} nothing at all",
+            "blank", f"pictures that show nothing at all: {len(blank)}",
             "remove pictures that were taken without a part", blank,
         )  # fmt: skip
     for rule, what, remedy, of, least in _MEASURES:
@@ -101,9 +110,8 @@ def outliers(facts: Sequence[Facts]) -> Iterator[Finding]:
             values = np.array([of(fact) for fact in members])
             odd += [members[i].name for i in np.flatnonzero(outlying(values, least))]
         if odd:
-            one = len(odd) == 1
             yield warning(
-                rule, f"{len(odd)} {'picture is' if one else 'pictures are'} far {what} than others of the kind",
+                rule, f"pictures far {what} than others of their kind: {len(odd)}",
                 remedy, odd,
             )  # fmt: skip
 
@@ -127,7 +135,7 @@ def by_kind(facts: Sequence[Facts]) -> dict[str, list[Facts]]:
 _RELIGHT = "take them again in the line's light, or remove them unless the line will show such frames too"
 _MEASURES: tuple[tuple[str, str, str, Callable[[Facts], float], float], ...] = (
     ("exposure", "darker or brighter", _RELIGHT, lambda fact: fact.brightness, 20.0),
-    ("clipping", "more (or less) clipped to black and white", _RELIGHT, lambda fact: fact.clipped, 0.05),
+    ("clipping", "more, or less, clipped to black and white", _RELIGHT, lambda fact: fact.clipped, 0.05),
     (
         "sharpness", "blurrier or sharper",
         "look at focus, motion and dirt on the lens; remove them unless the line will show such frames too",

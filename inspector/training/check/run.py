@@ -65,7 +65,7 @@ def _measured(root: Path, samples: list[Sample], track: Track, found: list[Findi
         else:
             facts[sample.picture] = result
     for why, names in broken.items():
-        text = f"{len(names)} picture(s) cannot be used: {why}"
+        text = f"pictures that cannot be used, since {why}: {len(names)}"
         found.append(error("unreadable", text, "copy them again from where they came from, or remove them", names))
     return facts
 
