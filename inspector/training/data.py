@@ -101,7 +101,7 @@ def find_test(root: Path) -> list[Sample]:
 
 def loose_samples(root: Path, kind: str) -> list[Sample]:
     """The pictures that lie in `root` itself, all of one kind."""
-    return _with_groups(root, _folder(root, kind))
+    return with_groups(root, _folder(root, kind))
 
 
 def _plain(root: Path) -> list[Sample]:
@@ -152,15 +152,18 @@ def with_groups(root: Path, samples: list[Sample]) -> list[Sample]:
     ]
 
 
-def readable(samples: Iterable[Sample], channels: int) -> tuple[list[Sample], list[str]]:
-    """The samples whose pictures can be had with `channels` and whose masks fit, and a sentence for each other."""
+def readable(samples: Iterable[Sample], channels: int, whole: bool = False) -> tuple[list[Sample], list[str]]:
+    """The samples whose pictures can be had with `channels`, and a sentence for each other.
+
+    whole: their masks must fit too, and their references be readable
+    """
     kept, problems = [], []
     for sample in samples:
         try:
             height, width, _ = read_picture(sample.picture, channels).shape
-            if sample.mask is not None:
+            if whole and sample.mask is not None:
                 read_mask(sample.mask, (height, width))
-            if sample.reference is not None:
+            if whole and sample.reference is not None:
                 read_picture(sample.reference, channels)
         except DataError as error:
             problems.append(str(error))

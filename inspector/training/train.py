@@ -55,7 +55,7 @@ def train(settings: Settings, say: Say) -> Bundle:
     # The pictures: what there is, and who goes to which side.
     everything = data.training_samples(settings.data)
     channels = data.count_channels(everything)
-    samples, problems = data.readable(everything, channels)
+    samples, problems = data.readable(everything, channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
     for line in check(settings.data, test=False).briefly(str(settings.data)):

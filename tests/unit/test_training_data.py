@@ -109,6 +109,17 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path: Path) -> None:
     assert "text.png is not a picture" in problems[1]
 
 
+def test_what_has_no_mask_that_fits_is_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    picture, mask = write(tmp_path / "a.png", noise(1)), write(tmp_path / "mask.png", noise(2, 40, 64))
+    samples = [Sample(picture, "dent", mask), Sample(picture, "dent"), Sample(picture, "dent", None, mask)]
+    assert readable(samples, 1) == (samples, [])
+    kept, problems = readable(samples, 1, whole=True)
+    assert kept == samples[1:]
+    assert "mask.png is 64x40, its picture 64x48" in problems[0]
+    mask.write_text("no picture")
+    assert readable(samples, 1, whole=True)[0] == samples[1:2]
+
+
 @pytest.mark.parametrize(("stored", "asked"), [(1, 1), (1, 3), (3, 1), (3, 3)])
 def test_a_picture_comes_with_the_channels_that_are_asked_for(tmp_path: Path, stored: int, asked: int) -> None:
     image = read_picture(write(tmp_path / "a.png", np.full((4, 6, stored), 77, np.uint8)), asked)

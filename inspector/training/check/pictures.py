@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
@@ -28,23 +29,21 @@ def shapes(facts: Sequence[Facts]) -> Iterator[Finding]:
     sizes = Counter(fact.size for fact in facts)
     if len(sizes) < 2:
         return
-    width, height = facts[0].size  # training takes the shape of its first picture
-    stretched = [fact for fact in facts if not 1 / STRETCH < _stretch(fact, width / height) < STRETCH]
+    aspects = np.array([fact.size[0] / fact.size[1] for fact in facts])
+    aspect = float(np.median(aspects))  # the shape that training takes, unless told otherwise
+    far = np.abs(np.log(aspects / aspect)) > math.log(STRETCH)
+    stretched = [fact for fact, is_far in zip(facts, far, strict=True) if is_far]
     text = f"the pictures have {len(sizes)} sizes"
     if stretched:
         yield warning(
             "sizes",
-            f"{text}; resized to the shape of the first, {width}x{height}, {len(stretched)} are stretched by more than "
-            f"{STRETCH - 1:.0%}",
-            "cut all pictures to one shape around the part, or give --size with the shape of most of them",
+            f"{text}; resized to one shape, {aspect:.2f} times as wide as high, {len(stretched)} of {len(facts)} are "
+            f"stretched by more than {STRETCH - 1:.0%}",
+            "cut all pictures to one shape around the part, or give train a --size that suits most of them",
             [fact.name for fact in stretched],
         )
     else:
         yield note("sizes", f"{text}; all are resized to one", "nothing, if the line's cameras see them so too")
-
-
-def _stretch(fact: Facts, aspect: float) -> float:
-    return fact.size[0] / fact.size[1] / aspect
 
 
 def colours(facts: Sequence[Facts]) -> Iterator[Finding]:
