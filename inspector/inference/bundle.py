@@ -4,6 +4,7 @@
     detector.onnx   image uint8 [N,H,W,C] -> score float32 [N], map float32 [N,H,W]
     repairer.onnx   image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C]; optional
     golden/         pictures (PNG; of 2 or of 4 and more channels a TIFF, one page each) and their expected masks
+    history/        how each network was trained, a line of JSON an epoch; optional, read by reports alone
 
 Normalisation, blanking and compositing are inside the graphs. Nothing is pickled, no file outside the folder is
 read, and every file has a size limit and a checksum.
@@ -27,6 +28,7 @@ CARD = "bundle.toml"
 DETECTOR = "detector.onnx"
 REPAIRER = "repairer.onnx"
 GOLDEN = "golden"
+HISTORY = "history"
 MAX_CARD_BYTES = 1 << 20
 MAX_MODEL_BYTES = 1 << 30
 MAX_GOLDEN_BYTES = 64 << 20

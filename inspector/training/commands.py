@@ -27,7 +27,7 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "data", type=Path, help="folders test/<kind>, ground_truth and reference; or normal, defective"
     )
     evaluate.add_argument(
-        "--out", type=Path, metavar="DIR", help="where evaluation.json and sheet.png go (BUNDLE.evaluation)"
+        "--out", type=Path, metavar="DIR", help="where evaluation.json and report.html go (BUNDLE.evaluation)"
     )
     evaluate.add_argument("--device", default="cpu", help="what to run on: cpu, cuda:0, openvino:cpu, ... (cpu)")
     evaluate.add_argument("--card", action="store_true", help="put the figures into the bundle's card")
@@ -107,7 +107,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    need("onnxruntime", *(["tomli_w"] if options.card else []))
+    need("onnxruntime", "matplotlib", "jinja2", "scipy", *(["tomli_w"] if options.card else []))
     from inspector.training.evaluate import evaluate
 
     console = Console()

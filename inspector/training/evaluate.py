@@ -8,51 +8,56 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from inspector import __version__
 from inspector.errors import DataError
 from inspector.inference import bundle as bundles
 from inspector.inference import engine
+from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
-from inspector.training import data, sheet
+from inspector.training import bootstrap, breakdown, data, report, speed
 from inspector.training.data import Sample
-from inspector.training.metrics import PixelCounts, PixelScores, area_under_roc, cross_entropy
-from inspector.training.outcome import Result, inspect
-from inspector.training.repair_metrics import RepairScores
-from inspector.types import Mask, Verdict
+from inspector.training.figures import figures, table
+from inspector.training.metrics import PixelScores
+from inspector.training.outcome import Result, against_truth, inspect
+from inspector.training.repair_metrics import RepairScores, punched
+
+FORMAT = 1
+"""Of evaluation.json; `inspector compare` reads no other."""
 
 
 @dataclass
 class Totals:
-    """All figures in the making."""
+    """All figures in the making; `coarse` has the scores of each picture."""
 
     scores: PixelScores = field(default_factory=PixelScores)
-    counts: PixelCounts = field(default_factory=PixelCounts)
+    coarse: list[PixelScores] = field(default_factory=list)
     repairs: RepairScores = field(default_factory=RepairScores)
-    losses: list[float] = field(default_factory=list)
-    regions_hit: int = 0
     results: list[Result] = field(default_factory=list)
 
 
 def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, console: Console) -> dict[str, float]:
-    """Measure the bundle in `folder` on the pictures in `root`; print, and write a JSON file and a sheet to `out`.
+    """Measure the bundle in `folder` on the pictures in `root`; print, and write evaluation.json and report.html.
 
     card: also put the figures into the bundle's card. Raises DataError, BundleError, DeviceError.
     """
     bundle = bundles.load(folder)
     running = engine.start(bundle, device, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
-    samples, problems = data.readable(data.test_samples(root), bundle.card.input.channels)
+    channels = bundle.card.input.channels
+    samples, problems = data.readable(data.test_samples(root), channels)
     for problem in problems:
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not samples:
@@ -60,108 +65,99 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
 
     totals = Totals()
     for sample in track(samples, "evaluating", console=console, transient=True):
-        _measure(sample, running, judge, bundle.card.input.channels, totals)
-    figures = _figures(totals)
-
-    out.mkdir(parents=True, exist_ok=True)
-    report = {
-        "bundle": {"name": bundle.card.name, "sha256": bundle.sha256, "provider": running.tag.provider},
-        "data": {"name": root.name, "sha256": data.data_hash(samples), "pictures": _pictures(samples)},
-        "figures": {key: value if math.isfinite(value) else None for key, value in figures.items()},
-        "kinds": _by_kind(totals.results),
-    }
-    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    sheet.write(out / "sheet.png", totals.results, running, judge, bundle.card.input.channels)
+        _measure(sample, running, judge, channels, totals)
+    twins = totals.repairs.pictures > 0
+    if running.repairer is not None and not twins:
+        for image, hole in punched(samples, channels):
+            totals.repairs.add(running.repairer, image, hole, image, None)
+    found, measured = _figures(root, totals)
     if card:
         from inspector.training.packing import with_scores
 
-        with_scores(folder, figures)
-    _print(
-        console, f"{bundle.card.name} on {root.name}: {len(samples)} pictures, {running.tag.provider}", figures, totals
-    )
-    console.print(f"{out / 'evaluation.json'}, {out / 'sheet.png'}", markup=False, highlight=False)
-    return figures
+        with_scores(folder, found)
+        bundle = bundles.load(folder)  # its card, and with it its sha256, has changed
+
+    record = {
+        "format": FORMAT,
+        "bundle": _identity(bundle, running),
+        "data": {"name": root.resolve().name, "sha256": data.data_hash(samples), "pictures": _counts(samples)},
+        "made": {
+            "at": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "inspector": __version__,
+            "processor": speed.processor(),
+        },
+        "figures": {key: value if math.isfinite(value) else None for key, value in found.items()},
+        **measured,
+        "repaired": {"pictures": totals.repairs.pictures, "twins": twins},
+        "speed": speed.measure(bundle, device),
+        "left_out": problems,
+        "results": [result.row(root) for result in totals.results],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    report.write(out / "report.html", record, totals.scores, totals.results, bundle, running)
+    title = f"{bundle.card.name} on {root.name}: {len(samples)} pictures, {running.tag.provider}"
+    _print(console, title, found, measured["kinds"])
+    console.print(f"{out / 'evaluation.json'}, {out / 'report.html'}", markup=False, highlight=False)
+    return found
 
 
 def _measure(sample: Sample, running: Engine, judge: Judge, channels: int, totals: Totals) -> None:
     image = data.read_picture(sample.picture, channels)
     shape = (image.shape[0], image.shape[1])
+    truth = None
+    if sample.mask is not None:
+        truth = data.read_mask(sample.mask, shape)
+    elif sample.good:
+        truth = np.zeros(shape, np.uint8)
     detection, judgement, probability = inspect(running, judge, image)
-    found = np.zeros(shape, np.uint8) if judgement.mask is None else judgement.mask
-    f1, false_regions = math.nan, len(judgement.regions)
-    if sample.good or sample.mask is not None:
-        truth = np.zeros(shape, np.uint8) if sample.mask is None else data.read_mask(sample.mask, shape)
-        totals.scores.add(probability, truth)
-        totals.counts.add(found, truth)
-        totals.losses.append(cross_entropy(probability, truth))
-        if truth.any():
-            own = PixelCounts()
-            own.add(found, truth)
-            f1 = own.figures()["pixel_f1"]
-            totals.regions_hit += regions_touched(truth, found)
-            false_regions = len(judgement.regions) - regions_touched(found, truth)
-        if running.repairer is not None and sample.reference is not None and truth.any():
-            totals.repairs.add(running.repairer, image, truth, judgement, data.read_picture(sample.reference, channels))
-    totals.results.append(Result(sample, detection.score, judgement.verdict, f1, false_regions))
+    result, scores = against_truth(sample, truth, detection, judgement, probability)
+    totals.results.append(result)
+    totals.scores.merge(scores)
+    totals.coarse.append(scores.coarse())
+    if running.repairer is not None and sample.reference is not None and truth is not None and truth.any():
+        twin = data.read_picture(sample.reference, channels)
+        totals.repairs.add(running.repairer, image, truth, twin, judgement)
 
 
-def regions_touched(mask: Mask, by: Mask) -> int:
-    """How many connected regions of `mask` share a pixel with `by`."""
-    _, labels = cv2.connectedComponents(mask, connectivity=8)
-    return int(np.count_nonzero(np.unique(labels[by > 0])))
-
-
-def _figures(totals: Totals) -> dict[str, float]:
-    good = [result for result in totals.results if result.sample.good]
-    bad = [result for result in totals.results if not result.sample.good]
-    figures = {
-        "image_auroc": area_under_roc(np.array([r.score for r in good]), np.array([r.score for r in bad])),
-        "pixel_auroc": totals.scores.auroc(),
-        "aupro_30": totals.scores.aupro(),
-        "loss": float(np.mean(totals.losses)) if totals.losses else math.nan,
-        **totals.counts.figures(),
-        "regions_found": totals.regions_hit / totals.scores.region_count if totals.scores.region_count else math.nan,
-        "false_regions_per_good": float(np.mean([r.false_regions for r in good])) if good else math.nan,
-        "false_rejects_per_1000_good": _per_1000(good, Verdict.NG),
-        "escapes_per_1000_defective": _per_1000(bad, Verdict.OK),
+def _figures(root: Path, totals: Totals) -> tuple[dict[str, float], dict[str, Any]]:
+    """The figures, and what goes with them into the record: intervals, rates, kinds and groups."""
+    pictures = table(result.row(root) for result in totals.results)
+    found = {name: float(values[0]) for name, values in figures(pictures, pictures.ones).items()}
+    found |= bootstrap.of_maps(totals.scores) | totals.repairs.figures()
+    drawn = bootstrap.resamples(pictures.group)
+    moved = figures(pictures, drawn) | bootstrap.map_figures(totals.coarse, drawn)
+    return found, {
+        "groups_drawn": int(pictures.group.max()) + 1,
+        "intervals": bootstrap.intervals(moved) if pictures.group.max() else {},
+        "rates": breakdown.rates(pictures),
+        "kinds": breakdown.by_kind(pictures, drawn),
+        "groups": breakdown.by_group(pictures),
     }
-    return figures | totals.repairs.figures()
 
 
-def _per_1000(results: list[Result], verdict: Verdict) -> float:
-    return 1000 * float(np.mean([result.verdict is verdict for result in results])) if results else math.nan
+def _identity(bundle: Bundle, running: Engine) -> dict[str, Any]:
+    return {
+        "name": bundle.card.name,
+        "version": bundle.card.version,
+        "sha256": bundle.sha256,
+        "provider": running.tag.provider,
+        "threshold": bundle.card.decision.threshold,
+        "min_area": bundle.card.decision.min_area,
+    }
 
 
-def _pictures(samples: list[Sample]) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for sample in samples:
-        counts[sample.kind] += 1
-    return dict(counts)
+def _counts(samples: list[Sample]) -> dict[str, int]:
+    return dict(Counter(sample.kind for sample in samples))
 
 
-def _by_kind(results: list[Result]) -> dict[str, Mapping[str, float | None]]:
-    """Of each kind: how many, the share called ng, and the median pixel F1 of a picture."""
-    kinds: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        kinds[result.sample.kind].append(result)
-    rows: dict[str, Mapping[str, float | None]] = {}
-    for kind, members in sorted(kinds.items()):
-        f1 = [result.f1 for result in members if math.isfinite(result.f1)]
-        rows[kind] = {
-            "pictures": len(members),
-            "ng": float(np.mean([result.verdict is Verdict.NG for result in members])),
-            "median_pixel_f1": float(np.median(f1)) if f1 else None,
-        }
-    return rows
-
-
-def _print(console: Console, title: str, figures: Mapping[str, float], totals: Totals) -> None:
-    table = Table("figure", "value", title=title)
-    for key, value in figures.items():
-        table.add_row(key, f"{value:.4g}" if math.isfinite(value) else "-")
-    console.print(table)
-    kinds = Table("kind", "pictures", "called ng", "median pixel F1")
-    for kind, row in _by_kind(totals.results).items():
+def _print(console: Console, title: str, found: Mapping[str, float], kinds: Mapping[str, breakdown.Row]) -> None:
+    values = Table("figure", "value", title=title)
+    for key, value in found.items():
+        values.add_row(key, f"{value:.4g}" if math.isfinite(value) else "-")
+    console.print(values)
+    rows = Table("kind", "pictures", "called ng", "median pixel F1")
+    for kind, row in kinds.items():
         f1 = row["median_pixel_f1"]
-        kinds.add_row(kind, str(row["pictures"]), f"{row['ng']:.1%}", "-" if f1 is None else f"{f1:.3f}")
-    console.print(kinds)
+        rows.add_row(kind, str(row["pictures"]), f"{row['ng']:.1%}", "-" if f1 is None else f"{f1:.3f}")
+    console.print(rows)

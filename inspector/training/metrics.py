@@ -7,6 +7,7 @@ wide in the logit, which bounds the error of areas under curves far below their 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,7 +19,11 @@ _LIMIT = 12.0
 _PER_LOGIT = 200
 _BINS = round(2 * _LIMIT * _PER_LOGIT) + 1
 
-Counts = NDArray[np.int64]
+_COARSE = 10
+"""Bins that `coarse` makes one of."""
+
+Counts: TypeAlias = NDArray[np.int64]
+Curve: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def area_under_roc(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float:
@@ -37,13 +42,14 @@ def area_under_roc(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float
 class PixelScores:
     """Collects maps with their masks, and answers with figures over all pixels seen.
 
-    normal, defective: pixels by bin, int64 [bins];  regions: of each true region its share of pixels by bin
+    normal, defective: pixels by bin [bins];  regions: of each true region its share of pixels by bin [bins]
+    The areas are right for weighted pixels too, and for bins of any width (`coarse`).
     """
 
     normal: Counts = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     defective: Counts = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     regions: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_BINS))
-    region_count: int = 0
+    region_count: float = 0
 
     def add(self, probability: Map, mask: Mask) -> None:
         """Add a map [H,W] and its true mask [H,W], 0 or 255."""
@@ -60,6 +66,21 @@ class PixelScores:
         self.region_count += count - 1
         self.normal += total
 
+    def merge(self, other: PixelScores) -> None:
+        """Add all that `other` has seen."""
+        self.normal += other.normal
+        self.defective += other.defective
+        self.regions += other.regions
+        self.region_count += other.region_count
+
+    def coarse(self) -> PixelScores:
+        """The same in bins ten times wider: small enough to keep one for every picture."""
+
+        def wider(values: NDArray[Any]) -> NDArray[Any]:
+            return np.add.reduceat(values, np.arange(0, len(values), _COARSE))
+
+        return PixelScores(wider(self.normal), wider(self.defective), wider(self.regions), self.region_count)
+
     def auroc(self) -> float:
         """Area under the ROC curve over pixels; nan where there are no defective ones."""
         positives, negatives = self.defective.sum(), self.normal.sum()
@@ -75,12 +96,32 @@ class PixelScores:
         """
         if not self.region_count or not self.normal.sum():
             return float("nan")
-        overlap = np.concatenate([[0.0], np.cumsum(self.regions[::-1]) / self.region_count])
-        rate = np.concatenate([[0.0], np.cumsum(self.normal[::-1]) / self.normal.sum()])
+        rate, overlap = self.pro()
         inside = rate <= limit
         x = np.append(rate[inside], limit)
         y = np.append(overlap[inside], np.interp(limit, rate, overlap))
         return float(np.trapezoid(y, x) / limit)
+
+    def average_precision(self) -> float:
+        """Area under the precision-recall curve, as the sum of precision times gained recall; nan without defects."""
+        if not self.defective.sum():
+            return float("nan")
+        precision, recall = self.precision_recall()
+        return float((precision * np.diff(recall, prepend=0.0)).sum())
+
+    def roc(self) -> Curve:
+        """False positive rate and true positive rate over pixels, from the strictest threshold to the loosest."""
+        return _share(self.normal), _share(self.defective)
+
+    def pro(self) -> Curve:
+        """False positive rate over pixels and mean overlap of the true regions, as in `aupro`."""
+        return _share(self.normal), np.concatenate([[0.0], np.cumsum(self.regions[::-1]) / self.region_count])
+
+    def precision_recall(self) -> Curve:
+        """Precision and recall over pixels, from the strictest threshold to the loosest."""
+        hits = np.cumsum(self.defective[::-1])
+        marked = hits + np.cumsum(self.normal[::-1])
+        return np.where(marked > 0, hits / np.maximum(marked, 1e-12), 1.0), hits / hits[-1]
 
     def best_f1(self) -> tuple[float, float]:
         """The highest pixel F1 that any threshold reaches, and that threshold (a probability)."""
@@ -89,6 +130,10 @@ class PixelScores:
         f1 = 2 * hits / np.maximum(alarms + self.defective.sum(), 1)
         best = int(np.argmax(f1))
         return float(f1[best]), float(1 / (1 + np.exp(-((best - 0.5) / _PER_LOGIT - _LIMIT))))
+
+
+def _share(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.concatenate([[0.0], np.cumsum(values[::-1]) / values.sum()]), np.float64)
 
 
 def _bins(probability: Map) -> NDArray[np.int64]:
@@ -129,6 +174,11 @@ class PixelCounts:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
+
+
+def frame_score(probability: Map) -> float:
+    """The score that our detectors' graphs give a frame: the highest mean of 3x3 pixels of its map [H,W]."""
+    return float(cv2.blur(probability, (3, 3))[1:-1, 1:-1].max())
 
 
 def cross_entropy(probability: Map, mask: Mask) -> float:

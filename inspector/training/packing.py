@@ -16,7 +16,19 @@ import tomli_w
 from inspector.errors import BundleError, DataError
 from inspector.inference import bundle as bundles
 from inspector.inference import channels, engine, runtimes
-from inspector.inference.bundle import CARD, DETECTOR, GOLDEN, REPAIRER, Bundle, Card, Decision, Files, Input, Repair
+from inspector.inference.bundle import (
+    CARD,
+    DETECTOR,
+    GOLDEN,
+    HISTORY,
+    REPAIRER,
+    Bundle,
+    Card,
+    Decision,
+    Files,
+    Input,
+    Repair,
+)
 from inspector.inference.detector import Detector
 from inspector.judge import Judge, Judgement
 from inspector.types import Detection, Image, Verdict
@@ -26,7 +38,10 @@ COMMENT = "# The card of a model bundle. The daemon refuses the bundle where thi
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a bundle is made of; `training` and `scores` go into the card as they are."""
+    """All that a bundle is made of; `training` goes into the card as it is.
+
+    history: the networks' logs, copied beside the graphs for reports; they are no part of what the sha256 names
+    """
 
     name: str
     version: str
@@ -38,6 +53,7 @@ class Contents:
     repairer: bytes | None
     windows: tuple[int, ...]
     training: Mapping[str, Any]
+    history: tuple[Path, ...] = ()
 
 
 def check_replaceable(folder: Path) -> None:
@@ -58,6 +74,9 @@ def write(folder: Path, contents: Contents, golden: Iterable[tuple[str, Image]])
     (partial / DETECTOR).write_bytes(contents.detector)
     if contents.repairer is not None:
         (partial / REPAIRER).write_bytes(contents.repairer)
+    (partial / HISTORY).mkdir()
+    for log in contents.history:
+        shutil.copyfile(log, partial / HISTORY / log.name)
     cards = _golden(partial / GOLDEN, _draft(contents), golden)
     write_card(partial, _card(contents, cards))
     engine.start(bundles.load(partial), "cpu", max_batch=1)

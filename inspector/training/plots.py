@@ -1,27 +1,158 @@
-"""Draws a run's log: loss on the left, the validation figures in [0, 1] or in dB on the right."""
+"""Charts: as SVG that goes into a page and takes its colour of text, or as a picture beside a run's log."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE = "#3d85c6", "#e07b39", "#3f9e6e", "#9a6fc0"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
+"""Told apart on white and on black, and by most of the colour-blind."""
+
+_TEXT = "#010203"
+"""Stands for the page's colour of text until the SVG is written."""
+
+_POINTS = 400
+"""Points that a curve of the page has at most."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve [n], and perhaps the one point of it that is in use."""
+
+    label: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    point: tuple[float, float] | None = None
+
+
+def curves(
+    name: str, lines: Sequence[Line], x_label: str, y_label: str, x_limit: float = 1.0, fill: bool = False
+) -> str:
+    """Curves in the unit square, or in its left part up to `x_limit`; SVG. `fill` shades the first one's area."""
+
+    def draw(axes: Axes) -> None:
+        for line, colour in zip(lines, COLOURS, strict=False):
+            x, y = _thin(line.x, line.y)
+            axes.plot(x, y, color=colour, label=line.label)
+            if fill and line is lines[0]:
+                axes.fill_between(x, y, color=colour, alpha=0.15, linewidth=0)
+            if line.point is not None:
+                axes.plot(*line.point, "o", color=colour, markersize=7, markeredgecolor=_TEXT, clip_on=False)
+        axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, x_limit), ylim=(0, 1.02))
+
+    return _svg(name, draw)
+
+
+def histogram(name: str, good: NDArray[np.float64], bad: NDArray[np.float64], threshold: float) -> str:
+    """Scores of good and of defective pictures, counted on a logarithmic axis, with the threshold; SVG."""
+
+    def draw(axes: Axes) -> None:
+        edges = np.linspace(0, 1, 41)
+        for values, label, colour in ((good, "good", BLUE), (bad, "defective", ORANGE)):
+            axes.hist(values, edges, color=colour, alpha=0.55, label=f"{label} ({len(values)})")
+        axes.axvline(threshold, color=_TEXT, linestyle="--", label=f"threshold {threshold:g}")
+        axes.set_yscale("log")
+        axes.set(xlabel="score", ylabel="pictures", xlim=(0, 1), ylim=(0.7, None))
+
+    return _svg(name, draw)
+
+
+def history(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Curves of training by epoch: losses, shares and decibels each in an SVG of their own."""
+
+    def draw(axes: Axes, keys: Sequence[str], label: str) -> None:
+        _epochs(axes, rows, keys)
+        axes.set_ylabel(label)
+
+    return [
+        _svg(f"{name} {label}", lambda axes, keys=keys, label=label: draw(axes, keys, label))
+        for label, keys in _units(rows).items()
+    ]
 
 
 def plot(log: Path, picture: Path) -> None:
-    """Draw `log` (a line of JSON an epoch) into `picture`, a PNG."""
-    import matplotlib as mpl
+    """Draw a run's `log` (a line of JSON an epoch) into `picture`, a PNG."""
+    from matplotlib.figure import Figure
 
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    epochs = [row["epoch"] for row in rows]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for key in (key for key in rows[0] if key != "epoch"):
-        axis = axes[0] if "loss" in key else axes[1]
-        axis.plot(epochs, [row[key] for row in rows], marker=".", label=key)
-    for axis in axes:
-        axis.set_xlabel("epoch")
-        axis.legend()
-        axis.grid(alpha=0.3)
+    rows = read_log(log)
+    units = _units(rows)
+    figure = Figure(figsize=(4.5 * len(units), 3.5), layout="constrained")
+    for number, (label, keys) in enumerate(units.items()):
+        axes = figure.add_subplot(1, len(units), number + 1)
+        _epochs(axes, rows, keys)
+        axes.set_ylabel(label)
+        axes.legend()
+        axes.grid(alpha=0.3)
     figure.savefig(picture, dpi=110)
-    plt.close(figure)
+
+
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """The epochs of a run's log, one line of JSON each."""
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def _epochs(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    for key, colour in zip(keys, COLOURS, strict=False):
+        marker = "." if len(rows) < 30 else ""
+        axes.plot(
+            [row["epoch"] for row in rows], [row[key] for row in rows], marker=marker, color=colour,
+            label=key.replace("_", " "),
+        )  # fmt: skip
+    axes.set_xlabel("epoch")
+
+
+def _units(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The keys of a log by what they are measured in."""
+    units: dict[str, list[str]] = {"loss": [], "share": [], "dB": []}
+    for key, value in rows[0].items():
+        if key != "epoch" and isinstance(value, int | float):
+            units["loss" if "loss" in key else "dB" if "psnr" in key else "share"].append(key)
+    return {label: keys for label, keys in units.items() if keys}
+
+
+def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The points of a curve that can be seen apart: evenly along its length."""
+    if len(x) <= _POINTS:
+        return x, y
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], _POINTS)))
+    return x[kept], y[kept]
+
+
+def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+    """A chart as an <svg> element without ids that another chart on the page might have."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    colours = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _TEXT)
+    style = {"svg.fonttype": "none", "svg.hashsalt": name, "axes.spines.top": False, "axes.spines.right": False}
+    with mpl.rc_context({**colours, **style, "grid.color": _TEXT, "font.size": 10}):
+        figure = Figure(figsize=(4.6, 3.3), layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.grid(alpha=0.15)
+        axes.legend(frameon=False, fontsize=9)
+        return _element(figure, name)
+
+
+def _element(figure: Figure, name: str) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = out.getvalue()[out.getvalue().index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)  # a style would hold page-wide
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace(_TEXT, "currentColor")
+    svg = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"|(<svg [^>]*?)height="[^"]*"', r"\1\2", svg, count=1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)

@@ -1,9 +1,10 @@
-"""How well defects are repaired, beside OpenCV's two inpainters, where the defect-free twin is known."""
+"""How well defects are repaired, beside OpenCV's two inpainters, where it is known what belongs into the hole."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import cv2
@@ -12,7 +13,10 @@ import numpy as np
 from inspector.inference.channels import in_turns
 from inspector.inference.repairer import RIM, Repairer
 from inspector.judge import Judgement
+from inspector.training import data
+from inspector.training.data import Sample
 from inspector.training.metrics import ssim
+from inspector.training.synthetic import hole, is_two_toned
 from inspector.types import Box, Image, Mask
 
 INPAINT_RADIUS = 3.0
@@ -22,17 +26,27 @@ INPAINT_RADIUS = 3.0
 class RepairScores:
     """Collects repairs. The ideal one is the twin inside the mask and the picture itself outside.
 
-    PSNR is over the pooled pixels, SSIM the mean over pictures, both inside the mask. The figures come in two kinds:
-    with the true mask as the hole, all three alike, its rim hidden from each; and `as_run`, with the detector's mask
-    as the hole, measured over the true and the found mask together, so that an overlooked defect counts.
+    All is measured inside the mask: PSNR and the mean absolute error over the pooled pixels, SSIM as the mean over
+    pictures, and for two-toned pictures the share of pixels on the right side of the middle grey. The figures come in
+    two kinds: with the true mask as the hole, all three alike, its rim hidden from each; and `as_run`, with the
+    detector's mask as the hole, measured over the true and the found mask together, so that an overlooked defect counts.
     """
 
+    pictures: int = 0
+    two_toned: bool = True
     _squares: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _distances: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _agreeing: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _values: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _similarities: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, repairer: Repairer, image: Image, truth: Mask, judgement: Judgement, twin: Image) -> None:
-        """Repair `image` [H,W,C] in every way and compare with its defect-free `twin` [H,W,C]."""
+    def add(self, repairer: Repairer, image: Image, truth: Mask, twin: Image, judgement: Judgement | None) -> None:
+        """Repair `image` [H,W,C] in every way and compare with its defect-free `twin` [H,W,C].
+
+        judgement: the detector's, for the figures `as_run`; None leaves them out
+        """
+        self.pictures += 1
+        self.two_toned = self.two_toned and is_two_toned(twin)
         inside = truth[:, :, None] > 0
         ideal = np.where(inside, twin, image)
         side = 2 * RIM + 1
@@ -42,6 +56,8 @@ class RepairScores:
         for name, method in (("telea", cv2.INPAINT_TELEA), ("ns", cv2.INPAINT_NS)):
             painted = inpaint(image, hole, method)
             self._count(name, np.where(inside, painted, image), ideal, truth)
+        if judgement is None:
+            return
         found = np.zeros_like(truth) if judgement.mask is None else judgement.mask
         if judgement.mask is not None:
             image, _ = repairer.repair(image, found, [region.box for region in judgement.regions])
@@ -51,16 +67,21 @@ class RepairScores:
         inside = mask > 0
         error = image[inside].astype(np.float64) - ideal[inside]
         self._squares[name] += float(np.square(error).sum())
+        self._distances[name] += float(np.abs(error).sum())
+        self._agreeing[name] += int(np.count_nonzero((image[inside] > 127) == (ideal[inside] > 127)))
         self._values[name] += error.size
         self._similarities[name].append(ssim(image, ideal, mask))
 
     def figures(self) -> dict[str, float]:
-        """`<way>_psnr` in dB and `<way>_ssim`; empty where nothing was repaired."""
+        """`<way>_psnr` in dB, `_ssim`, `_l1` in grey levels, `_binary_accuracy`; empty where nothing was repaired."""
         figures = {}
         for name, squares in self._squares.items():
             mean = squares / self._values[name]
             figures[f"{name}_psnr"] = 10 * math.log10(255**2 / mean) if mean else math.inf
             figures[f"{name}_ssim"] = float(np.mean(self._similarities[name]))
+            figures[f"{name}_l1"] = self._distances[name] / self._values[name]
+            if self.two_toned:
+                figures[f"{name}_binary_accuracy"] = self._agreeing[name] / self._values[name]
         return figures
 
 
@@ -68,6 +89,24 @@ def inpaint(image: Image, hole: Mask, method: int) -> Image:
     """`image` [H,W,C] with the 255s of `hole` filled by OpenCV: grey, colour, or channel by channel."""
     at_once = image.shape[2] if image.shape[2] in (1, 3) else 1
     return in_turns(image, lambda part: cv2.inpaint(part, hole, INPAINT_RADIUS, method), at_once)
+
+
+def punched(samples: list[Sample], channels: int) -> Iterator[tuple[Image, Mask]]:
+    """Good pictures [H,W,C], each with a hole [H,W]: what to repair where no defective picture has a twin.
+
+    The holes have the shapes and places of the data set's own defects, by turns; without masks, drawn ones.
+    """
+    masks = [sample.mask for sample in samples if sample.mask is not None]
+    for number, sample in enumerate(sample for sample in samples if sample.good):
+        image = data.read_picture(sample.picture, channels)
+        shape = (image.shape[0], image.shape[1])
+        mask = hole(shape, np.random.default_rng(number))
+        if masks:
+            own = data.read_picture(masks[number % len(masks)], 1)[:, :, 0]
+            fitted = cv2.resize(own, shape[::-1], interpolation=cv2.INTER_NEAREST)
+            mask = np.where(fitted > 127, 255, 0).astype(np.uint8)
+        if mask.any():
+            yield image, mask
 
 
 def _boxes(mask: Mask) -> list[Box]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import date
 
 import cv2
 import numpy as np
@@ -123,6 +124,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         training={
             "data": settings.data.name,
             "data_sha256": data.data_hash(samples),
+            "date": date.today().isoformat(),
             "seed": settings.seed,
             "pictures": _counts(training_samples, validation_samples),
             "mode": mode,
@@ -131,6 +133,7 @@ def train(settings: Settings, say: Say) -> Bundle:
             "repairer": {**asdict(repairer_plan), "best": repairer_figures},
             "versions": _versions(),
         },
+        history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),
     )
     return packing.write(
         settings.out, contents, _golden_candidates(settings, validation, [image for image, _ in pairs])

@@ -1,0 +1,77 @@
+"""How far figures would move on another test set: the bootstrap over groups, and the exact interval of a share.
+
+Pictures of one part resemble each other, so whole groups are drawn, not pictures (cluster bootstrap: Davison and
+Hinkley 1997, section 3.8); intervals are percentiles. Shares of pictures have the interval of Clopper and Pearson
+(1934), which takes the pictures for independent and holds for few of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.training.figures import Values, Weights
+from inspector.training.metrics import PixelScores
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+SEED = 0
+"""Intervals are the same at every repetition."""
+
+Interval = tuple[float, float]
+
+
+def resamples(group: NDArray[np.int64], count: int = RESAMPLES) -> Weights:
+    """How often each picture is drawn, [count, pictures]: as many groups as there are, with replacement."""
+    groups = int(group.max()) + 1
+    drawn = np.random.default_rng(SEED).multinomial(groups, np.full(groups, 1 / groups), count)
+    return drawn[:, group].astype(np.float64)
+
+
+def interval(values: Values) -> Interval | None:
+    """The middle 95 % of a figure's resamples; None where it is mostly undefined."""
+    known = values[np.isfinite(values)]
+    if 2 * len(known) <= len(values):
+        return None
+    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def intervals(figures: Mapping[str, Values]) -> dict[str, Interval]:
+    """The interval of each figure that has one."""
+    found = {name: interval(values) for name, values in figures.items()}
+    return {name: limits for name, limits in found.items() if limits is not None}
+
+
+def map_figures(scores: Iterable[PixelScores], weights: Weights) -> dict[str, Values]:
+    """The figures of maps in each resample, from the `coarse` scores of each picture."""
+    scores = list(scores)
+    normal, defective, regions = (
+        weights @ np.stack([getattr(one, name) for one in scores]) for name in ("normal", "defective", "regions")
+    )
+    counts = weights @ np.array([one.region_count for one in scores])
+    drawn = [PixelScores(*row) for row in zip(normal, defective, regions, counts, strict=True)]
+    figures = [of_maps(one) for one in drawn]
+    return {name: np.array([figure[name] for figure in figures]) for name in figures[0]}
+
+
+def of_maps(scores: PixelScores) -> dict[str, float]:
+    """The figures that need whole maps, by their names in a report."""
+    return {
+        "pixel_auroc": scores.auroc(),
+        "aupro_30": scores.aupro(),
+        "pixel_ap": scores.average_precision(),
+        "pixel_f1_max": scores.best_f1()[0] if scores.defective.any() else float("nan"),
+    }
+
+
+def share(count: int, of: int) -> Interval | None:
+    """The exact 95 % interval of a share that was seen `count` times `of` times; None of nothing."""
+    from scipy.stats import binomtest
+
+    if not of:
+        return None
+    limits = binomtest(count, of).proportion_ci(CONFIDENCE, "exact")
+    return float(limits.low), float(limits.high)

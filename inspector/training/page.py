@@ -1,0 +1,51 @@
+"""Fills the HTML templates: pages that stand alone, with no script and nothing to fetch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def write(path: Path, template: str, **content: Any) -> None:
+    """Write the page that `template`, a file of templates/, makes of `content`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("inspector.training"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {**FORMS, "limits": limits}
+    path.write_text(environment.get_template(template).render(**content), encoding="utf-8")
+
+
+def figure(value: float | None) -> str:
+    """A number with as many digits as it deserves; a dash where there is none."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "∞"
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in percent."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def whole(value: float | None) -> str:
+    """A number without decimals."""
+    return "–" if value is None else f"{value:.0f}"
+
+
+FORMS = {"figure": figure, "percent": percent, "whole": whole}
+
+
+def limits(interval: Sequence[float] | None, form: str = "figure") -> str:
+    """An interval as "low to high", both in one of FORMS."""
+    if interval is None:
+        return "–"
+    low, high = (FORMS[form](value) for value in interval)
+    return f"{low.removesuffix(' %')} to {high}"
