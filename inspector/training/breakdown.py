@@ -43,20 +43,23 @@ def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:
         ng = _share(table.verdict[own] == Verdict.NG)
         row: Row = {"pictures": int(own.sum()), "ng": ng["share"], "ng_interval": ng["interval"]}
         if kind != GOOD:
-            found = {
-                "image_auroc": lambda w, own=own: auroc(table["score"], table.good, w * (own | table.good)),
-                "pixel_f1": lambda w, own=own: pixel_figures(table, w * own)["pixel_f1"],
-                "pixel_f1_without": lambda w, own=own: pixel_figures(table, w * ~own)["pixel_f1"],
-            }
-            for name, figure in found.items():
-                row[name] = number(figure(table.ones))
-                row[f"{name}_interval"] = bootstrap.interval(figure(resamples))
+            found, drawn = _of_kind(table, own, table.ones), _of_kind(table, own, resamples)
+            row |= {name: number(values) for name, values in found.items()}
+            row |= {f"{name}_interval": bootstrap.interval(values) for name, values in drawn.items()}
             if not (table["tp"] + table["fn"])[~own].any():
                 row["pixel_f1_without"] = row["pixel_f1_without_interval"] = None
             row["regions_found"] = number(figures(table, table.ones * own)["regions_found"])
         row["median_pixel_f1"] = _median_f1(table, own)
         rows[kind] = row
     return rows
+
+
+def _of_kind(table: Table, own: NDArray[np.bool_], weights: Weights) -> dict[str, Values]:
+    return {
+        "image_auroc": auroc(table["score"], table.good, weights * (own | table.good)),
+        "pixel_f1": pixel_figures(table, weights * own)["pixel_f1"],
+        "pixel_f1_without": pixel_figures(table, weights * ~own)["pixel_f1"],
+    }
 
 
 def _median_f1(table: Table, own: NDArray[np.bool_]) -> float | None:

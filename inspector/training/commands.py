@@ -1,4 +1,4 @@
-"""The verbs `data`, `train` and `evaluate`. Nothing heavy is imported before one of them runs."""
+"""The verbs `data`, `train`, `evaluate` and `compare`. Nothing heavy is imported before one of them runs."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     evaluate.add_argument("--device", default="cpu", help="what to run on: cpu, cuda:0, openvino:cpu, ... (cpu)")
     evaluate.add_argument("--card", action="store_true", help="put the figures into the bundle's card")
     evaluate.set_defaults(verb=_evaluate)
+    compare = verbs.add_parser("compare", help="put two evaluations on the same pictures side by side")
+    compare.add_argument("first", type=Path, help="evaluation.json of one bundle")
+    compare.add_argument("second", type=Path, help="evaluation.json of another bundle, or of another version")
+    compare.add_argument(
+        "--out", type=Path, default=Path("compare.html"), metavar="FILE", help="the page to write (compare.html)"
+    )
+    compare.set_defaults(verb=_compare)
 
 
 def _register_train(train: argparse.ArgumentParser) -> None:
@@ -114,6 +121,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + ".evaluation")
     with working_in(out):
         evaluate(options.bundle, options.data, out, options.device, options.card, console)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    need("matplotlib", "jinja2", "scipy")
+    from inspector.training.compare import compare
+
+    with working_in(options.out):
+        compare(options.first, options.second, options.out, Console(soft_wrap=True))
     return 0
 
 

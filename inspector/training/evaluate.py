@@ -29,13 +29,10 @@ from inspector.inference.engine import Engine
 from inspector.judge import Judge
 from inspector.training import bootstrap, breakdown, data, report, speed
 from inspector.training.data import Sample
-from inspector.training.figures import figures, table
+from inspector.training.figures import FORMAT, figures, table
 from inspector.training.metrics import PixelScores
 from inspector.training.outcome import Result, against_truth, inspect
 from inspector.training.repair_metrics import RepairScores, punched
-
-FORMAT = 1
-"""Of evaluation.json; `inspector compare` reads no other."""
 
 
 @dataclass
@@ -85,6 +82,7 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
             "at": datetime.now().astimezone().isoformat(timespec="seconds"),
             "inspector": __version__,
             "processor": speed.processor(),
+            "busy": speed.busy(),
         },
         "figures": {key: value if math.isfinite(value) else None for key, value in found.items()},
         **measured,

@@ -23,6 +23,10 @@ Weights: TypeAlias = NDArray[np.float64]
 """How often each picture counts, [R, pictures]."""
 
 
+FORMAT = 1
+"""Of evaluation.json; `inspector compare` reads no other."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Pictures as columns: each an array [pictures].
@@ -85,9 +89,7 @@ def figures(pictures: Table, weights: Weights) -> dict[str, Values]:
         "image_auroc": auroc(pictures["score"], pictures.good, weights),
         "image_ap": average_precision(pictures["score"], pictures.good, weights),
         "image_auroc_control": auroc(np.where(comparable, control, 0.0), pictures.good, weights * comparable),
-        "image_auroc_map": auroc(
-            np.where(comparable, pictures["map_score"], 0.0), pictures.good, weights * comparable
-        ),
+        "image_auroc_map": auroc(np.where(comparable, pictures["map_score"], 0.0), pictures.good, weights * comparable),
         "loss": _mean(pictures["loss"], weights),
         **pixel_figures(pictures, weights),
         "regions_found": ratio(weights @ pictures["regions_found"], weights @ pictures["regions"]),
@@ -137,7 +139,7 @@ def _by_score(score: Values, good: NDArray[np.bool_], weights: Weights) -> tuple
 
 def ratio(part: Values, whole: Values) -> Values:
     """`part / whole`, nan where `whole` is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole != 0)
+    return np.asarray(np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole != 0), np.float64)
 
 
 def _mean(values: NDArray[Any], weights: Weights) -> Values:

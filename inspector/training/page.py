@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+NONE = "\N{EN DASH}"
+"""Stands where there is no figure."""
+
 
 def write(path: Path, template: str, **content: Any) -> None:
     """Write the page that `template`, a file of templates/, makes of `content`."""
@@ -23,29 +26,36 @@ def write(path: Path, template: str, **content: Any) -> None:
 def figure(value: float | None) -> str:
     """A number with as many digits as it deserves; a dash where there is none."""
     if value is None:
-        return "–"
+        return NONE
     if not math.isfinite(value):
         return "∞"
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}" if abs(value) >= 1e-4 else f"{value:.0e}"
+    digits = 4 if 0.9995 <= value < 1 else 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:.{digits}f}"
 
 
 def percent(share: float | None) -> str:
     """A share of 1 in percent."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return NONE if share is None else f"{100 * share:.1f} %"
 
 
 def whole(value: float | None) -> str:
     """A number without decimals."""
-    return "–" if value is None else f"{value:.0f}"
+    return NONE if value is None else f"{value:.0f}"
 
 
-FORMS = {"figure": figure, "percent": percent, "whole": whole}
+def signed(value: float | None) -> str:
+    """A difference, with its sign."""
+    return NONE if value is None else f"{value:+.3f}" if abs(value) < 10 else f"{value:+.0f}"
+
+
+FORMS = {"figure": figure, "percent": percent, "whole": whole, "signed": signed}
 
 
 def limits(interval: Sequence[float] | None, form: str = "figure") -> str:
     """An interval as "low to high", both in one of FORMS."""
     if interval is None:
-        return "–"
+        return NONE
     low, high = (FORMS[form](value) for value in interval)
     return f"{low.removesuffix(' %')} to {high}"

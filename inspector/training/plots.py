@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 
 _TEXT = "#010203"
 """Stands for the page's colour of text until the SVG is written."""
+
+Corner: TypeAlias = Literal["best", "lower left", "lower right"]
+"""Where a chart's legend is."""
 
 _POINTS = 400
 """Points that a curve of the page has at most."""
@@ -39,7 +43,13 @@ class Line:
 
 
 def curves(
-    name: str, lines: Sequence[Line], x_label: str, y_label: str, x_limit: float = 1.0, fill: bool = False
+    name: str,
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    x_limit: float = 1.0,
+    fill: bool = False,
+    legend: Corner = "lower right",
 ) -> str:
     """Curves in the unit square, or in its left part up to `x_limit`; SVG. `fill` shades the first one's area."""
 
@@ -53,7 +63,7 @@ def curves(
                 axes.plot(*line.point, "o", color=colour, markersize=7, markeredgecolor=_TEXT, clip_on=False)
         axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, x_limit), ylim=(0, 1.02))
 
-    return _svg(name, draw)
+    return _svg(name, draw, legend)
 
 
 def histogram(name: str, good: NDArray[np.float64], bad: NDArray[np.float64], threshold: float) -> str:
@@ -62,7 +72,7 @@ def histogram(name: str, good: NDArray[np.float64], bad: NDArray[np.float64], th
     def draw(axes: Axes) -> None:
         edges = np.linspace(0, 1, 41)
         for values, label, colour in ((good, "good", BLUE), (bad, "defective", ORANGE)):
-            axes.hist(values, edges, color=colour, alpha=0.55, label=f"{label} ({len(values)})")
+            axes.hist(values, edges.tolist(), color=colour, alpha=0.55, label=f"{label} ({len(values)})")
         axes.axvline(threshold, color=_TEXT, linestyle="--", label=f"threshold {threshold:g}")
         axes.set_yscale("log")
         axes.set(xlabel="score", ylabel="pictures", xlim=(0, 1), ylim=(0.7, None))
@@ -72,15 +82,7 @@ def histogram(name: str, good: NDArray[np.float64], bad: NDArray[np.float64], th
 
 def history(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Curves of training by epoch: losses, shares and decibels each in an SVG of their own."""
-
-    def draw(axes: Axes, keys: Sequence[str], label: str) -> None:
-        _epochs(axes, rows, keys)
-        axes.set_ylabel(label)
-
-    return [
-        _svg(f"{name} {label}", lambda axes, keys=keys, label=label: draw(axes, keys, label))
-        for label, keys in _units(rows).items()
-    ]
+    return [_svg(f"{name} {label}", partial(_epochs, rows, keys, label)) for label, keys in _units(rows).items()]
 
 
 def plot(log: Path, picture: Path) -> None:
@@ -92,8 +94,7 @@ def plot(log: Path, picture: Path) -> None:
     figure = Figure(figsize=(4.5 * len(units), 3.5), layout="constrained")
     for number, (label, keys) in enumerate(units.items()):
         axes = figure.add_subplot(1, len(units), number + 1)
-        _epochs(axes, rows, keys)
-        axes.set_ylabel(label)
+        _epochs(rows, keys, label, axes)
         axes.legend()
         axes.grid(alpha=0.3)
     figure.savefig(picture, dpi=110)
@@ -104,14 +105,14 @@ def read_log(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def _epochs(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+def _epochs(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], unit: str, axes: Axes) -> None:
     for key, colour in zip(keys, COLOURS, strict=False):
         marker = "." if len(rows) < 30 else ""
         axes.plot(
             [row["epoch"] for row in rows], [row[key] for row in rows], marker=marker, color=colour,
             label=key.replace("_", " "),
         )  # fmt: skip
-    axes.set_xlabel("epoch")
+    axes.set(xlabel="epoch", ylabel=unit)
 
 
 def _units(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -132,19 +133,23 @@ def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.fl
     return x[kept], y[kept]
 
 
-def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+def _svg(name: str, draw: Callable[[Axes], None], legend: Corner = "best") -> str:
     """A chart as an <svg> element without ids that another chart on the page might have."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    colours = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _TEXT)
-    style = {"svg.fonttype": "none", "svg.hashsalt": name, "axes.spines.top": False, "axes.spines.right": False}
-    with mpl.rc_context({**colours, **style, "grid.color": _TEXT, "font.size": 10}):
+    style: Any = {
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _TEXT),
+        "grid.color": _TEXT, "svg.fonttype": "none", "svg.hashsalt": name, "axes.spines.top": False,
+        "axes.spines.right": False, "font.size": 10,
+    }  # fmt: skip
+    with mpl.rc_context(style):
         figure = Figure(figsize=(4.6, 3.3), layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         axes.grid(alpha=0.15)
-        axes.legend(frameon=False, fontsize=9)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False, fontsize=9, loc=legend)
         return _element(figure, name)
 
 
@@ -152,7 +157,8 @@ def _element(figure: Figure, name: str) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()[out.getvalue().index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)  # a style would hold page-wide
+    # A style of its own would hold for the whole page, and so would ids.
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace(_TEXT, "currentColor")
     svg = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"|(<svg [^>]*?)height="[^"]*"', r"\1\2", svg, count=1)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)

@@ -29,7 +29,7 @@ class RepairScores:
     All is measured inside the mask: PSNR and the mean absolute error over the pooled pixels, SSIM as the mean over
     pictures, and for two-toned pictures the share of pixels on the right side of the middle grey. The figures come in
     two kinds: with the true mask as the hole, all three alike, its rim hidden from each; and `as_run`, with the
-    detector's mask as the hole, measured over the true and the found mask together, so that an overlooked defect counts.
+    detector's mask as the hole, measured over both masks together, so that an overlooked defect counts.
     """
 
     pictures: int = 0

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from inspector.inference.bundle import HISTORY, Bundle
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
@@ -71,7 +69,7 @@ def _charts(record: Mapping[str, Any], pictures: Table, scores: PixelScores, thr
     if roc:
         charts["ROC, with the area under it"] = plots.curves("ROC", roc, "false positive rate", "true positive rate")
         charts["Precision and recall, with the average precision"] = plots.curves(
-            "precision and recall", recall, "recall", "precision"
+            "precision and recall", recall, "recall", "precision", legend="lower left"
         )
     if figures["aupro_30"] is not None:
         line = Line(f"regions (AUPRO {figures['aupro_30']:.3f})", *scores.pro())

@@ -121,9 +121,10 @@ def _fit(picture: np.ndarray) -> np.ndarray:
 
 
 def _heat(probability: Map, truth: Mask) -> Image:
-    """The map in colours, the truth's outline on it."""
+    """The map in colours, and around the true defects an outline that covers none of them."""
     heat = cv2.applyColorMap(np.round(probability * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    outlines, _ = cv2.findContours((truth > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    around = cv2.dilate((truth > 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    outlines, _ = cv2.findContours(around, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(heat, outlines, -1, OUTLINE, 1), np.uint8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +56,13 @@ def _timed(run: Callable[[], object]) -> dict[str, Any]:
         times.append(time.perf_counter() - start)
     median, p95 = np.quantile(times, [0.5, 0.95])
     return {"runs": len(times), "median_ms": round(1000 * float(median), 3), "p95_ms": round(1000 * float(p95), 3)}
+
+
+def busy() -> float | None:
+    """Programs that wanted to run in the last minute, for each core; None where the system does not say."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
 def processor() -> str:

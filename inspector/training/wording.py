@@ -26,6 +26,12 @@ MEANINGS = {
 }  # fmt: skip
 """Each figure's title, and what it says."""
 
+MISTAKES = {
+    "false_rejects_per_1000_good": ("False rejects", "of 1,000 good pictures, called ng"),
+    "escapes_per_1000_defective": ("Escapes", "of 1,000 defective pictures, called ok"),
+}
+"""The same of the figures that have a table of their own."""
+
 CONTROL_GOOD, CONTROL_BAD = 0.6, 0.75
 """Below the first the control says nothing bad; above the second the score cannot be trusted."""
 
@@ -92,7 +98,7 @@ def control(figures: Mapping[str, Any], results: list[Mapping[str, Any]]) -> lis
     if after is None:
         return []
     if after <= CONTROL_GOOD:
-        meaning = "The score looks at the defects: without them it does not tell the pictures apart."
+        meaning = "The score looks at the defects: without them it hardly tells the pictures apart."
     elif after <= CONTROL_BAD:
         meaning = (
             "Part of the ranking is left when the defects are gone: either something else goes with them (light, "
@@ -106,11 +112,12 @@ def control(figures: Mapping[str, Any], results: list[Mapping[str, Any]]) -> lis
         )
     if before is not None and before < CONTROL_GOOD:
         meaning = "The score hardly tells these pictures apart even with the defects, so the control can say little."
-    differing = max((abs(row["score"] - row["map_score"]) for row in results if row["map_score"] is not None), default=0)
+    known = [row for row in results if row["map_score"] is not None]
+    differing = max((abs(row["score"] - row["map_score"]) for row in known), default=0)
     if differing <= FORMULA:
         return [meaning]
     return [
         meaning,
-        f"This graph's score is not the highest mean of 3x3 pixels of its map (they differ by up to {differing:.2f}), so "
-        "the control speaks about the map only.",
+        f"This graph's score is not the highest mean of 3x3 pixels of its map (they differ by up to {differing:.2f}), "
+        "so the control speaks about the map only.",
     ]
