@@ -84,7 +84,7 @@ def differences(records: list[Record], a: Table, b: Table) -> list[dict[str, Any
             {
                 "name": name, "title": title, "meaning": meaning, "first": one, "second": other,
                 "difference": other - one, "interval": interval,
-                "clear": interval is not None and (interval[0] > 0 or interval[1] < 0),
+                "sure": interval is not None and (interval[0] > 0 or interval[1] < 0),
             }
         )  # fmt: skip
     return rows
@@ -111,8 +111,11 @@ def _sentences(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         if row["name"] not in ("image_auroc", "pixel_f1") or row["interval"] is None:
             continue
+        if row["difference"] == 0 and row["interval"] == (0, 0):
+            sentences.append(f"{row['title']}: {page.figure(row['first'])} for both.")
+            continue
         better = "The second is better" if row["difference"] > 0 else "The first is better"
-        verdict = better if row["clear"] else "Which is better cannot be told from these pictures"
+        verdict = better if row["sure"] else "Which is better cannot be told from these pictures"
         low, high = row["interval"]
         sentences.append(
             f"{row['title']}: {page.figure(row['first'])} and {page.figure(row['second'])}, a difference of "

@@ -20,6 +20,7 @@ def write(path: Path, template: str, **content: Any) -> None:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {**FORMS, "limits": limits}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(environment.get_template(template).render(**content), encoding="utf-8")
 
 
@@ -47,7 +48,10 @@ def whole(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """A difference, with its sign."""
-    return NONE if value is None else f"{value:+.3f}" if abs(value) < 10 else f"{value:+.0f}"
+    if value is None:
+        return NONE
+    digits = 3 if abs(value) < 10 else 0
+    return "0" if value == 0 else f"{value:+.0e}" if abs(value) < 0.001 else f"{value:+.{digits}f}"
 
 
 FORMS = {"figure": figure, "percent": percent, "whole": whole, "signed": signed}

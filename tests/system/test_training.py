@@ -72,6 +72,7 @@ def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
     card = load(bundle).card
     assert (card.input.height, card.input.width, card.input.channels) == (96, 128, 3)
     assert {"bundle.toml", "detector.onnx", "repairer.onnx"} < set(files(bundle))
+    assert {"history/detector.jsonl", "history/repairer.jsonl"} < set(files(bundle))
     assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
     work = bundle.with_name("one.work")
     for network in ("detector", "repairer"):
@@ -94,7 +95,8 @@ def test_1c_its_scores_go_into_its_card(bundle: Path, masked: Path, tmp_path: Pa
     scores = load(scored).card.scores
     assert scores["pixel_auroc"] == pytest.approx(report["figures"]["pixel_auroc"], abs=1e-4)
     assert {"repair_psnr", "telea_psnr", "ns_psnr"} <= scores.keys()
-    assert (tmp_path / "out" / "sheet.png").stat().st_size > 0
+    assert report["bundle"]["sha256"] == load(scored).sha256
+    assert "carries no history" not in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_2_normal_pictures_are_enough(masked: Path, tmp_path: Path) -> None:

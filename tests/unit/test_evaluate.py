@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from rich.console import Console
@@ -18,8 +18,9 @@ from inspector.cli import main
 from inspector.errors import BundleError, DataError
 from inspector.training import sheet
 from inspector.training.data import Sample
-from inspector.training.evaluate import evaluate, regions_touched
-from inspector.training.outcome import Result
+from inspector.training.evaluate import evaluate
+from inspector.training.metrics import PixelCounts, frame_score
+from inspector.training.outcome import Result, regions_touched, without
 from inspector.types import Verdict
 from tests.bundles import FILL, make_bundle, picture
 from tests.pictures import write
@@ -102,10 +103,11 @@ def test_the_report_names_the_bundle_the_data_and_the_kinds(bright: Path, pictur
     assert report["bundle"]["provider"] == "CPUExecutionProvider"
     assert report["data"]["name"] == "set"
     assert report["data"]["pictures"] == {"good": 5, "spot": 3, "half": 1}
-    assert report["kinds"] == {
-        "good": {"pictures": 5, "ng": pytest.approx(0.2), "median_pixel_f1": None},
-        "half": {"pictures": 1, "ng": 1.0, "median_pixel_f1": pytest.approx(2 / 3)},
-        "spot": {"pictures": 3, "ng": pytest.approx(2 / 3), "median_pixel_f1": 1.0},
+    names = ("pictures", "ng", "median_pixel_f1")
+    assert {kind: tuple(row[name] for name in names) for kind, row in report["kinds"].items()} == {
+        "good": (5, pytest.approx(0.2), None),
+        "half": (1, 1.0, pytest.approx(2 / 3)),
+        "spot": (3, pytest.approx(2 / 3), 1.0),
     }
     assert "left out" not in printed
     before = report["data"]["sha256"]
@@ -125,11 +127,111 @@ def test_frames_of_another_size_are_measured_at_their_own(bright: Path, tmp_path
     assert figures["pixel_auroc"] > 0.999
 
 
-def test_a_sheet_shows_every_picture_once(bright: Path, pictures: Path, tmp_path: Path) -> None:
+class Page(HTMLParser):
+    """Collects a page's elements, and fails where they are not closed in order."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def having(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_the_page_stands_alone(bright: Path, pictures: Path, tmp_path: Path) -> None:
     measured(bright, pictures, tmp_path / "out")
-    drawn = cv2.imread(str(tmp_path / "out" / "sheet.png"))
-    assert drawn.shape[0] == 9 * (sheet.HEADER + sheet.CELL + 2)
-    assert drawn.any()
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements}
+    fetched = [value for _, attributes in page.elements for key, value in attributes.items() if key in {"src", "href"}]
+    assert all(value is not None and value.startswith(("data:image/", "#")) for value in fetched)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    linked = {value[1:] for value in fetched if value is not None and value.startswith("#")}
+    assert {"figures", "curves", "kinds", "pictures", "repair", "speed", "training"} <= linked <= set(ids)
+    assert all(image["alt"] for image in page.having("img"))
+    assert [svg["aria-label"] for svg in page.having("svg")] == ["ROC", "precision and recall", "PRO", "scores"]
+
+
+def test_the_page_shows_every_picture_once_and_says_what_was_seen(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    measured(bright, pictures, tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    shown = [image["alt"] for image in page.having("img") if (image["alt"] or "").startswith("input of ")]
+    assert len(shown) == 9
+    assert "Of 1,000 good parts about 200 would be rejected wrongly: 1 of the 5 here did" in page.text
+    assert "Of 1,000 defective parts about 250 would pass as good: 1 of the 4 here did" in page.text
+    assert "carries no history" in page.text
+
+
+def test_the_page_draws_the_history_that_a_bundle_carries(pictures: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "history").mkdir()
+    rows = [{"epoch": n, "loss": 1 / n, "psnr": 20.0 + n} for n in (1, 2, 3)]
+    (bundle / "history" / "repairer.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    measured(bundle, pictures, tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert [svg["aria-label"] for svg in page.having("svg")][-2:] == ["repairer loss", "repairer dB"]
+    assert "carries no history" not in page.text
+
+
+def test_names_of_files_cannot_break_the_page(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "test/good/a.png").rename(pictures / "test/good/<b>&'.png")
+    measured(bright, pictures, tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "good/<b>&'.png" in page.text
+    assert page.having("b") == []
+
+
+def test_each_picture_has_its_row(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "MANIFEST.tsv").write_text("path\tgroup\ntest/half/a.png\tplate 7\n")
+    _, report, _ = measured(bright, pictures, tmp_path / "out")
+    rows = {row["picture"]: row for row in report["results"]}
+    assert len(rows) == 9
+    half = rows["test/half/a.png"]
+    assert (half["group"], half["verdict"], half["tp"], half["fn"], half["fp"]) == ("plate 7", "ng", 100, 100, 0)
+    assert (half["regions"], half["regions_found"]) == (1, 1)
+    assert half["score"] == pytest.approx(BRIGHT / 255, abs=1e-6)
+    assert [row["group"] for row in report["groups"]] == ["plate 7"]
+
+
+def test_the_control_takes_the_defect_out(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    """Without the defects all defective pictures are dark, as two of the five good ones with bright specks are not."""
+    figures, report, _ = measured(bright, pictures, tmp_path / "out")
+    rows = {row["picture"]: row for row in report["results"]}
+    assert rows["test/spot/a.png"]["control"] == pytest.approx(DARK / 255, abs=1e-5)
+    assert rows["test/good/a.png"]["control"] is None
+    assert figures["image_auroc_control"] == pytest.approx((3 / 2) / 5)
+    assert figures["image_auroc_map"] > 0.8
+
+
+def test_a_defect_goes_with_its_surroundings() -> None:
+    probability = np.full((50, 100), 0.2, np.float32)
+    probability[19:31, 39:61] = 0.9  # glows by a pixel beyond its mask
+    truth = np.zeros((100, 200), np.uint8)
+    truth[40:60, 80:120] = 255
+    rest = without(probability, truth)
+    assert frame_score(probability) == pytest.approx(0.9)
+    assert frame_score(rest) == pytest.approx(0.2)
+    assert np.count_nonzero(rest == 0) < 2 * 14 * 24
 
 
 def test_damaged_pictures_are_left_out_and_named(bright: Path, pictures: Path, tmp_path: Path) -> None:
@@ -152,8 +254,13 @@ def test_pictures_without_masks_have_verdicts_and_no_pixel_figures(bright: Path,
     assert figures["image_auroc"] == pytest.approx((3 + 0.5) / 4)
     assert report["figures"]["pixel_auroc"] is None
     assert report["figures"]["regions_found"] is None
-    assert "repair_psnr" not in report["figures"]
-    assert report["kinds"]["defect"] == {"pictures": 4, "ng": 0.75, "median_pixel_f1": None}
+    assert report["figures"]["repair_psnr"] == pytest.approx(20 * math.log10(255 / (FILL - DARK)))
+    assert report["repaired"] == {"pictures": 3, "twins": False}
+    kind = report["kinds"]["defect"]
+    assert (kind["pictures"], kind["ng"], kind["pixel_f1"]) == (4, 0.75, None)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "4 defective pictures have no mask" in page
+    assert "no mask is known" in page
     assert "-" in printed
 
 
@@ -188,10 +295,10 @@ def test_the_verb_writes_beside_the_bundle_and_leaves_it_alone(
     before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     assert main(["evaluate", str(bundle), str(pictures)]) == 0
     assert (tmp_path / "mine.evaluation" / "evaluation.json").is_file()
-    assert (tmp_path / "mine.evaluation" / "sheet.png").is_file()
+    assert (tmp_path / "mine.evaluation" / "report.html").is_file()
     assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
     assert main(["evaluate", str(bundle), str(pictures), "--out", str(tmp_path / "there")]) == 0
-    assert (tmp_path / "there" / "sheet.png").is_file()
+    assert (tmp_path / "there" / "report.html").is_file()
     capsys.readouterr()
     assert main(["evaluate", str(bundle), str(tmp_path / "nothing")]) == 65
     assert "no pictures to evaluate" in capsys.readouterr().err
@@ -204,19 +311,24 @@ def test_regions_that_share_a_pixel(by: tuple[int, int, int, int], count: int) -
 
 
 def test_the_sheet_chooses_the_best_the_worst_and_the_borderline() -> None:
-    def results(kind: str, outcomes: list[tuple[float, float]]) -> list[Result]:
-        return [Result(Sample(Path(f"{s}"), kind), s, Verdict.NG, f1, 0) for s, f1 in outcomes]
+    def result(kind: str, score: float, hits: int | None) -> Result:
+        """Of a defect of 10 pixels, of which `hits` were found."""
+        counts = None if hits is None else PixelCounts(hits, 0, 10 - hits, 90)
+        if kind == "good":
+            counts = PixelCounts(true_negative=100)
+        return Result(Sample(Path(f"{score}"), kind), score, Verdict.NG, counts)
 
-    good = results("good", [(0.01 * i, math.nan) for i in range(10)])
-    judged = results("dent", [(0.9 + 0.01 * i, 0.1 * i) for i in range(10)])
-    unmasked = results("dent", [(0.3 + 0.05 * i, math.nan) for i in range(8)])
-    chosen = sheet.choose(good + judged + unmasked)
+    good = [result("good", 0.01 * i, None) for i in range(10)]
+    judged = [result("dent", 0.9 + 0.01 * i, i) for i in range(10)]
+    unmasked = [result("dent", 0.3 + 0.05 * i, None) for i in range(8)]
+    chosen = sheet.choose(good + judged + unmasked, 0.5)
     sorts: dict[str, list[Result]] = {}
-    for name, result in chosen:
-        sorts.setdefault(name, []).append(result)
+    for name, picked in chosen:
+        sorts.setdefault(name, []).append(picked)
+    assert list(sorts) == list(sheet.SORTS)
     assert sorts["best mask"] == judged[:-4:-1]
     assert sorts["worst mask"] == judged[:3]
-    assert {round(result.score, 2) for result in sorts["borderline"]} == {0.45, 0.5, 0.55}
+    assert {round(picked.score, 2) for picked in sorts["borderline"]} == {0.45, 0.5, 0.55}
     assert sorts["worst good"] == good[:-4:-1]
     assert sorts["lowest defective"] == unmasked[:3]
-    assert len({id(result) for _, result in chosen}) == len(chosen) == 15
+    assert len({id(picked) for _, picked in chosen}) == len(chosen) == 15
