@@ -66,7 +66,7 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
     twins = totals.repairs.pictures > 0
     if running.repairer is not None and not twins:
         for image, hole in punched(samples, channels):
-            totals.repairs.add(running.repairer, image, hole, image, None)
+            totals.repairs.add(running.repairer, image, hole, None, image)
     found, measured = _figures(root, totals)
     if card:
         from inspector.training.packing import with_scores
@@ -115,7 +115,7 @@ def _measure(sample: Sample, running: Engine, judge: Judge, channels: int, total
     totals.coarse.append(scores.coarse())
     if running.repairer is not None and sample.reference is not None and truth is not None and truth.any():
         twin = data.read_picture(sample.reference, channels)
-        totals.repairs.add(running.repairer, image, truth, twin, judgement)
+        totals.repairs.add(running.repairer, image, truth, judgement, twin)
 
 
 def _figures(root: Path, totals: Totals) -> tuple[dict[str, float], dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,6 @@ def figure(value: float | None) -> str:
     """A number with as many digits as it deserves; a dash where there is none."""
     if value is None:
         return NONE
-    if not math.isfinite(value):
-        return "∞"
     if 0 < abs(value) < 0.01:
         return f"{value:.2g}" if abs(value) >= 1e-4 else f"{value:.0e}"
     digits = 4 if 0.9995 <= value < 1 else 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0

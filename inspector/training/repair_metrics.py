@@ -40,7 +40,7 @@ class RepairScores:
     _values: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _similarities: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, repairer: Repairer, image: Image, truth: Mask, twin: Image, judgement: Judgement | None) -> None:
+    def add(self, repairer: Repairer, image: Image, truth: Mask, judgement: Judgement | None, twin: Image) -> None:
         """Repair `image` [H,W,C] in every way and compare with its defect-free `twin` [H,W,C].
 
         judgement: the detector's, for the figures `as_run`; None leaves them out
