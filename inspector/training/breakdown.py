@@ -82,7 +82,7 @@ def by_group(table: Table) -> list[Row]:
                 "false_rejects": int((own & table.good & (table.verdict == Verdict.NG)).sum()),
                 "escapes": int((own & ~table.good & (table.verdict == Verdict.OK)).sum()),
                 "image_auroc": number(figure["image_auroc"]),
-                "pixel_f1": number(figure["pixel_f1"]),
+                "pixel_f1": number(figure["pixel_f1"]) if (table["tp"] + table["fn"])[own].any() else None,
                 "regions_found": number(figure["regions_found"]),
                 "false_regions_per_good": number(figure["false_regions_per_good"]),
             }

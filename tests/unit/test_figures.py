@@ -115,7 +115,8 @@ def test_groups_with_most_mistakes_come_first() -> None:
         ("1", 1, 0), ("4", 0, 1), ("2", 0, 0), ("3", 0, 0),
     ]  # fmt: skip
     assert rows[3]["regions_found"] == pytest.approx(2 / 3)
-    assert rows[0]["pixel_f1"] == pytest.approx(0)
+    assert rows[0]["pixel_f1"] is None  # there is nothing to find
+    assert rows[3]["pixel_f1"] == pytest.approx(120 / 160)
 
 
 def test_groups_are_drawn_whole() -> None:
