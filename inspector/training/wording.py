@@ -75,13 +75,15 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
             f"{good} good pictures cannot show that fewer than 10 in 1,000 are rejected; "
             f"that takes {ENOUGH_GOOD} without a mistake."
         )
-    if record["groups_drawn"] < pictures:
+    if record["groups_drawn"] == 1:
+        found.append("All pictures are of one group (part, place or line): nothing shows how figures move on another.")
+    elif record["groups_drawn"] < pictures:
         found.append(
             f"The {pictures} pictures show {record['groups_drawn']} groups (parts, places or lines). Pictures of one "
             "group resemble each other and say less than as many separate parts would: the sentences above give the "
             "wider of the exact interval, which takes pictures for independent, and the one by groups."
         )
-    if record["groups_drawn"] < 10:
+    if 1 < record["groups_drawn"] < 10:
         found.append(f"With {record['groups_drawn']} groups the bootstrap intervals are rough.")
     if unknown := rates["unknown"]["count"]:
         found.append(f"{unknown} pictures got the verdict unknown; they count as neither rejects nor escapes.")

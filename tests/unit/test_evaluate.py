@@ -213,6 +213,15 @@ def test_each_picture_has_its_row(bright: Path, pictures: Path, tmp_path: Path) 
     assert [row["group"] for row in report["groups"]] == ["plate 7"]
 
 
+def test_pictures_of_one_group_give_no_intervals(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    paths = sorted(path.relative_to(pictures).as_posix() for path in (pictures / "test").rglob("*.png"))
+    (pictures / "MANIFEST.tsv").write_text("path\tgroup\n" + "".join(f"{path}\tone\n" for path in paths))
+    _, report, _ = measured(bright, pictures, tmp_path / "out")
+    assert report["groups_drawn"] == 1
+    assert report["intervals"] == {}
+    assert "All pictures are of one group" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_the_control_takes_the_defect_out(bright: Path, pictures: Path, tmp_path: Path) -> None:
     """Without the defects all defective pictures are dark, as two of the five good ones with bright specks are not."""
     figures, report, _ = measured(bright, pictures, tmp_path / "out")
