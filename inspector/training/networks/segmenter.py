@@ -20,12 +20,9 @@ DECODER = (16, 32, 48, 96)
 _FROZEN = 3
 """Blocks of the trunk that are not trained: edges and corners look alike everywhere."""
 
-_SWAY = 3.0
-"""How far the picture as a whole may move its pixels' logits: neither hide a clear defect nor make one up."""
-
 
 class Segmenter(Detector):
-    """A picture also has a logit as a whole, by the trunk's coarsest level, which moves those of all its pixels."""
+    """A head for the picture as a whole, on the trunk's coarsest level, helps to train it and is then dropped."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,11 +40,11 @@ class Segmenter(Detector):
 
     def forward(self, image: Tensor) -> Tensor:
         """Defect logits, one a pixel."""
-        logits, picture = self.answers(image)
-        return logits + picture.clamp(-_SWAY, _SWAY)[:, None, None]
+        logits: Tensor = self.decoder(self.trunk(image))
+        return logits
 
     def answers(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixels' logits [N,H,W] by themselves, and the picture's [N]."""
+        """The pixels' logits [N,H,W] by the decoder, and the picture's [N] by its head."""
         levels = self.trunk(image)
         coarse = levels[-1].flatten(2)
         picture = self.picture(torch.cat([coarse.mean(dim=2), coarse.amax(dim=2)], dim=1))[:, 0]
