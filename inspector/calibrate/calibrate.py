@@ -17,9 +17,9 @@ from rich.progress import Progress
 from inspector import calibration
 from inspector.calibrate.choose import Choice, Wish, candidates, choose
 from inspector.calibrate.conformal import Interval
-from inspector.calibrate.critical import critical_thresholds
 from inspector.calibrate.session import Session, detail, part_names
 from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Promise
+from inspector.critical import critical_thresholds
 from inspector.errors import DataError, ModelError
 from inspector.inference import bundle as bundles
 from inspector.inference import engine, runtimes

@@ -1,7 +1,8 @@
 """Chooses when a frame is `ng`, on validation pictures alone.
 
 First the probability threshold that gives the highest pixel F1. Then the smallest region that still counts: small
-enough to keep the true defects, large enough to keep good parts free of false alarms.
+enough to keep the true defects, large enough to keep good parts free of false alarms. Where defects are synthetic,
+that says little of real ones; then the threshold is at least as high as most normal pictures need to be `ok`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from inspector.critical import critical_thresholds
 from inspector.training.metrics import PixelScores
-from inspector.types import Map, Mask
+from inspector.types import Detection, Map, Mask
 
 FALSE_REGIONS = 0.02
 """False regions that a good picture may have on average."""
+
+FALSE_REJECTS = 0.05
+"""Share of normal pictures that may be `ng` where all defects are synthetic."""
+
+CERTAIN = 1 - 1e-5
+"""The highest threshold: beyond it probabilities differ by rounding alone."""
 
 FOUND = 0.25
 """Share of a true defect's pixels that must be marked for it to count as found."""
@@ -40,7 +48,7 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     for probability, mask in zip(maps, masks, strict=True):
         scores.add(probability, mask)
     f1, threshold = scores.best_f1()
-    threshold = float(np.clip(threshold, 1e-5, 1 - 1e-5))
+    threshold = float(np.clip(threshold, 1 - CERTAIN, CERTAIN))
     false_areas, true_areas, good = _areas(maps, masks, threshold)
     allowed = int(FALSE_REGIONS * good)
     enough = 1 if len(false_areas) <= allowed else false_areas[len(false_areas) - 1 - allowed] + 1
@@ -48,14 +56,23 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     min_area = max(1, min(enough, bearable))
     left = sum(area >= min_area for area in false_areas)
     defects = "real" if real else "synthetic"
+    needed = 0.0 if real else _quiet([m for m, mask in zip(maps, masks, strict=True) if not mask.any()], min_area)
+    raised = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
+    threshold = min(max(threshold, needed), CERTAIN)
     return Choice(
         threshold,
         min_area,
         f"threshold: highest pixel F1 ({f1:.3f}) on {len(maps) - good} validation pictures with {defects} defects and "
-        f"{good} normal ones (it was {threshold:.3f} before it was folded into the graph as 0.5); min_area: the "
-        f"smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} of {len(false_areas)} "
-        f"are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
+        f"{good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph as 0.5); min_area: "
+        f"the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} of "
+        f"{len(false_areas)} are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
     )
+
+
+def _quiet(normal: Sequence[Map], min_area: int) -> float:
+    """The threshold from which on all but `FALSE_REJECTS` of the normal pictures are `ok`."""
+    critical = [critical_thresholds(Detection(0.0, m), m.shape[0], m.shape[1], [min_area])[0] for m in normal]
+    return float(np.quantile(critical, 1 - FALSE_REJECTS))
 
 
 def _areas(maps: Sequence[Map], masks: Sequence[Mask], threshold: float) -> tuple[list[int], list[int], int]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from inspector.calibrate.critical import critical_thresholds
+from inspector.critical import critical_thresholds
 from inspector.errors import ModelError
 from inspector.judge import Judge
 from inspector.types import Detection, Verdict

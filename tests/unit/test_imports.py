@@ -19,6 +19,7 @@ GROUND = "types errors clock mailbox redact address"
 MAY_IMPORT = {
     # values and rules: pure
     "judge": "",
+    "critical": "judge",
     "ledger": "",
     "stage": "",
     "codecs": "",
@@ -54,8 +55,8 @@ MAY_IMPORT = {
     "board": "messages",
     "listen": "album board client messages",
     # the daemon never imports training
-    "training": "inference judge",
-    "calibrate": "calibration inference judge sources training values",
+    "training": "critical inference judge",
+    "calibrate": "calibration critical inference judge sources training values",
     "cli": "assemble calibrate listen logs simulation training",
     "__main__": "cli",
 }

@@ -232,6 +232,15 @@ def test_without_false_regions_every_pixel_counts() -> None:
     assert 0.4 < choice.threshold < 0.9
 
 
+def test_where_defects_are_synthetic_most_normal_pictures_must_be_ok() -> None:
+    pairs = [spotted(10, truth=True, level=0.7), *(spotted(16, level=0.8) for _ in range(10)), spotted()]
+    maps, masks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    found, raised = choose(maps, masks, real=True), choose(maps, masks, real=False)
+    assert found.threshold < 0.8
+    assert raised.threshold >= 0.8
+    assert "raised until 95% of the normal ones are ok" in raised.why
+
+
 # Repairs
 
 
