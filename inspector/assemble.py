@@ -26,7 +26,6 @@ from inspector.errors import ConfigError
 from inspector.health import Health, Views
 from inspector.inference import bundle, engine, runtimes
 from inspector.inference.bundle import Bundle
-from inspector.inference.engine import Engine
 from inspector.inference.fit import fitted
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judge import Judge
@@ -37,7 +36,7 @@ from inspector.publisher import Publisher
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
-from inspector.types import ModelTag
+from inspector.types import ModelTag, Precision
 from inspector.wire import Encoder
 from inspector.worker import Station, Worker
 
@@ -86,7 +85,15 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
     device, why = runtimes.resolve(settings.workers.device, next(iter(bundles.values())).detector)
     count, max_batch = _sizes(settings, device)
     log.info("%s: %s; %d worker(s), batches of up to %d", build, why, count, max_batch)
-    crew = [_engines(bundles, device, max_batch) for _ in range(count)]
+    unique = {one.sha256: one for one in bundles.values()}  # two paths to one bundle share it
+    precisions = {sha256: _precision(one, device, settings.workers) for sha256, one in unique.items()}
+    crew = [
+        {
+            sha256: engine.start(one, device, max_batch, precisions[sha256], settings.workers.cache)
+            for sha256, one in unique.items()
+        }
+        for _ in range(count)
+    ]
     tags = {model.tag.sha256: model.tag for model in crew[0].values()}
     notes = tuple(_notes(calibrations, tags))
     sources = [opener(camera.source) for camera in settings.camera]
@@ -132,7 +139,8 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
         stack.callback(health.close)
-        summary = f"{len(names)} camera(s), {count} worker(s) on {next(iter(tags.values())).provider}"
+        how = ", ".join(sorted({f"{tag.provider} in {tag.precision}" for tag in tags.values()}))
+        summary = f"{len(names)} camera(s), {count} worker(s) on {how}"
         log.info("%s; publishing at %s, metrics at %s/metrics", summary, output.endpoint, health.url)
         for note in notes:
             log.info("%s", note)
@@ -146,10 +154,11 @@ def _sizes(settings: Settings, device: str) -> tuple[int, int]:
     return count, settings.workers.max_batch or (CPU_BATCH if on_cpu else GPU_BATCH)
 
 
-def _engines(bundles: Mapping[Path, Bundle], device: str, max_batch: int) -> dict[str, Engine]:
-    """One worker's engines, by the bundle's sha256: two paths to one bundle share it."""
-    unique = {one.sha256: one for one in bundles.values()}
-    return {sha256: engine.start(one, device, max_batch) for sha256, one in unique.items()}
+def _precision(bundle: Bundle, device: str, workers: configuration.Workers) -> Precision:
+    """What the bundle's detector will compute with."""
+    precision, why = engine.settle(bundle, device, workers.precision, workers.cache)
+    log.info("bundle %r: %s", bundle.card.name, why)
+    return precision
 
 
 def _check_channels(settings: Settings, bundles: Mapping[Path, Bundle]) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inspector.messages import BeatMessage, EventMessage, Message, VerdictMessage
-from inspector.types import Verdict
+from inspector.types import Precision, Verdict
 
 WINDOW = 1000
 """Frames of each camera that rate and latency are taken from, at most."""
@@ -87,7 +87,9 @@ class Board:
             self.cameras.setdefault(message.camera, Tally()).take(message, now, latency)
             self.total.take(message, now, latency)
             if message.model is not None:
-                self._models.add(_printable(f"{message.model.name} on {message.model.provider}"))
+                of = message.model
+                how = "" if of.precision == Precision.FP32 else f" in {of.precision}"
+                self._models.add(_printable(f"{of.name} on {of.provider}{how}"))
         elif isinstance(message, EventMessage):
             event = message.event
             at = time.strftime("%H:%M:%S", time.localtime(event.at_ns / 1e9))

@@ -46,6 +46,7 @@ LABELS: Mapping[str, str] = {
     "model": "the name on the bundle's card",
     "sha256": "the bundle's checksum",
     "provider": "what the model really runs on, in ONNX Runtime's words",
+    "precision": "what the detector computes with: `fp32`, `bf16`, `fp16` or `int8`",
     "topic": "the ZeroMQ topic",
     "version": "the program's version",
 }
@@ -106,7 +107,7 @@ TABLE = (
     Metric("inspector_hostile_messages_total", "counter",
            "Messages from outside that made no sense and were dropped."),
     Metric("inspector_model_info", "gauge",
-           "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider")),
+           "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider", "precision")),
     Metric("inspector_build_info", "gauge", "Always 1: which version runs.", ("version",)),
     Metric("inspector_ready", "gauge", "1 while frames are being judged; 0 before that and while draining."),
 )  # fmt: skip
@@ -244,7 +245,7 @@ class Metrics:
 
     def _of_models(self) -> Iterator[Sample]:
         for tag in self._tags:
-            yield Sample("inspector_model_info", (tag.name, tag.sha256, tag.provider), 1)
+            yield Sample("inspector_model_info", (tag.name, tag.sha256, tag.provider, tag.precision), 1)
         for name, model in self._models.items():
             yield Sample("inspector_batch_frames", (name,), model.frames.distribution())
             for end, batches in model.ends.items():

@@ -51,6 +51,13 @@ class Workers(_Part):
     device: Device = "auto"
     """Where the models run: `cpu`, `cuda:N`, `tensorrt:N`, `openvino:cpu`, `openvino:gpu`, `openvino:npu`, or `auto`
     for the best that works here. Any but `auto` refuses to start where it would really run elsewhere."""
+    precision: Literal["fp32", "bf16", "fp16", "int8", "auto"] = "fp32"
+    """What detectors compute with: `fp32` anywhere, as trained; `bf16` on `openvino:cpu`; `int8` on CPUs, with bundles
+    that have it; `fp16` on GPUs; or `auto` for the fastest in which each bundle proves itself here. Any but `auto`
+    refuses to start where that is not what would really run."""
+    cache: Path | None = None
+    """Folder where TensorRT keeps the engines that it built, relative to the configuration file. Without it, they are
+    built anew at each start, which takes minutes."""
     count: Annotated[int, Field(ge=0, le=256)] = 0
     """Workers, each with a session of its own. 0: one a core on a CPU, one on a GPU."""
     max_batch: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -239,8 +246,11 @@ def _overlay(below: Any, above: Any) -> Any:
 
 
 def _anchored(given: Table, folder: Path) -> list[Table]:
-    """The camera tables, their relative paths now relative to `folder` and not to wherever the daemon starts."""
+    """The camera tables; relative paths are now relative to `folder` and not to wherever the daemon starts."""
     listed = given.get("camera")
+    workers = given.get("workers")
+    if isinstance(workers, dict) and isinstance(cache := workers.get("cache"), str):
+        workers["cache"] = str(folder / cache)
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     base = quote(str(folder))  # a source is a URL
     for camera in cameras:

@@ -107,13 +107,26 @@ class Patch:
     image: Image
 
 
+class Precision(StrEnum):
+    """The numbers that a detector computes with, where it matters; the score and the map are float32 in all."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelTag:
-    """Which model judged: the bundle's name, the sha256 over its files, and the provider that it really ran on."""
+    """Which model judged: the bundle's name, the sha256 over its files, and the provider that it really ran on.
+
+    precision: a `Precision`'s value, as far as this version knows them
+    """
 
     name: str
     sha256: str
     provider: str
+    precision: str = Precision.FP32.value
 
 
 @dataclass(frozen=True, slots=True)

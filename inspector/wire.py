@@ -31,7 +31,7 @@ from inspector.messages import (
     ResultMessage,
     VerdictMessage,
 )
-from inspector.types import Box, CalibrationTag, Event, Inspection, ModelTag, Reason, Region, Verdict
+from inspector.types import Box, CalibrationTag, Event, Inspection, ModelTag, Precision, Reason, Region, Verdict
 
 T = TypeVar("T")
 
@@ -49,7 +49,6 @@ _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 _REASONS = {reason.value: reason for reason in Reason}
 _STAGES = [field.name for field in dataclasses.fields(Latency)]
 _LATENCY = "{" + ",".join(f'"{stage}":%.6f' for stage in _STAGES) + "}"
-_TAGS = [field.name for field in dataclasses.fields(ModelTag)]
 _SIZE = "[%d,%d,%d]"
 _NONE: Mapping[str, CalibrationTag] = MappingProxyType({})
 
@@ -178,7 +177,10 @@ def _region(region: Region) -> str:
 def _model(model: ModelTag | None) -> str:
     if model is None:
         return "null"
-    return f'{{"name":{_quoted(model.name)},"sha256":{_quoted(model.sha256)},"provider":{_quoted(model.provider)}}}'
+    return (
+        f'{{"name":{_quoted(model.name)},"sha256":{_quoted(model.sha256)},"provider":{_quoted(model.provider)}'
+        f',"precision":{_quoted(model.precision)}}}'
+    )
 
 
 def _payload(payload: Payload) -> str:
@@ -257,7 +259,7 @@ def _judged(fields: Fields) -> tuple[Any, ...]:
         tuple([_defect(defect) for defect in fields.tables("defects")]),
         fields.maybe_number("residual"),
         fields.wholes("size", 3) if fields.has("size") else None,
-        ModelTag(*map(fields.table("model").text, _TAGS)) if fields.has("model") else None,
+        _tag(fields.table("model")) if fields.has("model") else None,
         fields.text("config"),
         Latency(*map(fields.table("latency").number, _STAGES)),
         _calibration(fields.table("calibration")) if fields.has("calibration") else None,
@@ -274,6 +276,12 @@ def _calibration(fields: Fields) -> CalibrationTag:
         fields.number("threshold"),
         fields.whole("min_area"),
     )
+
+
+def _tag(fields: Fields) -> ModelTag:
+    # Daemons of version 1.0 computed in fp32 alone, and did not say so.
+    precision = fields.text("precision") if fields.has("precision") else Precision.FP32.value
+    return ModelTag(fields.text("name"), fields.text("sha256"), fields.text("provider"), precision)
 
 
 def _defect(fields: Fields) -> Region:

@@ -2,6 +2,7 @@
 
     bundle.toml     the card (`Card` below): input, decision, golden pictures, training, licence, scores
     detector.onnx   image uint8 [N,H,W,C] -> score float32 [N], map float32 [N,H,W]
+    detector.int8.onnx, detector.fp16.onnx   the same in fewer bits; optional (`inspector quantise`)
     repairer.onnx   image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C]; optional
     golden/         pictures (PNG; of 2 or of 4 and more channels a TIFF, one page each) and their expected masks
     history/        how each network was trained, a line of JSON an epoch; optional, read by reports alone
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,10 +24,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inspector.errors import BundleError, DataError
 from inspector.inference.channels import MOST, decode
-from inspector.types import Image, Mask, Verdict
+from inspector.types import Image, Mask, Precision, Verdict
 
 CARD = "bundle.toml"
 DETECTOR = "detector.onnx"
+VARIANTS: Mapping[Precision, str] = {Precision.INT8: "detector.int8.onnx", Precision.FP16: "detector.fp16.onnx"}
+"""Detectors in fewer bits. bf16 needs no file: a runtime that has it rounds the fp32 one."""
 REPAIRER = "repairer.onnx"
 GOLDEN = "golden"
 HISTORY = "history"
@@ -82,6 +86,8 @@ class Files(_Part):
     """Checksums of the ONNX files."""
 
     detector: Sha256
+    detector_int8: Sha256 | None = None
+    detector_fp16: Sha256 | None = None
     repairer: Sha256 | None = None
 
 
@@ -94,11 +100,26 @@ class Golden(_Part):
     mask: FileName | None = None
 
 
-class Tolerance(_Part):
-    """How far another machine may stray: score by absolute difference, mask by intersection over union."""
+class Bounds(_Part):
+    """How far a machine may stray: score by absolute difference, mask by intersection over union."""
+
+    score: Unit
+    iou: Unit
+
+
+class Tolerance(Bounds):
+    """Bounds of fp32, and of each other precision: rounding moves a map's values (bf16: by up to 0.03 was seen)."""
 
     score: Unit = 0.02
     iou: Unit = 0.95
+    bf16: Bounds = Bounds(score=0.05, iou=0.9)
+    fp16: Bounds = Bounds(score=0.03, iou=0.93)
+    int8: Bounds = Bounds(score=0.05, iou=0.9)
+
+    def at(self, precision: Precision) -> Bounds:
+        """The bounds of one precision."""
+        bounds: Bounds = self if precision is Precision.FP32 else getattr(self, precision.value)
+        return bounds
 
 
 class Card(_Part):
@@ -125,6 +146,7 @@ class Bundle:
     """A checked bundle; the ONNX models are held as bytes, so that what was hashed is what runs.
 
     sha256: over card and models, hex; names the bundle in every message
+    variants: the detector in fewer bits, where the bundle has it
     """
 
     folder: Path
@@ -132,6 +154,7 @@ class Bundle:
     sha256: str
     detector: bytes
     repairer: bytes | None
+    variants: Mapping[Precision, bytes] = field(default_factory=dict)
 
     def golden(self) -> list[tuple[Golden, Image, Mask | None]]:
         """The golden pictures with their expected masks (uint8 [height, width], 0 or 255)."""
@@ -152,10 +175,14 @@ def load(folder: Path) -> Bundle:
     repairer = None if card.files.repairer is None else _checked(folder / REPAIRER, card.files.repairer)
     if (repairer is None) != (card.repair is None):
         raise BundleError(f"{folder / CARD}: [repair] and files.repairer belong together; give both or neither")
+    sums = {Precision.INT8: card.files.detector_int8, Precision.FP16: card.files.detector_fp16}
+    variants = {
+        precision: _checked(folder / VARIANTS[precision], sha256) for precision, sha256 in sums.items() if sha256
+    }
     digest = hashlib.sha256(card_bytes)
-    digest.update(detector)
-    digest.update(repairer or b"")
-    return Bundle(folder, card, digest.hexdigest(), detector, repairer)
+    for model in (detector, repairer or b"", *variants.values()):
+        digest.update(model)
+    return Bundle(folder, card, digest.hexdigest(), detector, repairer, variants)
 
 
 def _card(path: Path, content: bytes) -> Card:

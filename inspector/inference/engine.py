@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from inspector.errors import BundleError, DeviceError
 from inspector.inference import runtimes
-from inspector.inference.bundle import Bundle
+from inspector.inference.bundle import VARIANTS, Bundle
 from inspector.inference.detector import Detector
 from inspector.inference.golden import prove
 from inspector.inference.repairer import Repairer
-from inspector.types import ModelTag
+from inspector.types import ModelTag, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,76 @@ class Engine:
     tag: ModelTag
 
 
-def start(bundle: Bundle, device: str, max_batch: int) -> Engine:
+def start(
+    bundle: Bundle,
+    device: str,
+    max_batch: int,
+    precision: Precision = Precision.FP32,
+    cache: Path | None = None,
+) -> Engine:
     """Load and prove `bundle` on `device` (not "auto"). Raises DeviceError, ModelError, BundleError.
 
+    precision: the detector's; the repairer stays in fp32, since its pictures are looked at and its work is rare
+    cache: a folder where a runtime may keep what it compiled
     Call it from one thread at a time: creating sessions at once is not safe in every runtime.
     """
-    model = runtimes.load(bundle.detector, device)
+    model = runtimes.load(_graph(bundle, device, precision), device, precision, cache)
     detector = Detector(model, bundle, max_batch)
-    repairer = None if bundle.repairer is None else Repairer(runtimes.load(bundle.repairer, device), bundle)
-    prove(bundle, detector, repairer)
-    return Engine(detector, repairer, ModelTag(bundle.card.name, bundle.sha256, model.provider))
+    repairer = None
+    if bundle.repairer is not None:
+        repairer = Repairer(runtimes.load(bundle.repairer, device, cache=cache), bundle)
+    prove(bundle, detector, repairer, precision)
+    return Engine(detector, repairer, ModelTag(bundle.card.name, bundle.sha256, model.provider, precision.value))
+
+
+def settle(bundle: Bundle, device: str, wish: str, cache: Path | None = None) -> tuple[Precision, str]:
+    """The precision that `wish` means for `bundle` on `device`, and a sentence that says why.
+
+    `auto` takes the fastest that the bundle proves itself in; any other wish is that or an error. Raises DeviceError,
+    ModelError, BundleError.
+    """
+    able = runtimes.precisions(device)
+    if wish != "auto":
+        precision = Precision(wish)
+        if precision not in able:
+            raise DeviceError(
+                f"precision {wish!r} was asked for, which {device!r} does not compute in; use {', '.join(able)} or auto"
+            )
+        _check_honoured(bundle, device, precision, cache)
+        return precision, f"precision {wish!r} was asked for"
+    refused = []
+    for precision in able[:-1]:
+        try:
+            _check_honoured(bundle, device, precision, cache)
+            start(bundle, device, 1, precision, cache)
+        except (BundleError, DeviceError) as error:
+            refused.append(f"not {precision}: {str(error).partition(';')[0]}")  # the remedy is for who asked for it
+        else:
+            why = "; ".join(refused) if refused else "it is the fastest there is"
+            return precision, f"precision 'auto' took {precision.value!r} ({why})"
+    return able[-1], f"precision 'auto' took {able[-1].value!r} ({'; '.join(refused)})"
+
+
+def _graph(bundle: Bundle, device: str, precision: Precision) -> bytes:
+    """The file to load: int8, and fp16 on CUDA, are graphs of their own; else a runtime rounds the fp32 one."""
+    if precision is Precision.INT8 or (precision is Precision.FP16 and device.startswith("cuda")):
+        if precision not in bundle.variants:
+            raise BundleError(
+                f"bundle {bundle.card.name!r} has no {VARIANTS[precision]}; "
+                f"make it with `inspector quantise`, or set precision = 'auto' or 'fp32'"
+            )
+        return bundle.variants[precision]
+    return bundle.detector
+
+
+def _check_honoured(bundle: Bundle, device: str, precision: Precision, cache: Path | None) -> None:
+    """Raise DeviceError where `device` would compute in fp32 in spite of the wish."""
+    model = _graph(bundle, device, precision)
+    if precision is Precision.FP32 or model is not bundle.detector:
+        return
+    wished, full = (runtimes.load(model, device, wish, cache) for wish in (precision, Precision.FP32))
+    if not runtimes.differ(wished, full):
+        raise DeviceError(
+            f"precision {precision.value!r} was asked for, but {wished.provider} computes in fp32 on this machine; "
+            f"set precision = 'auto' or 'fp32'"
+        )

@@ -60,7 +60,7 @@ def test_a_bundle_proves_itself(bright: Path) -> None:
 def test_a_bundle_that_does_not_reproduce_its_golden_pictures_is_refused(copy: Path) -> None:
     card = (copy / "bundle.toml").read_text()
     (copy / "bundle.toml").write_text(card.replace(f"score = {250 / 255}", "score = 0.9"))
-    with pytest.raises(BundleError, match=r"'bad.png': score 0.9804 where 0.9000 was expected"):
+    with pytest.raises(BundleError, match=r"'bad.png' in fp32: score 0.9804 where 0.9000 was expected"):
         start(load(copy), "cpu", max_batch=1)
 
 

@@ -144,7 +144,7 @@ def test_every_label_set_is_there_at_zero_from_the_start(house):
     for topic in TOPICS:
         for name in ("published_messages_total", "published_bytes_total", "subscribers"):
             assert value(name, topic=topic) == 0
-    assert value("model_info", model="lines", sha256="ab12", provider="CPUExecutionProvider") == 1
+    assert value("model_info", model="lines", sha256="ab12", provider="CPUExecutionProvider", precision="fp32") == 1
     assert value("build_info", version=__version__) == 1
 
 

@@ -7,6 +7,7 @@ really works on this machine, by trying.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from inspector.errors import DeviceError
 from inspector.inference.runtimes import onnxruntime
+from inspector.types import Precision
 
 
 class Model(Protocol):
@@ -39,7 +41,7 @@ class Model(Protocol):
         ...
 
 
-LOADERS: Mapping[str, Callable[[bytes, str], Model]] = {
+LOADERS: Mapping[str, Callable[[bytes, str, Precision, Path | None], Model]] = {
     "cpu": onnxruntime.load,
     "cuda": onnxruntime.load,
     "tensorrt": onnxruntime.load,
@@ -49,13 +51,47 @@ LOADERS: Mapping[str, Callable[[bytes, str], Model]] = {
 # TensorRT is left out: building its engine takes minutes, which nobody expects of a default.
 BEST_FIRST = ("cuda:0", "openvino:cpu", "cpu")
 
+PRECISIONS: Mapping[str, tuple[Precision, ...]] = {
+    "cpu": (Precision.INT8, Precision.FP32),
+    "cuda": (Precision.FP16, Precision.FP32),
+    "tensorrt": (Precision.FP16, Precision.FP32),
+    "openvino:cpu": (Precision.INT8, Precision.BF16, Precision.FP32),
+    "openvino:gpu": (Precision.INT8, Precision.FP16, Precision.FP32),
+    "openvino:npu": (Precision.INT8, Precision.FP16, Precision.FP32),
+}
+"""What each kind of device can compute with, fastest first. Our int8 files have unsigned activations: the fast way on
+a CPU (measured: signed ones take twice as long), and one that TensorRT does not take."""
 
-def load(model: bytes, device: str) -> Model:
-    """Load an ONNX model onto `device`. Raises DeviceError where it would really run elsewhere."""
+
+def precisions(device: str) -> tuple[Precision, ...]:
+    """What `device` can compute with, fastest first."""
+    return PRECISIONS.get(device) or PRECISIONS.get(device.partition(":")[0], (Precision.FP32,))
+
+
+def load(model: bytes, device: str, precision: Precision = Precision.FP32, cache: Path | None = None) -> Model:
+    """Load an ONNX model onto `device`. Raises DeviceError where it would really run elsewhere.
+
+    precision: what the runtime is asked to round to; int8 and CUDA's fp16 are in the model itself
+    cache: a folder where a runtime may keep what it compiled
+    """
     kind = device.partition(":")[0]
     if kind not in LOADERS:
         raise DeviceError(f"device {device!r} is not known; use auto or one of {', '.join(LOADERS)}, with :index")
-    return LOADERS[kind](model, device)
+    return LOADERS[kind](model, device, precision, cache)
+
+
+def differ(a: Model, b: Model) -> bool:
+    """Whether two loads of one model give different numbers for noise, be it in the last bit.
+
+    A runtime that ignores a wish for fewer bits gives the very numbers of fp32, and no other sign: OpenVINO's provider
+    tells nobody its options, and takes a hint that it cannot follow in silence.
+    """
+    noise = np.random.default_rng(0)
+    inputs = {
+        name: noise.integers(0, 256, [side if isinstance(side, int) else 1 for side in shape], dtype=np.uint8)
+        for name, shape in a.inputs.items()
+    }
+    return any(not np.array_equal(x, y) for x, y in zip(a.run(**inputs), b.run(**inputs), strict=True))
 
 
 def resolve(device: str, model: bytes) -> tuple[str, str]:

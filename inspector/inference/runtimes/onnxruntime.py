@@ -7,22 +7,19 @@ session's real providers are compared with the wish, and a difference is an erro
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import ConfigError, DeviceError, ModelError
+from inspector.inference.runtimes.options import PROVIDERS, providers
+from inspector.types import Precision
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
 EXTRAS = {"onnxruntime": "cpu", "onnxruntime-gpu": "gpu", "onnxruntime-openvino": "openvino"}
 """The builds that share the module `onnxruntime`, and our extra that brings each."""
 
@@ -57,10 +54,9 @@ def _installed(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in found]
 
 
-def load(model: bytes, device: str) -> OrtModel:
+def load(model: bytes, device: str, precision: Precision, cache: Path | None) -> OrtModel:
     """Open a session for `model` on `device`; raises DeviceError, ModelError."""
-    kind, _, index = device.partition(":")
-    return OrtModel(_session(model, kind, index), PROVIDERS[kind], device)
+    return OrtModel(_session(model, device, precision, cache), PROVIDERS[device.partition(":")[0]], device)
 
 
 class OrtModel:
@@ -87,10 +83,11 @@ class OrtModel:
         return results
 
 
-def _session(model: bytes, kind: str, index: str) -> ort.InferenceSession:
+def _session(model: bytes, device: str, precision: Precision, cache: Path | None) -> ort.InferenceSession:
     check_installation()
     import onnxruntime as ort
 
+    kind = device.partition(":")[0]
     provider = PROVIDERS[kind]
     if provider not in ort.get_available_providers():
         raise DeviceError(
@@ -106,23 +103,17 @@ def _session(model: bytes, kind: str, index: str) -> ort.InferenceSession:
     options.log_severity_level = 3
     if kind in ("cuda", "tensorrt"):
         ort.preload_dlls()  # CUDA and cuDNN as installed by pip beside the GPU build, if they are
-    # Others stay listed after a GPU, since shape arithmetic of a few nodes belongs on the CPU and what TensorRT cannot
-    # do on CUDA; that the whole session fell back is told by its first provider.
-    chain = {"cpu": ("cpu",), "tensorrt": ("tensorrt", "cuda", "cpu")}.get(kind, (kind, "cpu"))
-    providers = [(PROVIDERS[link], _provider_options(link, index)) for link in chain]
-    try:
-        return ort.InferenceSession(model, options, providers=providers)
-    except _error_types() as error:
-        raise ModelError(f"ONNX Runtime cannot load the model on {provider}: {error}") from error
-
-
-def _provider_options(kind: str, index: str) -> dict[str, str]:
-    if kind == "cpu":
-        return {}
     if kind == "openvino":
-        # Several sessions pinned to the same cores would queue behind each other.
-        return {"device_type": index.upper() or "CPU", "load_config": '{"CPU": {"ENABLE_CPU_PINNING": "NO"}}'}
-    return {"device_id": index or "0"}
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        return ort.InferenceSession(model, options, providers=providers(device, precision, cache))
+    except _error_types() as error:
+        if "fallback to CPU EP has been explicitly disabled" in str(error):
+            raise DeviceError(
+                f"device {device!r} was asked for, but {provider} cannot run all of the model; "
+                f"set device = 'auto' or 'cpu'"
+            ) from error
+        raise ModelError(f"ONNX Runtime cannot load the model on {provider}: {error}") from error
 
 
 def _error_types() -> tuple[type[Exception], ...]:
