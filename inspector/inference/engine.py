@@ -74,22 +74,22 @@ def settle(bundle: Bundle, device: str, wish: str, cache: Path | None = None) ->
 
 
 def _graph(bundle: Bundle, device: str, precision: Precision) -> bytes:
-    """The file to load: int8, and fp16 on CUDA, are graphs of their own; else a runtime rounds the fp32 one."""
-    if precision is Precision.INT8 or (precision is Precision.FP16 and device.startswith("cuda")):
-        if precision not in bundle.variants:
-            raise BundleError(
-                f"bundle {bundle.card.name!r} has no {VARIANTS[precision]}; "
-                f"make it with `inspector quantise`, or set precision = 'auto' or 'fp32'"
-            )
-        return bundle.variants[precision]
-    return bundle.detector
+    """The file to load: that of the precision, unless the runtime itself rounds the fp32 one."""
+    if precision is Precision.FP32 or runtimes.rounds(device, precision):
+        return bundle.detector
+    if precision not in bundle.variants:
+        raise BundleError(
+            f"bundle {bundle.card.name!r} has no {VARIANTS[precision]}; "
+            f"make it with `inspector quantise`, or set precision = 'auto' or 'fp32'"
+        )
+    return bundle.variants[precision]
 
 
 def _check_honoured(bundle: Bundle, device: str, precision: Precision, cache: Path | None) -> None:
     """Raise DeviceError where `device` would compute in fp32 in spite of the wish."""
     model = _graph(bundle, device, precision)
-    if precision is Precision.FP32 or model is not bundle.detector:
-        return
+    if not runtimes.rounds(device, precision):
+        return  # fp32, or a graph that is of that precision itself
     wished, full = (runtimes.load(model, device, wish, cache) for wish in (precision, Precision.FP32))
     if not runtimes.differ(wished, full):
         raise DeviceError(

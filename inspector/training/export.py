@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inspector.errors import BundleError
-from inspector.inference.runtimes import onnxruntime
+from inspector.inference import runtimes
 from inspector.training.networks import STRIDE
 
 Free: TypeAlias = Mapping[str, Mapping[int, str]]
@@ -108,7 +108,7 @@ def _check_parity(graph: nn.Module, model: bytes, sample: dict[str, Tensor], tol
     with torch.inference_mode():
         expected = graph(*sample.values())
     expected = expected if isinstance(expected, tuple) else (expected,)
-    found = onnxruntime.load(model, "cpu").run(**{name: value.numpy() for name, value in sample.items()})
+    found = runtimes.load(model, "cpu").run(**{name: value.numpy() for name, value in sample.items()})
     for ours, theirs in zip(expected, found, strict=True):
         difference = float(np.abs(ours.numpy().astype(np.float64) - theirs.astype(np.float64)).max())
         if difference > tolerance:

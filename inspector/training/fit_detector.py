@@ -16,8 +16,6 @@ from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.losses import detection_loss
 from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy
 from inspector.training.networks.detector import Detector
-from inspector.training.pictures import Pictures
-from inspector.training.synthetic import paste_defect
 from inspector.types import Image, Map
 
 CHECKED_PIXELS = 4_000_000
@@ -91,36 +89,6 @@ def mistaken(network: nn.Module, batches: DetectorBatches, rng: np.random.Genera
         largest = 1 + np.argsort(stats[1:, cv2.CC_STAT_AREA])[::-1][:MINED_PLACES]
         places += [(index, float(x), float(y)) for x, y in centres[largest]]
     return places
-
-
-def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
-    """What thresholds are chosen on: pictures with masks at the detector's size, normal ones with empty masks.
-
-    Real defective pictures where they have masks; else synthetic defects on the normal ones. The flag says whether
-    the defects are real.
-    """
-    normal = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.good]
-    real = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.mask is not None]
-    pairs = [(image, mask) for image, mask, _ in normal]
-    if real:
-        return _interleaved(pairs, [(image, mask) for image, mask, _ in real]), True
-    rng = np.random.default_rng(seed)
-    pasted = [_pasted(image, normal[rng.integers(len(normal))][0], rng) for image, _ in pairs for _ in range(2)]
-    return _interleaved(pairs, pasted), False
-
-
-def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
-    mixed, mask = image, np.zeros(image.shape[:2], np.uint8)
-    for _ in range(2):
-        mixed, added = paste_defect(mixed, donor, rng)
-        mask = mask | added
-    return mixed, mask
-
-
-def _interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:
-    """Mixed evenly, so that every n-th is a fair sample."""
-    keyed = [((i + 0.5) / len(part), pair) for part in (first, second) for i, pair in enumerate(part)]
-    return [pair for _, pair in sorted(keyed, key=lambda entry: entry[0])]
 
 
 def positive_weight(batches: DetectorBatches) -> float:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from inspector.inference.bundle import (
 )
 from inspector.inference.detector import Detector
 from inspector.judge import Judge, Judgement
+from inspector.training.describe import describe
 from inspector.types import Detection, Image, Verdict
 
 COMMENT = "# The card of a model bundle. The daemon refuses the bundle where this and the files beside it disagree.\n\n"
@@ -68,6 +69,7 @@ def write(folder: Path, contents: Contents, golden: Iterable[tuple[str, Image]])
     A bundle that is there already is replaced; anything else is not. Raises BundleError, DataError.
     """
     check_replaceable(folder)
+    contents, draft = _described(contents)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / GOLDEN).mkdir(parents=True)
@@ -77,7 +79,7 @@ def write(folder: Path, contents: Contents, golden: Iterable[tuple[str, Image]])
     (partial / HISTORY).mkdir()
     for log in contents.history:
         shutil.copyfile(log, partial / HISTORY / log.name)
-    cards = _golden(partial / GOLDEN, _draft(contents), golden)
+    cards = _golden(partial / GOLDEN, draft, golden)
     write_card(partial, _card(contents, cards))
     engine.start(bundles.load(partial), "cpu", max_batch=1)
     shutil.rmtree(folder, ignore_errors=True)
@@ -117,10 +119,13 @@ def _card(contents: Contents, golden: tuple[bundles.Golden, ...]) -> Card:
     )
 
 
-def _draft(contents: Contents) -> Bundle:
-    """The bundle before it has golden pictures: enough to run its detector."""
+def _described(contents: Contents) -> tuple[Contents, Bundle]:
+    """The contents, their graphs with metadata, and the bundle before it has golden pictures: enough to run it."""
     placeholder = bundles.Golden(picture="none.png", verdict=Verdict.OK, score=0.0)
-    return Bundle(Path(), _card(contents, (placeholder,)), "", contents.detector, contents.repairer)
+    card = _card(contents, (placeholder,))
+    repairer = None if contents.repairer is None else describe(contents.repairer, card, "repairer")
+    contents = replace(contents, detector=describe(contents.detector, card, "detector"), repairer=repairer)
+    return contents, Bundle(Path(), card, "", contents.detector, contents.repairer)
 
 
 def _golden(folder: Path, draft: Bundle, candidates: Iterable[tuple[str, Image]]) -> tuple[bundles.Golden, ...]:

@@ -59,6 +59,7 @@ class Settings:
     validation: float = VALIDATION
     augmentation: Augmentation = field(default_factory=Augmentation)
     golden: Path | None = None
+    int8: bool = True
     resume: bool = False
 
     @property

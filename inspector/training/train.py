@@ -12,18 +12,19 @@ import numpy as np
 import torch
 
 from inspector import __version__
-from inspector.errors import DataError
+from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import Bundle, Decision, Input
-from inspector.training import data, packing, threshold
-from inspector.training.batches import DetectorBatches, RepairBatches
+from inspector.training import data, packing, quantise, threshold
+from inspector.training.batches import DetectorBatches, Pair, RepairBatches
 from inspector.training.check.run import check
 from inspector.training.export import export_detector, export_repairer
-from inspector.training.fit_detector import fit_detector, maps, validation_pairs
+from inspector.training.fit_detector import fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.loop import Plan
 from inspector.training.networks import DETECTORS
 from inspector.training.networks.discover import Discover
+from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
 from inspector.training.settings import (
@@ -41,7 +42,7 @@ from inspector.training.settings import (
     plan,
 )  # fmt: skip
 from inspector.training.split import group_names, split
-from inspector.types import Image
+from inspector.types import Image, Precision
 
 Say = Callable[[str], None]
 
@@ -126,6 +127,7 @@ def train(settings: Settings, say: Say) -> Bundle:
             "data_sha256": data.data_hash(samples),
             "date": date.today().isoformat(),
             "seed": settings.seed,
+            "folded_threshold": choice.threshold,
             "pictures": _counts(training_samples, validation_samples),
             "mode": mode,
             "augmentation": asdict(settings.augmentation),
@@ -135,9 +137,19 @@ def train(settings: Settings, say: Say) -> Bundle:
         },
         history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),
     )
-    return packing.write(
+    bundle = packing.write(
         settings.out, contents, _golden_candidates(settings, validation, [image for image, _ in pairs])
     )
+    return _with_int8(bundle, pairs, real, say) if settings.int8 else bundle
+
+
+def _with_int8(bundle: Bundle, pairs: list[Pair], real: bool, say: Say) -> Bundle:
+    """The bundle with an int8 detector too; as it is where that would lose too much."""
+    try:
+        return quantise.add(bundle, pairs, real, Precision.INT8, say)
+    except BundleError as error:
+        say(str(error))
+        return bundle
 
 
 def _explained(

@@ -69,7 +69,7 @@ ONLY_IN = {
     "scipy": "calibrate training.bootstrap",
     "tomli_w": "calibrate training",
     "onnx": "training",
-    "onnxruntime": "inference.runtimes.onnxruntime",
+    "onnxruntime": "inference.runtimes.onnxruntime training.reduce",
     "zmq": "outputs client listen",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",

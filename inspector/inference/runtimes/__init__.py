@@ -68,10 +68,15 @@ def precisions(device: str) -> tuple[Precision, ...]:
     return PRECISIONS.get(device) or PRECISIONS.get(device.partition(":")[0], (Precision.FP32,))
 
 
+def rounds(device: str, precision: Precision) -> bool:
+    """Whether the runtime of `device` rounds an fp32 model to `precision` by itself, when it is told to."""
+    return device.startswith(("openvino", "tensorrt")) and precision in (Precision.BF16, Precision.FP16)
+
+
 def load(model: bytes, device: str, precision: Precision = Precision.FP32, cache: Path | None = None) -> Model:
     """Load an ONNX model onto `device`. Raises DeviceError where it would really run elsewhere.
 
-    precision: what the runtime is asked to round to; int8 and CUDA's fp16 are in the model itself
+    precision: what the runtime is asked to round to, where it `rounds`; else what the model is made in
     cache: a folder where a runtime may keep what it compiled
     """
     kind = device.partition(":")[0]

@@ -1,0 +1,40 @@
+"""What thresholds are chosen on and losses measured: validation pictures with their true masks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector.training.batches import Pair
+from inspector.training.pictures import Pictures
+from inspector.training.synthetic import paste_defect
+from inspector.types import Image
+
+
+def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
+    """What thresholds are chosen on: pictures with masks at the detector's size, normal ones with empty masks.
+
+    Real defective pictures where they have masks; else synthetic defects on the normal ones. The flag says whether
+    the defects are real.
+    """
+    normal = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.good]
+    real = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.mask is not None]
+    pairs = [(image, mask) for image, mask, _ in normal]
+    if real:
+        return _interleaved(pairs, [(image, mask) for image, mask, _ in real]), True
+    rng = np.random.default_rng(seed)
+    pasted = [_pasted(image, normal[rng.integers(len(normal))][0], rng) for image, _ in pairs for _ in range(2)]
+    return _interleaved(pairs, pasted), False
+
+
+def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
+    mixed, mask = image, np.zeros(image.shape[:2], np.uint8)
+    for _ in range(2):
+        mixed, added = paste_defect(mixed, donor, rng)
+        mask = mask | added
+    return mixed, mask
+
+
+def _interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:
+    """Mixed evenly, so that every n-th is a fair sample."""
+    keyed = [((i + 0.5) / len(part), pair) for part in (first, second) for i, pair in enumerate(part)]
+    return [pair for _, pair in sorted(keyed, key=lambda entry: entry[0])]
