@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 FULL := .venv-full
+OPENVINO := .venv-openvino
 PIP := pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench docs clean
+.PHONY: help run test test-all test-openvino check bench docs clean
 
 help:  ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run  ## run the daemon on a simulated line of four cameras, and show what it publishes
 	@sh deploy/demo.sh $(VENV)/bin
@@ -20,6 +21,10 @@ test: $(VENV)/.dev  ## pass the tests that need nothing but Python (about a minu
 test-all: $(FULL)/.full  ## pass all tests: training, real RTSP, Prometheus and systemd tools (root installs Debian packages)
 	sh tests/debian-packages.sh
 	$(FULL)/bin/python -m pytest
+	@$(MAKE) --no-print-directory test-openvino
+
+test-openvino: $(OPENVINO)/.dev  ## pass the runtimes' tests on OpenVINO, whose build needs an environment of its own
+	$(OPENVINO)/bin/python -m pytest tests/contract/test_runtimes.py
 
 check: $(FULL)/.full  ## lint, check the types and that the generated documents are up to date
 	$(FULL)/bin/ruff check .
@@ -34,7 +39,7 @@ docs: $(VENV)/.dev  ## write the documents that are generated from the code
 	$(VENV)/bin/python -m inspector.docs
 
 clean:  ## remove what was installed and written here
-	rm -rf $(VENV) $(FULL) run build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FULL) $(OPENVINO) run build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.run: $(PROJECT)
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +50,11 @@ $(VENV)/.dev: $(PROJECT)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/$(PIP) --editable '.[cpu,dev]'
 	@touch $@ $(VENV)/.run
+
+$(OPENVINO)/.dev: $(PROJECT)
+	$(PYTHON) -m venv $(OPENVINO)
+	$(OPENVINO)/bin/$(PIP) --editable '.[openvino,dev]'
+	@touch $@
 
 $(FULL)/.full: $(PROJECT) tests/requirements-full.txt
 	$(PYTHON) -m venv $(FULL)

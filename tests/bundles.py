@@ -6,11 +6,13 @@ Made of real ONNX graphs by hand, so that everything around a model can be teste
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from inspector.inference.channels import suffix, write
 
@@ -42,12 +44,51 @@ def detector(height: int, width: int, channels: int) -> bytes:
     return _model(graph)
 
 
+def convolutional(height: int, width: int, channels: int) -> bytes:
+    """The same of grey pictures, by six convolutions that pass on the mean of what they read: something to round."""
+    widths = (channels, 4, 4, 4, 4, 4, 1)
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["float", "white"], ["x0"]),
+    ]
+    weights = []
+    for i, (narrow, wide) in enumerate(pairwise(widths)):
+        kernel = np.zeros((wide, narrow, 3, 3), np.float32)
+        kernel[:, :, 1, 1] = 1 / narrow
+        weights.append(numpy_helper.from_array(kernel, f"w{i}"))
+        nodes.append(helper.make_node("Conv", [f"x{i}", f"w{i}"], [f"y{i}"], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Relu", [f"y{i}"], [f"x{i + 1}"]))
+    nodes += [
+        helper.make_node("Squeeze", [f"x{len(widths) - 1}", "plane"], ["map"]),
+        helper.make_node("ReduceMax", ["map", "pixels"], ["score"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width, channels])],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
+        ],
+        [
+            helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
+            helper.make_tensor("plane", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("pixels", TensorProto.INT64, [2], [1, 2]),
+            *weights,
+        ],
+    )
+    return _model(graph)
+
+
 def repairer(channels: int) -> bytes:
     """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired: FILL where the mask is not 0."""
     nodes = [
         helper.make_node("Cast", ["mask"], ["flag"], to=TensorProto.BOOL),
         helper.make_node("Unsqueeze", ["flag", "last"], ["hole"]),
-        helper.make_node("Where", ["hole", "fill", "image"], ["repaired"]),
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Where", ["hole", "fill", "float"], ["filled"]),
+        helper.make_node("Cast", ["filled"], ["repaired"], to=TensorProto.UINT8),
     ]
     shape = ["n", "h", "w", channels]
     graph = helper.make_graph(
@@ -60,18 +101,24 @@ def repairer(channels: int) -> bytes:
         [helper.make_tensor_value_info("repaired", TensorProto.UINT8, shape)],
         [
             helper.make_tensor("last", TensorProto.INT64, [1], [3]),
-            helper.make_tensor("fill", TensorProto.UINT8, [], [FILL]),
+            helper.make_tensor("fill", TensorProto.FLOAT, [], [float(FILL)]),
         ],
     )
     return _model(graph)
 
 
 def make_bundle(
-    folder: Path, height: int = 48, width: int = 64, channels: int = 1, threshold: float = 0.7, repairs: bool = True
+    folder: Path,
+    height: int = 48,
+    width: int = 64,
+    channels: int = 1,
+    threshold: float = 0.7,
+    repairs: bool = True,
+    graph: Callable[[int, int, int], bytes] = detector,
 ) -> Path:
     """Write a complete bundle into `folder`; the golden pictures are a dark one and one with a bright square."""
     (folder / "golden").mkdir(parents=True)
-    models = {"detector": detector(height, width, channels)}
+    models = {"detector": graph(height, width, channels)}
     if repairs:
         models["repairer"] = repairer(channels)
     for name, content in models.items():
@@ -125,6 +172,16 @@ def picture(
         x, y, w, h = square
         image[y : y + h, x : x + w] = 250
     return image
+
+
+def masked_pictures() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Dark pictures of the tiny bundle's size, every second one with a bright square, and their masks."""
+    pairs = []
+    for number in range(12):
+        square = (4 * number, 2 * number, 6, 6) if number % 2 else None
+        image = picture(square=square)
+        pairs.append((image, np.where(image[:, :, 0] > 200, 255, 0).astype(np.uint8)))
+    return pairs
 
 
 def _model(graph: onnx.GraphProto) -> bytes:

@@ -56,7 +56,7 @@ def between(model: onnx.ModelProto, first: int, last: int) -> list[str]:
     """Names of the convolutions but the `first` and `last` so many, and of what can only be reached between them."""
     nodes = list(model.graph.node)
     convolutions = [node for node in nodes if node.op_type == "Conv"]
-    chosen = {node.name for node in convolutions[first : len(convolutions) - last]}
+    chosen = {node.name for node in convolutions[first : max(first, len(convolutions) - last)]}
     makers = {output: node for node in nodes for output in node.output}
     # Back from what each convolution reads; then its own activation, which becomes a part of it.
     waiting = [name for node in nodes if node.name in chosen for name in node.input]

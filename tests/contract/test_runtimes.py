@@ -1,28 +1,56 @@
-"""One contract for every device that this machine has: right numbers, free batch size, an honest provider."""
+"""One contract for every device that this machine has, in every precision: right numbers, an honest provider.
+
+`make test` runs it with the plain build of ONNX Runtime, `make test-all` also with the one for OpenVINO.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
 
 from inspector.errors import DeviceError, ModelError
-from inspector.inference import runtimes
-from inspector.inference.runtimes.onnxruntime import PROVIDERS
-from tests.bundles import detector
+from inspector.inference import engine, runtimes
+from inspector.inference.bundle import load
+from inspector.inference.runtimes.options import PROVIDERS
+from inspector.types import Precision
+from tests.bundles import convolutional, detector, masked_pictures
+from tests.daemon import Process, configure
 
 WANTED = ["cpu", "cuda:0", "tensorrt:0", "openvino:cpu"]
+IN_BITS = [(device, precision) for device in WANTED for precision in runtimes.precisions(device)]
+MODELS = Path(__file__).parents[2] / "models"
+
+
+def present(device: str) -> str:
+    """The device, or a skip with the reason."""
+    if PROVIDERS[device.partition(":")[0]] not in onnxruntime.get_available_providers():
+        pytest.skip(f"{device}: the installed build of ONNX Runtime does not have it")
+    try:
+        runtimes.load(detector(8, 8, 1), device)
+    except DeviceError as error:
+        pytest.skip(f"{device}: {error}")
+    return device
 
 
 @pytest.fixture(params=WANTED)
 def device(request: pytest.FixtureRequest) -> str:
-    if PROVIDERS[request.param.partition(":")[0]] not in onnxruntime.get_available_providers():
-        pytest.skip(f"{request.param}: the installed build of ONNX Runtime does not have it")
+    return present(request.param)
+
+
+@pytest.fixture(params=IN_BITS, ids="-".join)
+def in_bits(request: pytest.FixtureRequest, reduced: Path) -> tuple[str, Precision]:
+    """A device and a precision that it really computes in."""
+    device, precision = request.param
+    present(device)
     try:
-        runtimes.load(detector(8, 8, 1), request.param)
+        engine.settle(load(reduced), device, precision)
     except DeviceError as error:
-        pytest.skip(f"{request.param}: {error}")
-    return str(request.param)
+        pytest.skip(f"{device} in {precision}: {error}")  # a processor may lack bf16
+    return device, precision
 
 
 def test_numbers_are_right_for_every_batch_size(device: str) -> None:
@@ -34,6 +62,12 @@ def test_numbers_are_right_for_every_batch_size(device: str) -> None:
         assert maps.dtype == np.float32
         np.testing.assert_allclose(maps, images.max(axis=3) / 255, atol=1e-3)
         np.testing.assert_allclose(scores, images.max(axis=(1, 2, 3)) / 255, atol=1e-3)
+
+
+def test_fp32_is_fp32(device: str) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (1, 16, 20, 1), dtype=np.uint8)
+    _, maps = runtimes.load(convolutional(16, 20, 1), device).run(image=images)
+    np.testing.assert_allclose(maps, images[:, :, :, 0] / 255, atol=1e-6)
 
 
 def test_says_what_it_runs_on(device: str) -> None:
@@ -79,3 +113,55 @@ def test_auto_takes_something_that_works_and_says_why() -> None:
 
 def test_a_device_by_name_is_taken_at_its_word() -> None:
     assert runtimes.resolve("cuda:0", b"")[0] == "cuda:0"
+
+
+# ---- precisions
+
+
+def test_a_bundle_proves_itself_in_every_precision(in_bits: tuple[str, Precision], reduced: Path) -> None:
+    device, precision = in_bits
+    running = engine.start(load(reduced), device, 2, precision)
+    assert running.tag.precision == precision
+    assert running.tag.provider == PROVIDERS[device.partition(":")[0]]
+
+
+def test_fewer_bits_are_fewer_bits(in_bits: tuple[str, Precision], reduced: Path) -> None:
+    device, precision = in_bits
+    bundle = load(reduced)
+    own = bundle.detector if runtimes.rounds(device, precision) else bundle.variants.get(precision, bundle.detector)
+    full, wished = runtimes.load(bundle.detector, device), runtimes.load(own, device, precision)
+    assert runtimes.differ(full, wished) == (precision is not Precision.FP32)
+
+
+def test_auto_takes_the_fastest_precision_that_works(device: str, bright: Path, reduced: Path) -> None:
+    precision, why = engine.settle(load(reduced), device, "auto")
+    assert precision in runtimes.precisions(device)
+    assert f"took '{precision}'" in why
+    without, why = engine.settle(load(bright), device, "auto")
+    assert without is not Precision.INT8
+    assert (
+        Precision.INT8 not in runtimes.precisions(device)
+        or "not int8: bundle 'bright' has no detector.int8.onnx" in why
+    )
+
+
+@pytest.mark.parametrize("name", ["simulated-line", "pcb"])
+def test_what_ships_proves_itself_in_every_precision_that_it_has(name: str, device: str) -> None:
+    bundle = load(MODELS / name)
+    for precision in runtimes.precisions(device):
+        if runtimes.rounds(device, precision) or precision in {Precision.FP32, *bundle.variants}:
+            assert engine.start(bundle, device, 1, precision).tag.precision == precision
+
+
+def test_the_daemon_judges_in_it_and_says_so(in_bits: tuple[str, Precision], reduced: Path, tmp_path: Path) -> None:
+    device, precision = in_bits
+    (tmp_path / "pictures").mkdir()
+    for number, (image, _) in enumerate(masked_pictures()):
+        cv2.imwrite(str(tmp_path / "pictures" / f"{number:02}.png"), image)
+    more = f'[workers]\ndevice = "{device}"\nprecision = "{precision}"\ncount = 2\n'
+    config = configure(tmp_path / "c.toml", reduced, f"folder:{tmp_path / 'pictures'}", more=more)
+    with Process(config) as daemon:
+        assert daemon.wait() == 0
+    assert "12 frames: 6 ok, 6 ng, 0 unknown" in daemon.log[-1]["message"]
+    said = "\n".join(line["message"] for line in daemon.log)
+    assert f"2 worker(s) on {PROVIDERS[device.partition(':')[0]]} in {precision}" in said

@@ -344,6 +344,12 @@ def test_a_later_minor_version_is_read_and_its_additions_are_skipped(kind):
         assert np.array_equal(message.mask(), ng().mask)
 
 
+def test_a_message_of_1_0_was_judged_in_fp32():
+    fields = json.loads(VALID["verdict"][1])
+    del fields["model"]["precision"]
+    assert decode([VALID["verdict"][0], json.dumps(fields | {"version": "1.0"}).encode()]).model.precision == "fp32"
+
+
 def test_a_codec_from_the_future_is_no_picture():
     topic, header, *payloads = VALID["result"]
     for codec in (b"rle", b"patch"):

@@ -1,0 +1,102 @@
+"""What runtimes are told, and what becomes of a wish for a precision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inspector.errors import BundleError, DeviceError
+from inspector.inference import engine, runtimes
+from inspector.inference.bundle import Tolerance, load
+from inspector.inference.runtimes.options import providers
+from inspector.types import Precision
+
+CACHE = Path("/var/cache/inspector")
+
+
+def test_a_cpu_is_told_nothing() -> None:
+    assert providers("cpu", Precision.INT8, CACHE) == [("CPUExecutionProvider", {})]
+
+
+@pytest.mark.parametrize(("precision", "hint"), [("fp32", "f32"), ("bf16", "bf16"), ("int8", "f32")])
+def test_openvino_is_told_what_to_round_to(precision: str, hint: str) -> None:
+    ((name, options),) = providers("openvino:cpu", Precision(precision), None)
+    assert name == "OpenVINOExecutionProvider"
+    assert json.loads(options.pop("load_config")) == {
+        "CPU": {"INFERENCE_PRECISION_HINT": hint, "ENABLE_CPU_PINNING": "NO"}
+    }
+    assert options == {"device_type": "CPU", "num_of_threads": "1"}
+
+
+def test_an_openvino_gpu_is_told_of_itself() -> None:
+    ((_, options),) = providers("openvino:gpu", Precision.FP16, None)
+    assert json.loads(options.pop("load_config")) == {"GPU": {"INFERENCE_PRECISION_HINT": "f16"}}
+    assert options == {"device_type": "GPU"}
+
+
+def test_cuda_keeps_to_fp32_where_that_was_asked_for() -> None:
+    (cuda, full), (cpu, _) = providers("cuda:1", Precision.FP32, None)
+    assert (cuda, cpu) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert (full["device_id"], full["use_tf32"]) == ("1", "0")
+    assert providers("cuda:1", Precision.FP16, None)[0][1]["use_tf32"] == "1"
+
+
+def test_tensorrt_keeps_its_engines_where_it_is_told() -> None:
+    chain = providers("tensorrt:0", Precision.FP16, CACHE)
+    assert [name for name, _ in chain] == [
+        "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
+    ]  # fmt: skip
+    options = chain[0][1]
+    assert options["trt_fp16_enable"] == "1"
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(CACHE)
+    assert providers("tensorrt:0", Precision.FP32, None)[0][1] == {"device_id": "0", "trt_fp16_enable": "0"}
+
+
+def test_fewer_bits_may_stray_further() -> None:
+    tolerance = Tolerance(score=0.01, iou=0.97)
+    assert (tolerance.at(Precision.FP32).score, tolerance.at(Precision.FP32).iou) == (0.01, 0.97)
+    for precision in (Precision.BF16, Precision.FP16, Precision.INT8):
+        bounds = tolerance.at(precision)
+        assert bounds.score > 0.01
+        assert bounds.iou < 0.97
+
+
+def test_the_bounds_are_those_of_the_precision_that_runs(reduced: Path) -> None:
+    bundle = load(reduced)
+    strict = Tolerance.model_validate({"int8": {"score": 0.0, "iou": 1.0}})
+    card = bundle.card.model_copy(update={"tolerance": strict})
+    changed = type(bundle)(bundle.folder, card, bundle.sha256, bundle.detector, bundle.repairer, bundle.variants)
+    engine.start(changed, "cpu", 1, Precision.FP32)
+    with pytest.raises(BundleError, match=r"in int8: score .* \(tolerance 0.0\)"):
+        engine.start(changed, "cpu", 1, Precision.INT8)
+
+
+def test_a_precision_that_a_device_has_not_is_refused(reduced: Path) -> None:
+    with pytest.raises(DeviceError, match="'bf16' was asked for, which 'cpu' does not compute in; use int8, fp32 or"):
+        engine.settle(load(reduced), "cpu", "bf16")
+
+
+def test_int8_of_a_bundle_without_it_is_refused(bright: Path) -> None:
+    with pytest.raises(BundleError, match=r"no detector.int8.onnx; make it with `inspector quantise`"):
+        engine.settle(load(bright), "cpu", "int8")
+
+
+def test_auto_takes_int8_where_the_bundle_has_it(bright: Path, reduced: Path) -> None:
+    assert engine.settle(load(reduced), "cpu", "auto") == (
+        Precision.INT8,
+        "precision 'auto' took 'int8' (it is the fastest there is)",
+    )
+    precision, why = engine.settle(load(bright), "cpu", "auto")
+    assert precision is Precision.FP32
+    assert why == "precision 'auto' took 'fp32' (not int8: bundle 'bright' has no detector.int8.onnx)"
+
+
+def test_two_loads_of_one_precision_do_not_differ(reduced: Path) -> None:
+    bundle = load(reduced)
+    first, second, int8 = (
+        runtimes.load(model, "cpu") for model in (bundle.detector, bundle.detector, bundle.variants[Precision.INT8])
+    )
+    assert not runtimes.differ(first, second)
+    assert runtimes.differ(first, int8)
