@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 FULL := .venv-full
 OPENVINO := .venv-openvino
+ANOMALIB := .venv-anomalib
 PIP := pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-openvino check bench docs clean
+.PHONY: help run test test-all test-openvino check bench bench-detectors docs clean
 
 help:  ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run  ## run the daemon on a simulated line of four cameras, and show what it publishes
 	@sh deploy/demo.sh $(VENV)/bin
@@ -35,11 +36,14 @@ check: $(FULL)/.full  ## lint, check the types and that the generated documents 
 bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about ten minutes)
 	$(VENV)/bin/python -m benchmarks
 
+bench-detectors: $(VENV)/.dev $(OPENVINO)/.dev $(ANOMALIB)/.done  ## time the detectors in every precision beside anomalib's PatchCore (7 GB of packages)
+	$(VENV)/bin/python -m benchmarks.detectors --openvino $(OPENVINO)/bin/python --anomalib $(ANOMALIB)/bin/python
+
 docs: $(VENV)/.dev  ## write the documents that are generated from the code
 	$(VENV)/bin/python -m inspector.docs
 
 clean:  ## remove what was installed and written here
-	rm -rf $(VENV) $(FULL) $(OPENVINO) run build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FULL) $(OPENVINO) $(ANOMALIB) run build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.run: $(PROJECT)
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +58,11 @@ $(VENV)/.dev: $(PROJECT)
 $(OPENVINO)/.dev: $(PROJECT)
 	$(PYTHON) -m venv $(OPENVINO)
 	$(OPENVINO)/bin/$(PIP) --editable '.[openvino,dev]'
+	@touch $@
+
+$(ANOMALIB)/.done: benchmarks/requirements-anomalib.txt
+	$(PYTHON) -m venv $(ANOMALIB)
+	$(ANOMALIB)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(FULL)/.full: $(PROJECT) tests/requirements-full.txt

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,11 +15,14 @@ PATIENCE = 15.0
 
 
 class Child:
-    """`python -m benchmarks.MODULE OPTIONS` until the end of the `with`; its first answer says that it is ready."""
+    """`python -m benchmarks.MODULE OPTIONS` until the end of the `with`; its first answer says that it is ready.
 
-    def __init__(self, module: str, **options: Any) -> None:
+    interpreter: that of another environment
+    """
+
+    def __init__(self, module: str, interpreter: Path = Path(sys.executable), **options: Any) -> None:
         self._name = module
-        command = [sys.executable, "-m", f"benchmarks.{module}", json.dumps(options, default=str)]
+        command = [str(interpreter), "-m", f"benchmarks.{module}", json.dumps(options, default=str)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = self._process.pid
 

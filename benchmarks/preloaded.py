@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -82,7 +83,7 @@ def running(
 
     rate: of each camera, live; None: as fast as they are taken;  workers, max_batch: as in the configuration
     """
-    options = {"rate": rate, "workers": workers, "max_batch": max_batch}
+    options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch}
     with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
         where = child.answer()
         with receiving(where["endpoint"]) as receiver:

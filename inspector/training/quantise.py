@@ -33,8 +33,8 @@ Say = Callable[[str], None]
 
 F1_LOSS, AUROC_LOSS, DIFFERING = 0.01, 0.005, 0.01
 """Most that may be lost of the pixel F1 and of the image AUROC, and share of the pictures whose verdict may differ (one
-may in any case). Small beside what the choice of validation pictures decides: at 0.985 on 77 good and 113 defective ones
-the AUROC's 95 % interval reaches 0.016 to either side (Hanley and McNeil 1982)."""
+may in any case). Small beside what the choice of validation pictures decides: at an AUROC of 0.985 on 77 good and 113
+defective ones its 95 % interval reaches 0.016 to either side (Hanley and McNeil 1982)."""
 
 CALIBRATION = 64
 """Pictures that the ranges of activations are found on, at most: a spread of them all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,27 @@ def test_every_part_has_its_place_in_the_command() -> None:
 
     assert set(PARTS) > FULL_LOAD
     assert "cores" in report.machine()
+
+
+def test_detectors_are_compared_round_by_round() -> None:
+    from benchmarks.detectors import BASE, RIVAL, lines, ratio
+
+    times = {BASE: [10.0, 20.0, 10.0], RIVAL: [40.0, 80.0, 20.0], "cpu int8": [5.0, 10.0, 9.0]}
+    assert ratio(times["cpu int8"], times[BASE]) == pytest.approx(0.5)
+    (title, *rows) = lines("lines at 256x256", times)
+    assert "lines at 256x256" in title
+    assert [row.split()[-3:] for row in rows] == [
+        ["10.00", "1.00", "0.25"], ["40.00", "4.00", "1.00"], ["9.00", "0.50", "0.12"],
+    ]  # fmt: skip
+    assert list(lines("alone", {BASE: [1.0]}))[1].split()[-1] == "-"
+
+
+def test_a_network_of_convolutions_runs_at_another_size_and_takes_turns(tmp_path: Path) -> None:
+    from benchmarks.detectors import Contestant, at_size, compare
+    from tests.bundles import convolutional
+
+    (tmp_path / "graph.onnx").write_bytes(at_size(convolutional(16, 16, 3), 32, 48))
+    one = Contestant("cpu fp32", tmp_path / "graph.onnx", Path(sys.executable), "cpu", "fp32")
+    (each,) = compare([one], rounds=2).values()
+    assert len(each) == 2
+    assert min(each) > 0
