@@ -192,9 +192,10 @@ def _calibrations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[st
 
 def _notes(calibrations: Mapping[str, Calibration], tags: Mapping[str, ModelTag]) -> Iterator[str]:
     for camera, one in calibrations.items():
-        runs_on = tags[one.bundle.sha256].provider
+        tag = tags[one.bundle.sha256]
+        runs_on, made_on = (f"{of.provider} in {of.precision}" for of in (tag, one.bundle))
         # No mistake to be refused: a machine may have to make do. But the promise was made elsewhere.
-        elsewhere = "" if runs_on == one.bundle.provider else f"; it was made on {one.bundle.provider}, not {runs_on}"
+        elsewhere = "" if runs_on == made_on else f"; it was made on {made_on}, not {runs_on}"
         yield f"camera {camera!r}: {one}{elsewhere}"
 
 

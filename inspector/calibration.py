@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from inspector.errors import ConfigError
 from inspector.mistakes import sentence
-from inspector.types import CalibrationTag
+from inspector.types import CalibrationTag, Precision
 from inspector.values import CameraName
 
 MAX_BYTES = 1 << 16
@@ -62,6 +62,8 @@ class For(_Part):
     """Its checksum: no other bundle may be judged by this."""
     provider: str
     """What it ran on, in ONNX Runtime's words."""
+    precision: str = Precision.FP32.value
+    """What its detector computed with."""
 
 
 class Decision(_Part):

@@ -26,7 +26,7 @@ from inspector.inference import engine, runtimes
 from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
 from inspector.sources import Source
-from inspector.types import Image
+from inspector.types import Image, Precision
 
 COMMENT = "# A calibration, for a camera's key `calibration`; docs/calibration.md says what it promises.\n\n"
 
@@ -42,6 +42,7 @@ class Order:
     each: bool
     camera: str | None
     device: str
+    precision: str = Precision.FP32.value
 
 
 @dataclass
@@ -67,7 +68,8 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     bundle = bundles.load(folder)
     session = Session(order.places, order.defective, order.frames, bundle.card, opener)
     device, _ = runtimes.resolve(order.device, bundle.detector)
-    running = engine.start(bundle, device, max_batch=1)
+    precision, _ = engine.settle(bundle, device, order.precision)
+    running = engine.start(bundle, device, 1, precision)
     areas = candidates(bundle.card.decision.min_area, session.defective)
     good, bad, sha256 = _look(session, running, areas, console)
     for note in session.notes:
@@ -128,7 +130,9 @@ def _calibration(
         format=1,
         date=datetime.now(UTC).strftime(calibration.DATE),
         camera=order.camera,
-        bundle=For(name=bundle.card.name, sha256=bundle.sha256, provider=running.tag.provider),
+        bundle=For(
+            name=bundle.card.name, sha256=bundle.sha256, provider=running.tag.provider, precision=running.tag.precision
+        ),
         decision=calibration.Decision(threshold=choice.threshold, min_area=choice.min_area, chosen=choice.why),
         promise=Promise(false_reject_rate=order.wish.rate, confidence=order.wish.confidence),
         data=data,

@@ -48,6 +48,10 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--camera", metavar="NAME", help="the camera that they come from; no other may then use the result"
     )
     verb.add_argument("--device", default="cpu", help="what to run on, as the daemon will: cpu, cuda:0, ... (cpu)")
+    verb.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16", "int8", "auto"), default="fp32",
+        help="what the detector computes with, as the daemon's will (fp32)",
+    )  # fmt: skip
     verb.add_argument("--out", type=Path, metavar="FILE", help="the file to write (BUNDLE.calibration.toml)")
     verb.set_defaults(verb=_calibrate)
 
@@ -69,7 +73,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     out = options.out or folder.with_name(f"{folder.name}.calibration.toml")
     order = Order(
         options.good, options.defective, Wish(options.false_rejects, options.confidence), options.frames,
-        options.parts == "each", options.camera, options.device,
+        options.parts == "each", options.camera, options.device, options.precision,
     )  # fmt: skip
     console = Console()
     found = calibrate(options.bundle, order, open_source, console)
