@@ -17,6 +17,8 @@ def calibration_text(folder: Path, **changes: Any) -> str:
         "date": '"2026-01-31T12:00:00Z"',
         "camera": '"cam1"',
         "sha256": f'"{bundle.load(folder).sha256}"',
+        "provider": '"CPUExecutionProvider"',
+        "precision": '"fp32"',
         "threshold": 0.9,
         "min_area": 9,
         "false_reject_rate": 0.02,
@@ -30,7 +32,8 @@ camera = {camera}
 [bundle]
 name = "bright"
 sha256 = {sha256}
-provider = "CPUExecutionProvider"
+provider = {provider}
+precision = {precision}
 [decision]
 threshold = {threshold}
 min_area = {min_area}

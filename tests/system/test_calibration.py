@@ -129,13 +129,14 @@ def test_2_a_calibration_that_does_not_fit_is_refused(bright: Path, tmp_path: Pa
 
 
 def test_3_check_says_what_cameras_are_calibrated_by(bright: Path, tmp_path: Path) -> None:
-    (tmp_path / "c.toml").write_text(calibration_text(bright, provider="elsewhere"))
+    (tmp_path / "c.toml").write_text(calibration_text(bright, provider='"elsewhere"', precision='"int8"'))
     done = run("check", calibrated(configure(tmp_path / "line.toml", bright, "sim://line", "sim://line"), "cam1"))
     assert done.returncode == 0
     (line,) = [line for line in done.stdout.splitlines() if "calibrated" in line]
     assert line == (
         "camera 'cam1': calibrated 2026-01-31T12:00:00Z on 300 good parts: at most 2.00% false rejects with 95% "
-        "confidence; threshold 0.9 (told as 0.5), min_area 9"
+        "confidence; threshold 0.9 (told as 0.5), min_area 9; it was made on elsewhere in int8, not "
+        "CPUExecutionProvider in fp32"
     )
 
 
