@@ -29,7 +29,7 @@ from inspector.inference import bundle as bundles
 from inspector.inference.bundle import Bundle
 from inspector.inference.fit import fitted
 from inspector.simulation import Line
-from inspector.training.quantise import LEFT_IN_FP32
+from inspector.training.quantise import left_in_fp32
 from inspector.training.reduce import to_int8
 from inspector.types import Precision
 
@@ -122,7 +122,7 @@ def int8_at_size(bundle: Bundle, size: tuple[int, int]) -> bytes:
         return bundle.variants[Precision.INT8]
     line = Line(11)
     pictures = [fitted(line.part(number).image, (*size, channels)) for number in range(8)]
-    return to_int8(at_size(bundle.detector, *size), pictures, *LEFT_IN_FP32[0])
+    return to_int8(at_size(bundle.detector, *size), pictures, *left_in_fp32(bundle.detector)[0])
 
 
 def compare(contestants: list[Contestant], rounds: int) -> dict[str, list[float]]:

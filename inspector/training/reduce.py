@@ -52,11 +52,16 @@ def to_fp16(model: bytes) -> bytes:
     return reduced.SerializeToString()  # type: ignore[no-any-return]
 
 
+def convolutions(model: bytes) -> int:
+    """How many the graph has."""
+    return sum(node.op_type == "Conv" for node in onnx.load_model_from_string(model).graph.node)
+
+
 def between(model: onnx.ModelProto, first: int, last: int) -> list[str]:
     """Names of the convolutions but the `first` and `last` so many, and of what can only be reached between them."""
     nodes = list(model.graph.node)
-    convolutions = [node for node in nodes if node.op_type == "Conv"]
-    chosen = {node.name for node in convolutions[first : max(first, len(convolutions) - last)]}
+    layers = [node for node in nodes if node.op_type == "Conv"]
+    chosen = {node.name for node in layers[first : max(first, len(layers) - last)]}
     makers = {output: node for node in nodes for output in node.output}
     # Back from what each convolution reads; then its own activation, which becomes a part of it.
     waiting = [name for node in nodes if node.name in chosen for name in node.input]

@@ -82,7 +82,7 @@ def test_a_network_with_nothing_between_is_refused() -> None:
 
 def test_the_card_and_the_file_say_what_it_is(reduced: Path) -> None:
     card = load(reduced).card
-    assert "the first 1 and last 2 convolutions in fp32" in card.training["int8"]["how"]
+    assert "the first 1 and last 1 convolutions in fp32" in card.training["int8"]["how"]
     assert (
         "on 12 validation pictures with real defects: pixel F1 1.0000 (fp32 1.0000)"
         in (card.training["int8"]["measured"])
@@ -107,13 +107,13 @@ def test_where_too_much_is_lost_the_bundle_is_as_it_was(bundle: Path, monkeypatc
 
 
 def test_more_is_left_in_fp32_until_it_loses_little(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantise, "LEFT_IN_FP32", ((0, 0), (1, 1)))
+    monkeypatch.setattr(quantise, "FIRST_IN_FP32", (0.0, 0.3))
     verdicts = iter(["too bad", None])
     monkeypatch.setattr(quantise, "too_much", lambda *_: next(verdicts))
     said: list[str] = []
     added = quantise.add(load(bundle), masked_pictures(), True, Precision.INT8, said.append)
     assert [("not taken" in line) for line in said] == [True, False]
-    assert "the first 1 and last 1 convolutions" in added.card.training["int8"]["how"]
+    assert "the first 2 and last 1 convolutions" in added.card.training["int8"]["how"]
 
 
 def test_a_damaged_variant_is_refused(reduced: Path, tmp_path: Path) -> None:
