@@ -107,7 +107,9 @@ class _Conv(nn.Conv2d):
         """Pad and convolve."""
         if self.stride[0] == 1:
             return super().forward(x)
-        pads = [pad for length in (x.shape[3], x.shape[2]) for pad in _same(length, self.kernel_size[0])]
+        # As numbers: an export would else carry the arithmetic along, which OpenVINO cannot run all of.
+        lengths = int(x.shape[3]), int(x.shape[2])
+        pads = [pad for length in lengths for pad in _same(length, self.kernel_size[0])]
         return super().forward(nn.functional.pad(x, pads))
 
 
