@@ -54,7 +54,7 @@ def _installed(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in found]
 
 
-def load(model: bytes, device: str, precision: Precision, cache: Path | None) -> OrtModel:
+def load(model: bytes, device: str, precision: Precision = Precision.FP32, cache: Path | None = None) -> OrtModel:
     """Open a session for `model` on `device`; raises DeviceError, ModelError."""
     return OrtModel(_session(model, device, precision, cache), PROVIDERS[device.partition(":")[0]], device)
 
