@@ -21,7 +21,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 Patch: TypeAlias = tuple[Box, Picture]
 
 MARGIN = 12
-RIM = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+INPAINTERS = {"telea": cv2.INPAINT_TELEA, "ns": cv2.INPAINT_NS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class Model:
         self.threshold: float = card["decision"]["threshold"]
         self.min_area: int = card["decision"]["min_area"]
         self.windows: list[int] = card["repair"]["windows"]
+        self.methods: list[dict[str, Any]] = card["repair"].get("methods", [{"method": "network"}])
+        side = 2 * card["repair"].get("rim", 2) + 1
+        self.rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
         self.detector = _session(folder / "detector.onnx")
         self.repairer = _session(folder / "repairer.onnx")
         self.row = np.empty((1, size["height"], size["width"], size["channels"]), np.uint8)
@@ -93,20 +96,30 @@ class Model:
         repaired = frame.copy()
         height, width = mask.shape
         planned = plan([defect.box for defect in defects], height, width, self.windows)
-        for x, y, side, _ in planned:
-            self._fill(repaired, mask, x, y, side)
+        for x, y, side, hole in planned:
+            self._fill(repaired, mask, x, y, side, self._method(mask, hole))
         return repaired, [((x, y, w, h), repaired[y : y + h, x : x + w]) for *_, (x, y, w, h) in planned]
 
-    def _fill(self, repaired: Picture, mask: Picture, x: int, y: int, side: int) -> None:
+    def _method(self, mask: Picture, hole: Box) -> str:
+        """By the hole's depth, as the bundle's card says."""
+        x, y, w, h = hole
+        around = mask[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
+        deep = cv2.distanceTransform(around, cv2.DIST_L2, cv2.DIST_MASK_3).max()
+        return next(str(row["method"]) for row in self.methods if deep <= row.get("max_depth", deep))
+
+    def _fill(self, repaired: Picture, mask: Picture, x: int, y: int, side: int, method: str) -> None:
         inside = (slice(y, y + side), slice(x, x + side))
         picture, hole = repaired[inside], mask[inside]
         size = min(side, self.windows[-1])
         if size != side:
             picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
             hole = cv2.compare(cv2.resize(hole, (size, size), interpolation=cv2.INTER_AREA), 0, cv2.CMP_GT)
-        hole = cv2.dilate(hole, RIM)
-        batch = np.ascontiguousarray(picture)[np.newaxis]
-        filled = self.repairer.run(None, {"image": batch, "mask": hole[np.newaxis]})[0][0]
+        hole = cv2.dilate(hole, self.rim)
+        if method in INPAINTERS:
+            filled = cv2.inpaint(np.ascontiguousarray(picture), hole, 3.0, INPAINTERS[method])
+        else:
+            batch = np.ascontiguousarray(picture)[np.newaxis]
+            filled = self.repairer.run(None, {"image": batch, "mask": hole[np.newaxis]})[0][0]
         if size != side:
             filled = cv2.resize(filled, (side, side), interpolation=cv2.INTER_LINEAR)
         np.copyto(repaired[inside], filled, where=mask[inside][:, :, np.newaxis] != 0)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from inspector.errors import BundleError, DataError
 from inspector.inference.channels import MOST, decode
@@ -76,10 +76,38 @@ class Decision(_Part):
     chosen: str
 
 
+class RepairMethod(_Part):
+    """What fills holes of up to `max_depth`: the network, or one of OpenCV's inpainters where that did better.
+
+    max_depth: pixels of the frame from a hole's deepest point to its nearest rim; absent in the last row: all others
+    holes, psnr: on how many validation holes that was measured, and what each method reached there, in dB
+    """
+
+    method: Literal["network", "telea", "ns"]
+    max_depth: Annotated[float, Field(gt=0.0)] | None = None
+    holes: Annotated[int, Field(ge=0)] = 0
+    psnr: dict[Literal["network", "telea", "ns"], float] = {}
+
+
 class Repair(_Part):
-    """Window sizes (pixels, multiples of 16) that the repairer was trained for, smallest first."""
+    """How defects are repaired.
+
+    windows: sizes (pixels, multiples of 16) that the repairer was trained for, smallest first
+    rim: pixels around the mask that are hidden too: what is left of a defect there would be continued
+    methods: shallowest holes first; a bundle without them leaves all to its network
+    """
 
     windows: tuple[Annotated[int, Field(ge=16, le=2048, multiple_of=16)], ...] = Field(min_length=1)
+    rim: Annotated[int, Field(ge=0, le=16)] = 2
+    methods: Annotated[tuple[RepairMethod, ...], Field(min_length=1)] = (RepairMethod(method="network"),)
+
+    @field_validator("methods")
+    @classmethod
+    def _ascending(cls, methods: tuple[RepairMethod, ...]) -> tuple[RepairMethod, ...]:
+        *depths, last = [method.max_depth for method in methods]
+        if last is not None or None in depths or depths != sorted(set(depths), key=float):  # type: ignore[arg-type]
+            raise ValueError("every row but the last needs a max_depth, larger than that of the row before")
+        return methods
 
 
 class Files(_Part):

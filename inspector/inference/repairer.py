@@ -1,6 +1,7 @@
 """The repairer: masked pixels are blanked and a generative CNN fills them; no other pixel changes, bit for bit.
 
-It works at the frame's own resolution, on windows around the defects.
+It works at the frame's own resolution, on windows around the defects. For holes of a depth at which one of OpenCV's
+inpainters did better than the network, when the bundle was made, its card names that one.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ import cv2
 import numpy as np
 
 from inspector.errors import BundleError
-from inspector.inference.bundle import Bundle
+from inspector.inference.bundle import Bundle, RepairMethod
 from inspector.inference.channels import in_turns
 from inspector.inference.fit import with_channels
 from inspector.inference.runtimes import Model
 from inspector.inference.windows import Window, plan
 from inspector.types import Box, Image, Mask, Patch
 
-RIM = 2
-"""Pixels around the mask that the model must not see either: a defect's edge is soft, and would be continued."""
+INPAINTERS = {"telea": cv2.INPAINT_TELEA, "ns": cv2.INPAINT_NS}
+"""OpenCV's: fast marching (Telea 2004) and Navier-Stokes (Bertalmio et al. 2001)."""
+
+INPAINT_RADIUS = 3.0
 
 
 class Repairer:
     """Runs a bundle's repairer; owned by one thread."""
 
-    def __init__(self, model: Model, bundle: Bundle, rim: int = RIM) -> None:
+    def __init__(self, model: Model, bundle: Bundle) -> None:
         if bundle.card.repair is None or set(model.inputs) != {"image", "mask"} or model.outputs != ("repaired",):
             raise BundleError(
                 f"bundle {bundle.card.name!r}: repairer.onnx takes {sorted(model.inputs)} and gives {model.outputs}; "
@@ -34,7 +37,8 @@ class Repairer:
         self._model = model
         self._channels = bundle.card.input.channels
         self._sizes = bundle.card.repair.windows
-        self._rim = None if rim == 0 else cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+        self._methods = bundle.card.repair.methods
+        self.rim = bundle.card.repair.rim
 
     def repair(self, image: Image, mask: Mask, defects: Sequence[Box]) -> tuple[Image, tuple[Patch, ...]]:
         """Fill the 255s of `mask` [H,W] in `image` [H,W,C]; `defects` are boxes that cover them.
@@ -60,24 +64,64 @@ class Repairer:
         border = (top - window.y, window.y + window.side - bottom, left - window.x, window.x + window.side - right)
 
         hole = mask[inside]
+        method = method_for(depth(mask[_around(window.hole)]), self._methods)
         picture = with_channels(repaired[inside], self._channels)
         if any(border):
             picture = in_turns(picture, lambda part: cv2.copyMakeBorder(part, *border, cv2.BORDER_REPLICATE))
-            hole = cv2.copyMakeBorder(hole, *border, cv2.BORDER_CONSTANT, value=0)
+            hole = cv2.copyMakeBorder(hole, *border, cv2.BORDER_CONSTANT, value=255)  # nobody knows what is there
         if window.size != window.side:
             size = window.size, window.size
             picture = in_turns(picture, lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA))
             hole = cv2.compare(
                 cv2.resize(hole, (window.size, window.size), interpolation=cv2.INTER_AREA), 0, cv2.CMP_GT
             )
-        if self._rim is not None:  # at the model's scale, so that enlarging the fill again draws on fill alone
-            hole = cv2.dilate(hole, self._rim)
-        batch = np.ascontiguousarray(picture).reshape(1, window.size, window.size, self._channels)
-        (filled,) = self._model.run(image=batch, mask=hole[np.newaxis])
-        result: Image = filled[0]
+        # The rim is added at the model's scale, so that enlarging the fill again draws on fill alone.
+        result = self._filled(picture, widened(hole, self.rim), method)
         if window.size != window.side:
             side = window.side, window.side
             result = in_turns(result, lambda part: cv2.resize(part, side, interpolation=cv2.INTER_LINEAR))
         result = result[border[0] : window.side - border[1], border[2] : window.side - border[3]]
         # Promise 3 rests on this line alone, whatever the model returned.
         np.copyto(repaired[inside], with_channels(result, repaired.shape[2]), where=mask[inside][:, :, np.newaxis] != 0)
+
+    def _filled(self, picture: Image, hole: Mask, method: str) -> Image:
+        """`picture` [S,S,C] with its hole filled."""
+        if method in INPAINTERS:
+            return inpaint(picture, hole, method)
+        (filled,) = self._model.run(image=np.ascontiguousarray(picture)[np.newaxis], mask=hole[np.newaxis])
+        result: Image = filled[0]
+        return result
+
+
+def inpaint(image: Image, hole: Mask, method: str) -> Image:
+    """`image` [H,W,C] with the 255s of `hole` [H,W] filled by one of INPAINTERS; a stack is filled by the channel."""
+    at_once = image.shape[2] if image.shape[2] in (1, 3) else 1
+    flag = INPAINTERS[method]
+    return in_turns(image, lambda part: np.asarray(cv2.inpaint(part, hole, INPAINT_RADIUS, flag), np.uint8), at_once)
+
+
+def widened(mask: Mask, rim: int) -> Mask:
+    """`mask` [H,W] grown by `rim` pixels on every side; itself where that is 0."""
+    if rim == 0:
+        return mask
+    return np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))))
+
+
+def depth(hole: Mask) -> float:
+    """Pixels from the deepest point of `hole` [H,W] to the nearest pixel that is not 255; there are none past its edge.
+
+    It tells how far what surrounds a hole must reach: a scratch is shallow however long it is, and a hole at the
+    frame's border is deeper than one that is healthy all around.
+    """
+    return float(cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_3).max())
+
+
+def _around(box: Box) -> tuple[slice, slice]:
+    """Rows and columns of the box and one pixel more on each side, as far as the frame goes."""
+    x, y, w, h = box
+    return slice(max(y - 1, 0), y + h + 1), slice(max(x - 1, 0), x + w + 1)
+
+
+def method_for(deep: float, methods: Sequence[RepairMethod]) -> str:
+    """The name of the first of `methods` that takes holes of this depth."""
+    return next(row.method for row in methods if row.max_depth is None or deep <= row.max_depth)

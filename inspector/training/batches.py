@@ -1,4 +1,4 @@
-"""What the networks are shown: endless batches, each drawn from (seed, epoch, step) alone, so that runs can resume."""
+"""What the detector is shown: endless batches, each drawn from (seed, epoch, step) alone, so that runs can resume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from inspector.training.augment import Augmentation, random_view
 from inspector.training.pictures import Pictures
-from inspector.training.synthetic import hole, paste_defect
+from inspector.training.synthetic import paste_defect
 from inspector.types import Image, Mask
 
 Pair: TypeAlias = tuple[Image, Mask]
@@ -109,55 +109,3 @@ class DetectorBatches:
             image, added = paste_defect(image, donor, rng)
             mask = mask | added
         return image, mask, True
-
-
-@dataclass
-class RepairBatches:
-    """Views for the repairer, at the pictures' own resolution, with holes and what belongs into them.
-
-    Normal pictures get random holes. Where a defective picture has a mask and a defect-free twin, the defect itself
-    is the hole, and what the twin shows there is wanted.
-    windows: sides of the square views; each batch has one of them, and as many views as cost about the same
-    """
-
-    pictures: Pictures
-    windows: tuple[int, ...]
-    batch: int
-    augmentation: Augmentation
-
-    def __post_init__(self) -> None:
-        samples = self.pictures.samples
-        self._normal = [i for i, sample in enumerate(samples) if sample.good]
-        self._twins = [
-            i for i, sample in enumerate(samples) if sample.mask is not None and sample.reference is not None
-        ]
-
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Wanted pictures uint8 [N,S,S,C] and holes uint8 [N,S,S], 0 or 255."""
-        side = int(rng.choice(self.windows))
-        count = int(np.clip(self.batch * (128 / side) ** 2, 4, self.batch))
-        pairs = []
-        for i in range(count):
-            twin = bool(self._twins) and i % 2 == 1
-            pairs.append(self._healed(side, rng) if twin else self._punched(side, rng))
-        return np.stack([wanted for wanted, _ in pairs]), np.stack([mask for _, mask in pairs])
-
-    def _punched(self, side: int, rng: np.random.Generator) -> Pair:
-        image, mask, _ = self.pictures.native(int(rng.choice(self._normal)))
-        (view,), _ = random_view([image], [mask], (side, side), self.augmentation, rng)
-        return view, hole((side, side), rng)
-
-    def _healed(self, side: int, rng: np.random.Generator) -> Pair:
-        image, mask, reference = self.pictures.native(int(rng.choice(self._twins)))
-        spots = np.argwhere(mask)
-        if reference is None or not len(spots):
-            return self._punched(side, rng)
-        y, x = spots[rng.integers(len(spots))]
-        views, masks = random_view(
-            [image, reference], [mask], (side, side), self.augmentation, rng, (float(x), float(y))
-        )
-        grow = int(rng.integers(1, 4))
-        opening = cv2.dilate(masks[0], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
-        if not opening.any():
-            return self._punched(side, rng)
-        return np.where(opening[:, :, None] > 0, views[1], views[0]), np.asarray(opening, np.uint8)

@@ -76,7 +76,11 @@ def _register_train(train: argparse.ArgumentParser) -> None:
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
     )
     train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 400 batches)")
-    train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer (about 200 batches)")
+    train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer, of 100 batches (14)")
+    train.add_argument(
+        "--adversarial-epochs", type=positive, default=0, metavar="N",
+        help="of an adversary that gives repaired places their grain; kept where validation sees a gain (none)",
+    )  # fmt: skip
     train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
     train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
     train.add_argument("--rotation", type=float, default=15.0, metavar="DEGREES", help="views turn by up to this (15)")
@@ -119,8 +123,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         data=options.data, out=options.out, name=options.name or options.out.resolve().name,
         version=options.bundle_version, description=options.description, licence=options.licence, mode=options.mode,
-        detector=options.detector, size=options.size,
-        epochs=options.epochs, repair_epochs=options.repair_epochs, rate=options.rate, seed=options.seed,
+        detector=options.detector, size=options.size, epochs=options.epochs, repair_epochs=options.repair_epochs,
+        adversarial_epochs=options.adversarial_epochs, rate=options.rate, seed=options.seed,
         augmentation=Augmentation(options.rotation, options.shift, options.shear, options.flips, options.brightness),
         golden=options.golden, int8=not options.no_int8, resume=options.resume,
     )  # fmt: skip

@@ -52,7 +52,7 @@ class Contents:
     decision: Decision
     detector: bytes
     repairer: bytes | None
-    windows: tuple[int, ...]
+    repair: Repair | None
     training: Mapping[str, Any]
     history: tuple[Path, ...] = ()
 
@@ -109,7 +109,7 @@ def _card(contents: Contents, golden: tuple[bundles.Golden, ...]) -> Card:
         licence=contents.licence,
         input=contents.input,
         decision=contents.decision,
-        repair=None if contents.repairer is None else Repair(windows=contents.windows),
+        repair=contents.repair,
         files=Files(
             detector=hashlib.sha256(contents.detector).hexdigest(),
             repairer=None if contents.repairer is None else hashlib.sha256(contents.repairer).hexdigest(),
@@ -119,19 +119,24 @@ def _card(contents: Contents, golden: tuple[bundles.Golden, ...]) -> Card:
     )
 
 
-def _described(contents: Contents) -> tuple[Contents, Bundle]:
-    """The contents, their graphs with metadata, and the bundle before it has golden pictures: enough to run it."""
+def unproven(contents: Contents) -> Bundle:
+    """The bundle before it has golden pictures: enough to run its models."""
     placeholder = bundles.Golden(picture="none.png", verdict=Verdict.OK, score=0.0)
-    card = _card(contents, (placeholder,))
+    return Bundle(Path(), _card(contents, (placeholder,)), "", contents.detector, contents.repairer)
+
+
+def _described(contents: Contents) -> tuple[Contents, Bundle]:
+    """The contents, their graphs with metadata, and the bundle that they are."""
+    card = unproven(contents).card
     repairer = None if contents.repairer is None else describe(contents.repairer, card, "repairer")
     contents = replace(contents, detector=describe(contents.detector, card, "detector"), repairer=repairer)
-    return contents, Bundle(Path(), card, "", contents.detector, contents.repairer)
+    return contents, unproven(contents)
 
 
-def _golden(folder: Path, draft: Bundle, candidates: Iterable[tuple[str, Image]]) -> tuple[bundles.Golden, ...]:
+def _golden(folder: Path, bundle: Bundle, candidates: Iterable[tuple[str, Image]]) -> tuple[bundles.Golden, ...]:
     """Keep the clearest `ng` and the clearest `ok` among the candidates, judged by the daemon's own detector."""
-    detector = Detector(runtimes.load(draft.detector, "cpu"), draft, max_batch=1)
-    judge = Judge(draft.card.decision.threshold, draft.card.decision.min_area)
+    detector = Detector(runtimes.load(bundle.detector, "cpu"), bundle, max_batch=1)
+    judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
     chosen: dict[Verdict, tuple[float, Image, Detection, Judgement]] = {}
     for _, image in candidates:
         (detection,) = detector.detect([image])

@@ -10,16 +10,13 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from inspector.inference.channels import in_turns
-from inspector.inference.repairer import RIM, Repairer
+from inspector.inference.repairer import INPAINTERS, Repairer, inpaint, widened
 from inspector.judge import Judgement
 from inspector.training import data
 from inspector.training.data import Sample
 from inspector.training.metrics import ssim
 from inspector.training.synthetic import hole, is_two_toned
 from inspector.types import Box, Image, Mask
-
-INPAINT_RADIUS = 3.0
 
 
 @dataclass
@@ -49,13 +46,11 @@ class RepairScores:
         self.two_toned = self.two_toned and is_two_toned(twin)
         inside = truth[:, :, None] > 0
         ideal = np.where(inside, twin, image)
-        side = 2 * RIM + 1
-        hole = cv2.dilate(truth, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+        hole = widened(truth, repairer.rim)
         repaired, _ = repairer.repair(image, truth, _boxes(truth))
         self._count("repair", repaired, ideal, truth)
-        for name, method in (("telea", cv2.INPAINT_TELEA), ("ns", cv2.INPAINT_NS)):
-            painted = inpaint(image, hole, method)
-            self._count(name, np.where(inside, painted, image), ideal, truth)
+        for name in INPAINTERS:
+            self._count(name, np.where(inside, inpaint(image, hole, name), image), ideal, truth)
         if judgement is None:
             return
         found = np.zeros_like(truth) if judgement.mask is None else judgement.mask
@@ -83,12 +78,6 @@ class RepairScores:
             if self.two_toned:
                 figures[f"{name}_binary_accuracy"] = self._agreeing[name] / self._values[name]
         return figures
-
-
-def inpaint(image: Image, hole: Mask, method: int) -> Image:
-    """`image` [H,W,C] with the 255s of `hole` filled by OpenCV: grey, colour, or channel by channel."""
-    at_once = image.shape[2] if image.shape[2] in (1, 3) else 1
-    return in_turns(image, lambda part: cv2.inpaint(part, hole, INPAINT_RADIUS, method), at_once)
 
 
 def punched(samples: list[Sample], channels: int) -> Iterator[tuple[Image, Mask]]:

@@ -29,8 +29,17 @@ PIXELS = 256 * 256
 WINDOWS = (64, 128, 256)
 """Sides of the repairer's windows, in pixels of the frame."""
 
-DETECTOR_STEPS, REPAIRER_STEPS = 400, 200
+RIM = 1
+"""Pixels beside a mask that are hidden from the repairer too; it has learned to see through what is left beyond."""
+
+DETECTOR_STEPS, REPAIRER_STEPS = 400, 1400
 """Batches that each network sees where no epochs are given: together 5 to 8 minutes on two cores."""
+
+REPAIRER_EPOCH = 100
+"""Batches of an epoch of the repairer: its batches are small, and windows on pictures have no natural number."""
+
+REPAIRER_RATE = 1.5
+"""The repairer's learning rate, in units of the detector's: norms throughout let it go faster."""
 
 Mode: TypeAlias = Literal["normal", "masks"]
 """What the detector learns from: normal pictures alone, or defective ones too, with masks or without."""
@@ -54,6 +63,7 @@ class Settings:
     size: tuple[int, int] | None = None
     epochs: int | None = None
     repair_epochs: int | None = None
+    adversarial_epochs: int = 0
     rate: float = 2e-3
     seed: int = 0
     validation: float = VALIDATION
@@ -95,3 +105,9 @@ def plan(settings: Settings, pictures: int, epochs: int | None, steps: int, batc
     """An epoch is 20 to 30 batches, by the number of training pictures; epochs by `steps` unless given."""
     an_epoch = min(max(math.ceil(pictures / batch), 20), 30)
     return Plan(epochs or math.ceil(steps / an_epoch), an_epoch, batch, settings.rate, settings.seed)
+
+
+def plan_repairer(settings: Settings) -> Plan:
+    """Epochs of REPAIRER_EPOCH batches, by REPAIRER_STEPS unless given."""
+    epochs = settings.repair_epochs or math.ceil(REPAIRER_STEPS / REPAIRER_EPOCH)
+    return Plan(epochs, REPAIRER_EPOCH, BATCH, settings.rate * REPAIRER_RATE, settings.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 
 import cv2
@@ -13,25 +13,28 @@ import torch
 
 from inspector import __version__
 from inspector.errors import BundleError, DataError
-from inspector.inference.bundle import Bundle, Decision, Input
+from inspector.inference.bundle import Bundle, Decision, Input, Repair
 from inspector.training import data, packing, quantise, threshold
-from inspector.training.batches import DetectorBatches, Pair, RepairBatches
+from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.check.run import check
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_detector import fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
+from inspector.training.fit_texture import fit_texture, gain
 from inspector.training.loop import Plan
 from inspector.training.networks import DETECTORS
 from inspector.training.networks.discover import Discover
 from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
+from inspector.training.repair_batches import RepairBatches
+from inspector.training.repair_choice import explained, trials, with_methods
 from inspector.training.settings import (
     BATCH,
     BEST_FOR,
     DETECTOR_STEPS,
-    REPAIRER_STEPS,
+    RIM,
     VIEW,
     WHOLE_BATCH,
     Mode,
@@ -40,6 +43,7 @@ from inspector.training.settings import (
     choose_size,
     choose_windows,
     plan,
+    plan_repairer,
 )  # fmt: skip
 from inspector.training.split import group_names, split
 from inspector.types import Image, Precision
@@ -102,14 +106,20 @@ def train(settings: Settings, say: Say) -> Bundle:
         fit_distances(detector, Pictures(samples, size, channels))
 
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
-    repairer_plan = plan(settings, len(training), settings.repair_epochs, REPAIRER_STEPS)
+    repairer_plan = plan_repairer(settings)
     say(_duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
-    repairer, repairer_figures = fit_repairer(
-        RepairBatches(training, windows, BATCH, settings.augmentation),
-        RepairBatches(validation, windows, BATCH, settings.augmentation),
-        repairer_plan, settings.work, settings.resume,
-    )  # fmt: skip
+    shown = RepairBatches(training, windows, BATCH, settings.augmentation)
+    held_back = RepairBatches(validation, windows, BATCH, settings.augmentation)
+    repairer, repairer_figures = fit_repairer(shown, held_back, repairer_plan, settings.work, settings.resume)
     plot(settings.work / "repairer.jsonl", settings.work / "repairer.png")
+    texture = {}
+    if settings.adversarial_epochs:
+        texture_plan = replace(repairer_plan, epochs=settings.adversarial_epochs)
+        repairer, texture_figures = fit_texture(
+            repairer, shown, held_back, texture_plan, settings.work, settings.resume
+        )
+        say(gain(texture_figures))
+        texture = {"texture": {**asdict(texture_plan), "best": texture_figures}}
 
     # The bundle: everything that the daemon needs, proven by running it.
     contents = packing.Contents(
@@ -121,7 +131,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
         detector=export_detector(detector, choice.threshold, size, channels),
         repairer=export_repairer(repairer, channels),
-        windows=windows,
+        repair=Repair(windows=windows, rim=RIM),
         training={
             "data": settings.data.name,
             "data_sha256": data.data_hash(samples),
@@ -133,12 +143,18 @@ def train(settings: Settings, say: Say) -> Bundle:
             "augmentation": asdict(settings.augmentation),
             "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
             "repairer": {**asdict(repairer_plan), "best": repairer_figures},
+            **texture,
             "versions": _versions(),
         },
         history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),
     )
+    large = RepairBatches(validation, windows[-1:], BATCH, settings.augmentation)
+    repair = with_methods(packing.unproven(contents), trials(large, settings.seed))
+    say(explained(repair))
     bundle = packing.write(
-        settings.out, contents, _golden_candidates(settings, validation, [image for image, _ in pairs])
+        settings.out,
+        replace(contents, repair=repair),
+        _golden_candidates(settings, validation, [image for image, _ in pairs]),
     )
     return _with_int8(bundle, pairs, real, say) if settings.int8 else bundle
 

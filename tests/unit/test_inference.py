@@ -15,6 +15,7 @@ from inspector.inference.bundle import load
 from inspector.inference.detector import Detector
 from inspector.inference.engine import Engine, start
 from inspector.inference.fit import fit
+from inspector.inference.repairer import depth, method_for
 from inspector.judge import Judge
 from tests.bundles import FILL, make_bundle, picture
 
@@ -22,6 +23,13 @@ from tests.bundles import FILL, make_bundle, picture
 @pytest.fixture(scope="module")
 def engine(bright: Path) -> Engine:
     return start(load(bright), "cpu", max_batch=4)
+
+
+@pytest.fixture(scope="module")
+def mixed(bright: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A bundle that leaves shallow holes to OpenCV."""
+    folder = Path(shutil.copytree(bright, tmp_path_factory.mktemp("mixed") / "bundle"))
+    return start(load(with_repair(folder, TWO_METHODS)), "cpu", max_batch=1)
 
 
 @pytest.fixture
@@ -135,6 +143,78 @@ def test_repair_fills_the_mask_and_leaves_every_other_pixel(
         x, y, w, h = patch.box
         overlaid[y : y + h, x : x + w] = patch.image
     assert np.array_equal(overlaid, repaired)
+
+
+TWO_METHODS = """windows = [32, 48]
+rim = 1
+methods = [{ max_depth = 3.0, method = "ns", holes = 20, psnr = { network = 20.0, telea = 24.0, ns = 25.0 } }, \
+{ method = "network" }]"""
+
+
+def with_repair(folder: Path, repair: str) -> Path:
+    """The bundle with another [repair] in its card."""
+    card = (folder / "bundle.toml").read_text()
+    assert "windows = [32, 48]" in card
+    (folder / "bundle.toml").write_text(card.replace("windows = [32, 48]", repair))
+    return folder
+
+
+def test_shallow_holes_are_left_to_the_inpainter_that_the_card_names(copy: Path) -> None:
+    repairer = start(load(with_repair(copy, TWO_METHODS)), "cpu", max_batch=1).repairer
+    assert repairer is not None
+    image = picture(100, 400)
+    mask = np.zeros((100, 400), np.uint8)
+    mask[40:44, 10:30] = 255  # a scratch
+    mask[40:60, 150:170] = 255  # a stain
+    mask[:3, 300:306] = 255  # at the frame's border: as deep as it is high, for nothing is known past it
+    image[mask > 0] = 200
+    repaired, _ = repairer.repair(image, mask, [(10, 40, 20, 4), (150, 40, 20, 20), (300, 0, 6, 3)])
+    assert (repaired[40:44, 10:30] == 60).all()
+    assert (repaired[40:60, 150:170] == FILL).all()
+    assert (repaired[:3, 300:306] == 60).all()
+    assert (repaired[mask == 0] == 60).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(mask=st.lists(squares, min_size=1, max_size=4), channels=st.sampled_from([1, 3]))
+def test_whatever_fills_a_hole_no_other_pixel_changes(
+    mixed: Engine, mask: list[tuple[int, int, int, int]], channels: int
+) -> None:
+    image = np.random.default_rng(7).integers(0, 256, (60, 80, channels), dtype=np.uint8)
+    hole = np.zeros((60, 80), np.uint8)
+    boxes = [(x, y, min(w, 80 - x), min(h, 60 - y)) for x, y, w, h in mask if x < 80 and y < 60]
+    for x, y, w, h in boxes:
+        hole[y : y + h, x : x + w] = 255
+    assert mixed.repairer is not None
+    repaired, _ = mixed.repairer.repair(image, hole, boxes)
+    assert repaired.shape == image.shape
+    assert np.array_equal(repaired[hole == 0], image[hole == 0])
+
+
+def test_a_bundle_without_methods_leaves_every_hole_to_its_network(bright: Path) -> None:
+    repair = load(bright).card.repair
+    assert repair is not None
+    assert [method_for(deep, repair.methods) for deep in (0.5, 8.0, 1e9)] == ["network"] * 3
+
+
+@pytest.mark.parametrize("methods", [
+    "[]",
+    '[{ max_depth = 4.0, method = "ns" }]',
+    '[{ method = "ns" }, { method = "network" }]',
+    '[{ max_depth = 4.0, method = "ns" }, { max_depth = 4.0, method = "telea" }, { method = "network" }]',
+    '[{ method = "magic" }]',
+])  # fmt: skip
+def test_methods_that_leave_a_depth_open_or_unclear_are_refused(copy: Path, methods: str) -> None:
+    with pytest.raises(BundleError, match=r"bundle.toml: repair.methods"):
+        load(with_repair(copy, f"windows = [32]\nmethods = {methods}"))
+
+
+def test_a_hole_is_as_deep_as_its_nearest_healthy_pixel_is_far() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:13, 5:50] = 255
+    assert depth(mask) == pytest.approx(2, abs=0.1)
+    mask[:20] = 255
+    assert depth(mask) == pytest.approx(20, rel=0.05)
 
 
 def test_the_second_detection_sees_the_repair(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from inspector.training.losses import detection_loss, hole_mean, repair_loss  # 
 from inspector.training.networks import DETECTORS  # noqa: E402
 from inspector.training.networks.detector import hottest  # noqa: E402
 from inspector.training.networks.discover import COMPARED, Discover, enlarge, smoothed  # noqa: E402
-from inspector.training.networks.gated import GatedUNet, push_pull  # noqa: E402
+from inspector.training.networks.gated import GatedUNet, grain_from_elsewhere, push_pull  # noqa: E402
 from inspector.training.networks.lite0 import Lite0  # noqa: E402
 from inspector.training.networks.unet import UNet  # noqa: E402
 
@@ -31,6 +31,12 @@ def _seed() -> None:
 
 def picture(channels: int, count: int = 2) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, *SIZE, channels), dtype=np.uint8)
+
+
+def drawing(network: GatedUNet) -> GatedUNet:
+    """The network as if it had learned something: fresh, it draws nothing on top of what it spreads."""
+    torch.nn.init.normal_(network.head[0].weight, std=0.1)
+    return network.eval()
 
 
 def a_hole(count: int = 2) -> np.ndarray:
@@ -60,10 +66,41 @@ def test_push_pull_keeps_what_is_known_and_fills_the_rest_from_its_surroundings(
     assert torch.allclose(spread[:, :, 8:24, 40:56], torch.tensor(0.8), atol=0.05)
 
 
+def test_push_pull_bridges_a_wide_hole_as_a_membrane_does() -> None:
+    ramp = torch.linspace(0.1, 0.9, 128).expand(1, 1, 128, 128)
+    known = torch.ones(1, 1, 128, 128)
+    known[:, :, 16:112, 16:112] = 0
+    assert torch.allclose(push_pull(ramp * known, known), ramp, atol=0.03)
+    fresh = GatedUNet(1).eval()
+    torch.testing.assert_close(fresh(ramp, 1 - known), push_pull(ramp * known, known))
+
+
 def test_push_pull_stays_within_bounds_where_nothing_is_known() -> None:
     spread = push_pull(torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32))
     assert torch.isfinite(spread).all()
     assert spread.abs().max() <= 1
+
+
+def test_a_repairer_may_be_shown_more_than_the_picture_with_its_hole() -> None:
+    image, hole, more = torch.rand(2, 3, 32, 48), torch.zeros(2, 1, 32, 48), torch.rand(2, 4, 32, 48)
+    hole[:, :, 8:24, 8:24] = 1
+    network = drawing(GatedUNet(3, extra=4))
+    drawn = network(image, hole, more)
+    assert drawn.shape == image.shape
+    assert not torch.equal(network(image, hole, 1 - more), drawn)
+
+
+def test_grain_comes_from_elsewhere_and_never_from_the_hole() -> None:
+    image = torch.full((1, 3, 32, 64), 0.5)
+    image[:, :, 4, 6] = 1.0
+    image[:, :, 20, 50] = 1.0
+    hole = torch.zeros(1, 1, 32, 64)
+    hole[:, :, 16:24, 44:56] = 1
+    grain = grain_from_elsewhere(image, hole)
+    assert grain.shape == (1, 1, 32, 64)
+    assert float(grain[0, 0, 20, 38]) == pytest.approx(0.5 * 24 / 25)  # half the height and width away
+    assert float(grain[0, 0, 4, 18]) == 0.0  # what was in the hole
+    assert float(grain[0, 0, 10:, 50:].abs().max()) == 0.0
 
 
 def test_the_detection_loss_falls_from_wrong_over_unsure_to_right() -> None:
@@ -169,7 +206,7 @@ def test_the_detectors_graph_is_the_network_with_its_threshold_at_a_half(channel
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_repairers_graph_touches_nothing_outside_the_mask(channels: int) -> None:
-    model = onnxruntime.load(export.export_repairer(GatedUNet(channels).eval(), channels), "cpu")
+    model = onnxruntime.load(export.export_repairer(drawing(GatedUNet(channels)), channels), "cpu")
     image, mask = picture(channels), a_hole()
     (repaired,) = model.run(image=image, mask=mask)
     assert (repaired.shape, repaired.dtype) == (image.shape, np.uint8)

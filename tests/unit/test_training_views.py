@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inspector.training import holes
 from inspector.training.augment import Augmentation, random_view
-from inspector.training.batches import DetectorBatches, RepairBatches
+from inspector.training.batches import DetectorBatches
 from inspector.training.data import Sample
 from inspector.training.pictures import Pictures
+from inspector.training.repair_batches import RepairBatches
 from inspector.training.synthetic import VISIBLE, blob, hole, is_two_toned, paste_defect, scratch
 from tests.pictures import noise, write
 
@@ -358,21 +360,62 @@ def test_a_batch_follows_from_its_generator_alone(tmp_path: Path, batches: objec
 
 
 def test_a_repairer_is_shown_normal_pictures_and_healed_ones(tmp_path: Path) -> None:
-    batches = RepairBatches(parts(tmp_path), (48,), 32, STILL)
-    wanted, holes = batches.draw(rng_of(1))
-    assert (wanted.shape, holes.shape) == ((32, 48, 48, 1), (32, 48, 48))
-    assert (wanted[0::2] == 60).all()
-    assert (wanted[1::2] == 100).all()
-    assert all(opening.any() for opening in holes)
-    assert set(np.unique(holes)) == {0, 255}
+    batches = RepairBatches(parts(tmp_path), (64,), 32, STILL)
+    seen, wanted, masks = batches.draw(rng_of(1))
+    assert (seen.shape, wanted.shape, masks.shape) == ((32, 64, 64, 1), (32, 64, 64, 1), (32, 64, 64))
+    shades = [set(np.unique(picture)) for picture in wanted]
+    assert shades.count({60}) > 8  # normal pictures
+    assert shades.count({100}) > 8  # twins
+    assert len(shades) == shades.count({60}) + shades.count({100})
+    assert all((mask == 255).any() for mask in masks)
+    assert set(np.unique(masks)) == {0, holes.OUTSIDE, 255}
 
 
 def test_without_twins_a_repairer_is_shown_normal_pictures_alone(tmp_path: Path) -> None:
-    wanted, _ = RepairBatches(parts(tmp_path, twins=False), (48,), 32, STILL).draw(rng_of(1))
+    _, wanted, _ = RepairBatches(parts(tmp_path, twins=False), (48,), 32, STILL).draw(rng_of(1))
     assert (wanted == 60).all()
 
 
-@pytest.mark.parametrize(("side", "count"), [(64, 32), (128, 32), (256, 8), (1024, 4)])
+def test_the_rim_of_a_defect_shows_beside_some_holes_and_is_never_wanted(tmp_path: Path) -> None:
+    batches = RepairBatches(parts(tmp_path, twins=False), (64,), 32, STILL)
+    seen, wanted, masks = batches.draw(rng_of(1))
+    marked = [bool((picture[mask == 0] != 60).any()) for picture, mask in zip(seen, masks, strict=True)]
+    assert 0 < sum(marked) < 16
+    for picture, mask in zip(seen, masks, strict=True):
+        near = cv2.dilate(np.where(mask == 255, 255, 0).astype(np.uint8), np.ones((13, 13), np.uint8))
+        assert (picture[(near == 0) & (mask != holes.OUTSIDE)] == 60).all()
+    assert (wanted == 60).all()
+
+
+def test_windows_lie_where_there_is_something_to_see(tmp_path: Path) -> None:
+    image = np.full((400, 400, 1), 60, np.uint8)
+    image[300:340, 40:80:2] = 200
+    write(tmp_path / "a.png", image)
+    batches = RepairBatches(Pictures([Sample(tmp_path / "a.png", "good")], (16, 16), 1), (64,), 64, STILL)
+    _, wanted, _ = batches.draw(rng_of(1))
+    assert sum(picture.max() == 200 for picture in wanted) > 32
+
+
+@pytest.mark.parametrize(("side", "count"), [(64, 32), (128, 8), (256, 2), (1024, 2)])
 def test_larger_windows_come_in_smaller_batches(tmp_path: Path, side: int, count: int) -> None:
-    wanted, _ = RepairBatches(parts(tmp_path), (side,), 32, STILL).draw(rng_of(1))
+    _, wanted, _ = RepairBatches(parts(tmp_path), (side,), 32, STILL).draw(rng_of(1))
     assert wanted.shape == (count, side, side, 1)
+
+
+@given(seeds, st.sampled_from([48, 64, 128, 256]), st.booleans())
+def test_a_hole_is_never_empty_and_mostly_leaves_its_windows_rim(seed: int, side: int, real: bool) -> None:
+    shapes = [np.full((5, 90), 255, np.uint8), np.full((3, 4), 255, np.uint8)] if real else []
+    mask = holes.cut(side, shapes, rng_of(seed))
+    assert (mask.shape, mask.dtype) == ((side, side), np.uint8)
+    assert set(np.unique(mask)) == {0, 255}
+
+
+@given(seeds)
+def test_a_window_past_the_frame_knows_nothing_of_what_is_there(seed: int) -> None:
+    mask = np.full((64, 64), 255, np.uint8)
+    holes.cross_the_border(mask, rng_of(seed))
+    outside = mask == holes.OUTSIDE
+    assert 0 < outside.sum() <= 64 * 64 // 3
+    x, y, w, h = cv2.boundingRect(outside.astype(np.uint8))
+    assert outside[y : y + h, x : x + w].all()
+    assert 64 in (w, h)

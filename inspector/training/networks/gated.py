@@ -11,31 +11,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTHS = (16, 32, 64)
+WIDTHS = (16, 32, 64, 96)
+"""Channels at 1/2, 1/4, 1/8 and 1/16 of the window's size."""
+
+COARSEST = (5,) * 6 + (3,) * 24
+"""Sizes of the means, one a step, that draw what was spread tight at 1/16 of the window's size: far, then fine."""
+
+TIGHTENED = (16, 12, 8, 4)
+"""Steps at 1/8, 1/4, 1/2 and the whole of the window's size."""
 
 
 class GatedUNet(nn.Module):
     """Fills holes: [N,C,H,W] in [0, 1] and hole [N,1,H,W] in {0, 1} -> [N,C,H,W], complete.
 
     A pyramid first spreads the surroundings into the hole (push-pull, Gortler et al. 1996); a U-Net of gated
-    convolutions (Yu et al. 2019) then draws what belongs there on top.
+    convolutions (Yu et al. 2019; one gate for all channels of a layer, Yi et al. 2020) then draws what belongs there on
+    top. For the grain that nothing near a hole's middle tells, it is shown that of another place in the window. Batch
+    norms make it learn several times faster, and cost nothing in the exported graph.
+    extra: channels of what else it may be shown, beside the picture
     """
 
-    def __init__(self, channels: int, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, channels: int, extra: int = 0, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.stem = _Gated(channels + 1, widths[0], size=6, stride=2)
+        self.stem = _Gated(channels + extra + 2, widths[0], size=6, stride=2)
         self.down = nn.ModuleList(
             nn.Sequential(_Gated(narrow, wide, stride=2), _Gated(wide, wide)) for narrow, wide in pairwise(widths)
         )
-        self.middle = nn.Sequential(*(_Gated(widths[-1], widths[-1], dilation=step) for step in (2, 4)))
+        self.middle = nn.Sequential(*(_Residual(widths[-1], dilation) for dilation in (1, 2, 4)))
         self.up = nn.ModuleList(_Gated(narrow + wide, narrow) for narrow, wide in pairwise(widths))
         self.last = _Gated(widths[0], widths[0])
         self.head = nn.Sequential(nn.Conv2d(widths[0], 4 * channels, 3, padding=1), nn.PixelShuffle(2))
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)  # at first nothing is drawn on top
 
-    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+    def forward(self, image: Tensor, hole: Tensor, *extra: Tensor) -> Tensor:
         """The whole picture anew; only what lies in the hole is meant to be used."""
         spread = push_pull(image * (1 - hole), 1 - hole)
-        levels = [self.stem(torch.cat([spread, hole], dim=1))]
+        levels = [self.stem(torch.cat([spread, *extra, grain_from_elsewhere(spread, hole), hole], dim=1))]
         for down in self.down:
             levels.append(down(levels[-1]))
         x = self.middle(levels.pop())
@@ -46,37 +58,76 @@ class GatedUNet(nn.Module):
 
 
 class _Gated(nn.Module):
-    """A convolution whose every output is let through by a second one."""
+    """A convolution that a second one, of a single channel, lets through where it matters."""
 
     def __init__(self, channels: int, width: int, size: int = 3, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         padding = dilation * (size - 1) // 2
-        self.feature = nn.Conv2d(channels, width, size, stride, padding, dilation)
-        self.gate = nn.Conv2d(channels, width, size, stride, padding, dilation)
+        self.feature = nn.Conv2d(channels, width, size, stride, padding, dilation, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.gate = nn.Conv2d(channels, 1, size, stride, padding, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Leaky: without a batch norm to bring them back, plain ReLUs were seen to die, one layer to its last channel.
-        gated: Tensor = functional.leaky_relu(self.feature(x), 0.2) * torch.sigmoid(self.gate(x))
+        gated: Tensor = functional.leaky_relu(self.norm(self.feature(x)), 0.2) * torch.sigmoid(self.gate(x))
         return gated
 
 
-def push_pull(known: Tensor, weight: Tensor, levels: int = 4) -> Tensor:
-    """Spread what is known into what is not, coarse to fine.
+class _Residual(nn.Module):
+    """A gated and a plain convolution, added to what came in; at first they add nothing."""
 
-    known: [N,C,H,W], 0 where unknown;  weight: [N,1,H,W], 1 where known;  H and W are multiples of 2**levels.
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.first = _Gated(width, width, dilation=dilation)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        added: Tensor = x + self.norm(self.second(self.first(x)))
+        return added
+
+
+def push_pull(known: Tensor, weight: Tensor) -> Tensor:
+    """Spread what is known into what is not, coarse to fine, as smoothly as a membrane.
+
+    known: [N,C,H,W], 0 where unknown;  weight: [N,1,H,W], 1 where known;  H and W are multiples of 16.
     Known pixels come back as they were. At the coarsest level what is unknown takes the mean of its neighbours, twice
-    over (normalised convolution, Knutsson and Westin 1993), and where they are unknown too that of the picture.
+    over (normalised convolution, Knutsson and Westin 1993), and where they are unknown too that of the picture. There
+    and at each finer level it is then drawn tight by Jacobi's steps for Laplace's equation, as in a multigrid: that
+    alone fills a smooth surface as well as OpenCV's inpainters do.
     """
     pyramid = [(known, weight)]
-    for _ in range(levels):
+    for _ in TIGHTENED:
         pyramid.append(tuple(functional.avg_pool2d(part, 2) for part in pyramid[-1]))  # type: ignore[arg-type]
     known, weight = pyramid.pop()
     mean = known.mean(dim=(2, 3), keepdim=True) / (weight.mean(dim=(2, 3), keepdim=True) + 1e-4)
     near, cover = known, weight
     for _ in range(2):
-        near, cover = (functional.avg_pool2d(part, 3, stride=1, padding=1) for part in (near, cover))
+        near, cover = _mean_around(near, 3), _mean_around(cover, 3)
     spread = known + (1 - weight) * (near + 1e-3 * mean) / (cover + 1e-3)
-    for known, weight in reversed(pyramid):
+    for size in COARSEST:
+        spread = known + (1 - weight) * _mean_around(spread, size)
+    for (known, weight), steps in zip(reversed(pyramid), TIGHTENED, strict=True):
         spread = functional.interpolate(spread, scale_factor=2.0, mode="bilinear", align_corners=False)
         spread = known + (1 - weight) * spread
+        for _ in range(steps):
+            spread = known + (1 - weight) * _mean_around(spread, 3)
     return spread
+
+
+def _mean_around(image: Tensor, size: int) -> Tensor:
+    """The mean of `size` x `size` pixels around each, of those that the picture has."""
+    return functional.avg_pool2d(image, size, stride=1, padding=size // 2, count_include_pad=False)
+
+
+def grain_from_elsewhere(image: Tensor, hole: Tensor) -> Tensor:
+    """The grain [N,1,H,W] of `image` [N,C,H,W], its quarters exchanged crosswise; 0 where it came from the hole.
+
+    Grain is what differs from the mean of the 5x5 pixels around.
+    """
+    grey = image.mean(dim=1, keepdim=True)
+    grain = (grey - _mean_around(grey, 5)) * (1 - hole)
+    for dim in (2, 3):
+        half = grain.shape[dim] // 2
+        grain = torch.cat([grain.narrow(dim, half, half), grain.narrow(dim, 0, half)], dim=dim)
+    return grain
