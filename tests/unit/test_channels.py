@@ -15,9 +15,9 @@ from inspector.inference import channels
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
 from inspector.inference.fit import fit, fitted, with_channels
+from inspector.inference.repairer import inpaint
 from inspector.training.augment import Augmentation, random_view
 from inspector.training.data import Sample, count_channels, read_grey, read_picture, readable
-from inspector.training.repair_metrics import inpaint
 from inspector.training.synthetic import paste_defect
 from tests.bundles import FILL, make_bundle, picture
 from tests.pictures import noise
@@ -160,7 +160,7 @@ def test_opencvs_inpainters_take_stacks_by_the_channel() -> None:
     damaged, hole = image.copy(), np.zeros((20, 20), np.uint8)
     hole[8:12, 8:12] = 255
     damaged[hole > 0] = 255
-    assert np.array_equal(inpaint(damaged, hole, cv2.INPAINT_NS), image)
+    assert np.array_equal(inpaint(damaged, hole, "ns"), image)
 
 
 @pytest.fixture(scope="module")
