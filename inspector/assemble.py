@@ -24,12 +24,14 @@ from inspector.codecs import Formats
 from inspector.daemon import Daemon, Wake
 from inspector.errors import ConfigError
 from inspector.health import Health, Views
-from inspector.inference import bundle, engine, runtimes
+from inspector.inference import bundle, engine, references, runtimes
 from inspector.inference.bundle import Bundle
 from inspector.inference.fit import fitted
+from inspector.inference.references import References
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judge import Judge
 from inspector.metrics import Metrics
+from inspector.mistakes import Probe
 from inspector.outputs import open_output
 from inspector.pipeline import Camera, Pipeline
 from inspector.publisher import Publisher
@@ -58,15 +60,18 @@ class Assembly:
 
 
 def read(path: Path) -> Settings:
-    """The configuration at `path`, every source and bundle in it looked at. Raises ConfigError."""
-    return configuration.load(
-        path,
-        {
-            "source": open_source,
-            "bundle": lambda folder: bundle.load(Path(folder)),
-            "calibration": lambda file: calibration.load(Path(file)),
-        },
-    )
+    """The configuration at `path`, and all files and sources that it names, looked at. Raises ConfigError."""
+    probes: dict[str, Probe] = {
+        "source": open_source,
+        "bundle": lambda folder: bundle.load(Path(folder)),
+        "reference": lambda pictures: references.load(Path(pictures), channels=1),
+        "calibration": lambda file: calibration.load(Path(file)),
+    }
+    settings = configuration.load(path, probes)
+    problems = [f"{path}: {problem}" for camera in settings.camera if (problem := _reference_problem(camera))]
+    if problems:
+        raise ConfigError(*problems)
+    return settings
 
 
 @contextmanager
@@ -82,6 +87,7 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
     bundles = {camera.bundle: bundle.load(camera.bundle) for camera in settings.camera}
     _check_channels(settings, bundles)
     calibrations = _calibrations(settings, bundles)
+    by_camera = _references(settings, bundles)
     device, why = runtimes.resolve(settings.workers.device, next(iter(bundles.values())).detector)
     count, max_batch = _sizes(settings, device)
     log.info("%s: %s; %d worker(s), batches of up to %d", build, why, count, max_batch)
@@ -119,7 +125,7 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
                 _camera(camera, source, bundles[camera.bundle])
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
-            [Worker(engines, _stations(settings, bundles, calibrations), clock) for engines in crew],
+            [Worker(engines, _stations(settings, bundles, calibrations, by_camera), clock) for engines in crew],
             publisher,
             max_batch,
             settings.workers.max_wait,
@@ -177,6 +183,34 @@ def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> C
     return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue)
 
 
+def _reference_problem(camera: configuration.Camera) -> str | None:
+    """Why a camera's bundle and its reference pictures do not belong together, if so."""
+    if bundle.load(camera.bundle).card.input.reference == (camera.reference is not None):
+        return None
+    if camera.reference is None:
+        return (
+            f"camera {camera.name!r}: reference is missing; its bundle {str(camera.bundle)!r} compares each frame "
+            "with a reference picture: give one, or a folder with one for each position"
+        )
+    return (
+        f"camera {camera.name!r}: reference = {str(camera.reference)!r}: its bundle {str(camera.bundle)!r} does not "
+        "compare frames with reference pictures; remove the key, or give a bundle that was trained with references"
+    )
+
+
+def _references(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, References]:
+    """The reference pictures of the cameras that have some; those with one folder and one kind of bundle share them."""
+    loaded: dict[tuple[Path, int], References] = {}
+    by_camera = {}
+    for camera in settings.camera:
+        if camera.reference is not None:
+            key = camera.reference, bundles[camera.bundle].channels
+            loaded[key] = loaded[key] if key in loaded else references.load(*key)
+            by_camera[camera.name] = loaded[key]
+            log.info("camera %s: %d reference picture(s), %s", camera.name, len(loaded[key].names), camera.reference)
+    return by_camera
+
+
 def _calibrations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, Calibration]:
     """By camera, of those that are calibrated. Raises ConfigError where one belongs to another bundle or camera."""
     found, problems = {}, []
@@ -200,7 +234,10 @@ def _notes(calibrations: Mapping[str, Calibration], tags: Mapping[str, ModelTag]
 
 
 def _stations(
-    settings: Settings, bundles: Mapping[Path, Bundle], calibrations: Mapping[str, Calibration]
+    settings: Settings,
+    bundles: Mapping[Path, Bundle],
+    calibrations: Mapping[str, Calibration],
+    by_camera: Mapping[str, References],
 ) -> dict[str, Station]:
     stations = {}
     for camera in settings.camera:
@@ -212,7 +249,7 @@ def _stations(
                 decision.threshold if camera.threshold is None else camera.threshold,
                 decision.min_area if camera.min_area is None else camera.min_area,
             )
-        stations[camera.name] = Station(bundles[camera.bundle].sha256, judge, camera.repair)
+        stations[camera.name] = Station(bundles[camera.bundle].sha256, judge, camera.repair, by_camera.get(camera.name))
     return stations
 
 

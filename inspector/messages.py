@@ -54,6 +54,7 @@ class Judged(Header):
     size: height, width and channels of the frame; None where there was no picture
     config: checksum (sha256, hex) of the configuration that judged
     calibration: what the camera was calibrated by, if it was; then 0.5 is its threshold, whatever the model's own
+    position: the reference picture that the frame was compared with; None where there is none (and before version 1.1)
     The other fields are those of `types.Frame` and `types.Inspection`.
     """
 
@@ -73,6 +74,7 @@ class Judged(Header):
     config: str
     latency: Latency
     calibration: CalibrationTag | None
+    position: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,9 @@ class Camera(_Part):
     """Where frames come from, a URL. Paths of `file:` and `folder:` are relative to the configuration file."""
     bundle: Path
     """The folder of the model bundle that judges its frames, relative to the configuration file."""
+    reference: Path | None = None
+    """How its frames should look, for a bundle that compares: a picture, or a folder with one for each position;
+    relative to the configuration file."""
     threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Probability above which a pixel is defective. Without it, the bundle's own."""
     min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
@@ -254,7 +257,7 @@ def _anchored(given: Table, folder: Path) -> list[Table]:
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     base = quote(str(folder))  # a source is a URL
     for camera in cameras:
-        for key in ("bundle", "calibration"):
+        for key in ("bundle", "reference", "calibration"):
             if isinstance(path := camera.get(key), str):
                 camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):

@@ -40,7 +40,7 @@ class Reason(StrEnum):
     OVERLOAD = "overload"
     """A newer frame of a live camera pushed it out of the queue."""
     CAMERA = "camera"
-    """The camera delivered no picture that can be judged."""
+    """The camera delivered no picture that can be judged: none at all, or one that lies on no reference picture."""
     MODEL = "model"
     """The model failed, or answered with something that is not a number."""
     SHUTDOWN = "shutdown"
@@ -152,7 +152,8 @@ class Receipt:
     """Where a frame's time went, in seconds; the stages follow each other, so they add up.
 
     queue: from capture until a worker took it;  batch: waiting for the batch to fill;
-    infer: the detector;  judge: mask and regions;  repair: repair and second detection
+    infer: finding its reference picture, and the detector;  judge: mask and regions
+    repair: repair and second detection
     """
 
     queue: float = 0.0
@@ -173,6 +174,7 @@ class Inspection:
 
     score, threshold: None where no model judged the frame
     mask: only for `ng`;  patches: only where it was repaired;  residual: the second detection's score
+    position: the reference picture that it was compared with, where there is one
     """
 
     frame: Frame
@@ -186,6 +188,7 @@ class Inspection:
     residual: float | None = None
     model: ModelTag | None = None
     receipt: Receipt = Receipt()
+    position: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ class Encoder:
             f',"model":{_model(inspection.model)},"config":{self._config}'
             f',"latency":{_LATENCY % (*stages, encode_seconds, publish_seconds)}'
             f',"calibration":{self._calibrations.get(frame.camera, "null")}'
+            f',"position":{_quoted(inspection.position)}'
             f',"payloads":{_list(_payload, payloads)}}}'
         )
         parts = [topic(kind, self.line, frame.camera).encode(), header.encode()]
@@ -263,6 +264,7 @@ def _judged(fields: Fields) -> tuple[Any, ...]:
         fields.text("config"),
         Latency(*map(fields.table("latency").number, _STAGES)),
         _calibration(fields.table("calibration")) if fields.has("calibration") else None,
+        fields.maybe_text("position"),
     )
 
 

@@ -2,6 +2,8 @@
 
     python models/draw_board.py FOLDER
 
+Below FOLDER/reference each has its reference: the whole board, scanned once more.
+
 The pictures look like those of a binarised line scan of a bare board (about 48 pixels a millimetre): copper is black
 on white, tracks run at multiples of 45 degrees between pads and vias. The defects are the six classical ones.
 """
@@ -80,10 +82,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the golden pictures of the bundle pcb.")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "reference").mkdir(parents=True, exist_ok=True)
     board = draw_board()
-    cv2.imwrite(str(folder / "board.png"), board)
-    cv2.imwrite(str(folder / "broken.png"), add_defects(board))
+    for name, picture in (("board.png", board), ("broken.png", add_defects(board))):
+        cv2.imwrite(str(folder / name), picture)
+        cv2.imwrite(str(folder / "reference" / name), draw_board(seed=7))
 
 
 if __name__ == "__main__":

@@ -81,23 +81,55 @@ def convolutional(height: int, width: int, channels: int) -> bytes:
     return _model(graph)
 
 
-def repairer(channels: int) -> bytes:
-    """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired: FILL where the mask is not 0."""
+def comparing_detector(height: int, width: int, channels: int) -> bytes:
+    """image, reference uint8 [N,H,W,C] -> map = how far the most different channel is apart / 255, score = its peak."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["reference"], ["wanted"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["float", "wanted"], ["difference"]),
+        helper.make_node("Abs", ["difference"], ["apart"]),
+        helper.make_node("Div", ["apart", "white"], ["unit"]),
+        helper.make_node("ReduceMax", ["unit", "channel"], ["map"], keepdims=0),
+        helper.make_node("ReduceMax", ["map", "pixels"], ["score"], keepdims=0),
+    ]
+    shape = ["n", height, width, channels]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name in ("image", "reference")],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
+        ],
+        [
+            helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
+            helper.make_tensor("channel", TensorProto.INT64, [1], [3]),
+            helper.make_tensor("pixels", TensorProto.INT64, [2], [1, 2]),
+        ],
+    )
+    return _model(graph)
+
+
+def repairer(channels: int, reference: bool = False) -> bytes:
+    """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired: FILL where the mask is not 0.
+
+    reference: a further input, which shows where the mask is not 0
+    """
     nodes = [
         helper.make_node("Cast", ["mask"], ["flag"], to=TensorProto.BOOL),
         helper.make_node("Unsqueeze", ["flag", "last"], ["hole"]),
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Where", ["hole", "fill", "float"], ["filled"]),
+        helper.make_node("Where", ["hole", "wanted" if reference else "fill", "float"], ["filled"]),
         helper.make_node("Cast", ["filled"], ["repaired"], to=TensorProto.UINT8),
     ]
+    if reference:
+        nodes.insert(0, helper.make_node("Cast", ["reference"], ["wanted"], to=TensorProto.FLOAT))
     shape = ["n", "h", "w", channels]
+    inputs = {"image": shape, "mask": shape[:3]} | ({"reference": shape} if reference else {})
     graph = helper.make_graph(
         nodes,
         "repairer",
-        [
-            helper.make_tensor_value_info("image", TensorProto.UINT8, shape),
-            helper.make_tensor_value_info("mask", TensorProto.UINT8, shape[:3]),
-        ],
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, dimensions) for name, dimensions in inputs.items()],
         [helper.make_tensor_value_info("repaired", TensorProto.UINT8, shape)],
         [
             helper.make_tensor("last", TensorProto.INT64, [1], [3]),
@@ -114,13 +146,18 @@ def make_bundle(
     channels: int = 1,
     threshold: float = 0.7,
     repairs: bool = True,
-    graph: Callable[[int, int, int], bytes] = detector,
+    reference: bool = False,
+    graph: Callable[[int, int, int], bytes] | None = None,
 ) -> Path:
-    """Write a complete bundle into `folder`; the golden pictures are a dark one and one with a bright square."""
+    """Write a complete bundle into `folder`; the golden pictures are a dark one and one with a bright square.
+
+    reference: it compares, with a black picture here, so that all scores are the same
+    """
     (folder / "golden").mkdir(parents=True)
+    graph = graph or (comparing_detector if reference else detector)
     models = {"detector": graph(height, width, channels)}
     if repairs:
-        models["repairer"] = repairer(channels)
+        models["repairer"] = repairer(channels, reference)
     for name, content in models.items():
         (folder / f"{name}.onnx").write_bytes(content)
     good = picture(height, width, channels)
@@ -128,7 +165,9 @@ def make_bundle(
     mask = np.zeros((height, width), np.uint8)
     mask[8:14, 8:14] = 255
     end = suffix(channels)
-    for name, image in ((f"good{end}", good), (f"bad{end}", bad), ("bad_mask.png", mask[:, :, np.newaxis])):
+    beside = f'reference = "black{end}"' if reference else ""
+    pictures = {f"good{end}": good, f"bad{end}": bad, "bad_mask.png": mask[:, :, np.newaxis]}
+    for name, image in (pictures | {f"black{end}": np.zeros_like(good)}).items():
         write(folder / "golden" / name, image)
     sums = "".join(f'{name} = "{hashlib.sha256(content).hexdigest()}"\n' for name, content in models.items())
     (folder / "bundle.toml").write_text(
@@ -141,6 +180,7 @@ licence = "Apache-2.0"
 height = {height}
 width = {width}
 channels = {channels}
+reference = {str(reference).lower()}
 [decision]
 threshold = {threshold}
 min_area = 4
@@ -153,11 +193,13 @@ chosen = "by hand"
 picture = "good{end}"
 verdict = "ok"
 score = {60 / 255}
+{beside}
 [[golden]]
 picture = "bad{end}"
 verdict = "ng"
 score = {250 / 255}
 mask = "bad_mask.png"
+{beside}
 """
     )
     return folder

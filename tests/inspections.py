@@ -65,6 +65,7 @@ def inspections(draw: st.DrawFn) -> Inspection:
         draw(st.none() | number),
         draw(st.none() | st.builds(ModelTag, text, text, text)),
         draw(st.builds(Receipt, seconds, seconds, seconds, seconds, seconds)),
+        draw(st.none() | text),
     )
 
 

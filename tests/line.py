@@ -33,12 +33,12 @@ class Gate:
         self.entered = threading.Event()
         self.fail = False
 
-    def detect(self, images: list[np.ndarray]) -> list[Detection]:
+    def detect(self, images: list[np.ndarray], references: list[np.ndarray] | None = None) -> list[Detection]:
         self.entered.set()
         assert self.open.wait(30)
         if self.fail:
             raise ModelError("out of memory")
-        return self.engine.detector.detect(images)
+        return self.engine.detector.detect(images, references)
 
     @property
     def detector(self) -> Gate:

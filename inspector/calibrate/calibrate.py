@@ -20,11 +20,12 @@ from inspector.calibrate.conformal import Interval
 from inspector.calibrate.session import Session, detail, part_names
 from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Promise
 from inspector.critical import critical_thresholds
-from inspector.errors import DataError, ModelError
+from inspector.errors import ConfigError, DataError, ModelError
 from inspector.inference import bundle as bundles
-from inspector.inference import engine, runtimes
+from inspector.inference import engine, references, runtimes
 from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
+from inspector.inference.references import References
 from inspector.sources import Source
 from inspector.types import Image, Precision
 
@@ -33,7 +34,10 @@ COMMENT = "# A calibration, for a camera's key `calibration`; docs/calibration.m
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for; `places` and `defective` as `Session` has them, `each`: each picture shows another part."""
+    """What was asked for; `places` and `defective` as `Session` has them, `each`: each picture shows another part.
+
+    references: the camera's reference pictures, for a bundle that compares
+    """
 
     places: Sequence[str]
     defective: Sequence[Path]
@@ -43,6 +47,7 @@ class Order:
     camera: str | None
     device: str
     precision: str = Precision.FP32.value
+    references: Path | None = None
 
 
 @dataclass
@@ -66,12 +71,13 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     Further ConfigError, BundleError, DeviceError, ModelError, SourceError.
     """
     bundle = bundles.load(folder)
+    golden = _references(bundle, order.references)
     session = Session(order.places, order.defective, order.frames, bundle.card, opener)
     device, _ = runtimes.resolve(order.device, bundle.detector)
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
     areas = candidates(bundle.card.decision.min_area, session.defective)
-    good, bad, sha256 = _look(session, running, areas, console)
+    good, bad, sha256 = _look(session, running, golden, areas, console)
     for note in session.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if not good.shown:
@@ -97,7 +103,16 @@ def write(path: Path, found: Calibration) -> None:
     calibration.load(path)
 
 
-def _look(session: Session, running: Engine, areas: Sequence[int], console: Console) -> tuple[_Seen, _Seen, str]:
+def _references(bundle: Bundle, path: Path | None) -> References | None:
+    if bundle.card.input.reference == (path is None):
+        what = "compares each picture with a reference: give --references" if path is None else "does not compare"
+        raise ConfigError(f"--references {path or 'is missing'}: bundle {bundle.card.name!r} {what}")
+    return None if path is None else references.load(path, bundle.channels)
+
+
+def _look(
+    session: Session, running: Engine, golden: References | None, areas: Sequence[int], console: Console
+) -> tuple[_Seen, _Seen, str]:
     """What the daemon would make of every picture: the good ones, the defective ones, and the checksum over all."""
     good, bad = _Seen(), _Seen()
     digest = hashlib.sha256()
@@ -106,7 +121,12 @@ def _look(session: Session, running: Engine, areas: Sequence[int], console: Cons
         for number, picture in enumerate(session.pictures(), 1):
             height, width, _ = picture.image.shape
             try:
-                (detection,) = running.detector.detect([picture.image])
+                match = None if golden is None else golden.match(picture.image)
+                if golden is not None and match is None:
+                    session.notes.append(f"left out: {picture.name} lies on no reference, the daemon calls it unknown")
+                    continue
+                beside = running.beside(None if match is None else match.image)
+                (detection,) = beside.detector.detect([picture.image])
                 row = critical_thresholds(detection, height, width, areas)
             except ModelError as error:
                 raise ModelError(f"{picture.name}: {error}; the bundle cannot be calibrated with it") from error

@@ -47,6 +47,10 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument(
         "--camera", metavar="NAME", help="the camera that they come from; no other may then use the result"
     )
+    verb.add_argument(
+        "--references", type=Path, metavar="PATH",
+        help="the camera's reference pictures, a file or folder, for a bundle that compares",
+    )  # fmt: skip
     verb.add_argument("--device", default="cpu", help="what to run on, as the daemon will: cpu, cuda:0, ... (cpu)")
     verb.add_argument(
         "--precision", choices=("fp32", "bf16", "fp16", "int8", "auto"), default="fp32",
@@ -73,7 +77,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     out = options.out or folder.with_name(f"{folder.name}.calibration.toml")
     order = Order(
         options.good, options.defective, Wish(options.false_rejects, options.confidence), options.frames,
-        options.parts == "each", options.camera, options.device, options.precision,
+        options.parts == "each", options.camera, options.device, options.precision, options.references,
     )  # fmt: skip
     console = Console()
     found = calibrate(options.bundle, order, open_source, console)

@@ -7,6 +7,9 @@
     golden/         pictures (PNG; of 2 or of 4 and more channels a TIFF, one page each) and their expected masks
     history/        how each network was trained, a line of JSON an epoch; optional, read by reports alone
 
+One that compares (`input.reference`) has a further input `reference` uint8 [N,H,W,C] in both graphs: how the frame
+should look, laid under it. Each camera then has reference pictures of its own; the golden ones have theirs beside them.
+
 Normalisation, blanking and compositing are inside the graphs. Nothing is pickled, no file outside the folder is
 read, and every file has a size limit and a checksum.
 """
@@ -51,12 +54,14 @@ class Input(_Part):
     """What the detector takes; frames of another size are resized to it (`fit`).
 
     channels: 1 is grey, 3 are blue, green, red; other counts are stacked modalities, in the order of the stack's pages
+    reference: whether it compares each frame with a picture of how it should look
     """
 
     height: Annotated[int, Field(ge=16, le=8192)]
     width: Annotated[int, Field(ge=16, le=8192)]
     channels: Annotated[int, Field(ge=1, le=MOST)]
     fit: Literal["resize"] = "resize"
+    reference: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -120,12 +125,16 @@ class Files(_Part):
 
 
 class Golden(_Part):
-    """A picture in golden/ and what the bundle makes of it; `mask` is absent for an `ok` one."""
+    """A picture in golden/ and what the bundle makes of it; `mask` is absent for an `ok` one.
+
+    reference: how the picture should look, where the bundle compares
+    """
 
     picture: FileName
     verdict: Verdict
     score: Unit
     mask: FileName | None = None
+    reference: FileName | None = None
 
 
 class Bounds(_Part):
@@ -187,10 +196,19 @@ class Bundle:
     def golden(self) -> list[tuple[Golden, Image, Mask | None]]:
         """The golden pictures with their expected masks (uint8 [height, width], 0 or 255)."""
         return [
-            (golden, _picture(self.folder / GOLDEN / golden.picture, self.card.input.channels),
+            (golden, _picture(self.folder / GOLDEN / golden.picture, self.channels),
              None if golden.mask is None else _picture(self.folder / GOLDEN / golden.mask, 1)[:, :, 0])
             for golden in self.card.golden
         ]  # fmt: skip
+
+    def reference(self, golden: Golden) -> Image | None:
+        """What the golden picture is compared with, or None where the bundle does not compare."""
+        return None if golden.reference is None else _picture(self.folder / GOLDEN / golden.reference, self.channels)
+
+    @property
+    def channels(self) -> int:
+        """Of every picture that the models take."""
+        return self.card.input.channels
 
 
 def load(folder: Path) -> Bundle:
@@ -203,6 +221,12 @@ def load(folder: Path) -> Bundle:
     repairer = None if card.files.repairer is None else _checked(folder / REPAIRER, card.files.repairer)
     if (repairer is None) != (card.repair is None):
         raise BundleError(f"{folder / CARD}: [repair] and files.repairer belong together; give both or neither")
+    for golden in card.golden:
+        if (golden.reference is None) == card.input.reference:
+            raise BundleError(
+                f"{folder / CARD}: input.reference is {str(card.input.reference).lower()}, so golden picture "
+                f"{golden.picture!r} should have {'a' if card.input.reference else 'no'} reference"
+            )
     sums = {Precision.INT8: card.files.detector_int8, Precision.FP16: card.files.detector_fp16}
     variants = {
         precision: _checked(folder / VARIANTS[precision], sha256) for precision, sha256 in sums.items() if sha256

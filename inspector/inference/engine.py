@@ -11,7 +11,7 @@ from inspector.inference.bundle import VARIANTS, Bundle
 from inspector.inference.detector import Detector
 from inspector.inference.golden import prove
 from inspector.inference.repairer import Repairer
-from inspector.types import ModelTag, Precision
+from inspector.types import Image, ModelTag, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Engine:
     detector: Detector
     repairer: Repairer | None
     tag: ModelTag
+
+    def beside(self, reference: Image | None) -> Engine:
+        """The same engine for frames of one part, whose registered reference picture is `reference`."""
+        repairer = None if self.repairer is None else self.repairer.beside(reference)
+        return Engine(self.detector.beside(reference), repairer, self.tag)
 
 
 def start(

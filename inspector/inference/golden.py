@@ -23,11 +23,12 @@ def prove(bundle: Bundle, detector: Detector, repairer: Repairer | None, precisi
     bounds = bundle.card.tolerance.at(precision)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
     for golden, picture, mask in bundle.golden():
-        (detection,) = detector.detect([picture])
+        reference = bundle.reference(golden)
+        (detection,) = detector.beside(reference).detect([picture])
         judgement = judge(detection, *picture.shape[:2])
         difference = _difference(bounds, golden, mask, detection.score, judgement)
         if difference is None and repairer is not None and judgement.mask is not None:
-            difference = _repair_difference(repairer, picture, judgement)
+            difference = _repair_difference(repairer, picture, reference, judgement)
         if difference is not None:
             raise BundleError(
                 f"bundle {bundle.card.name!r} does not prove itself on this machine: golden picture "
@@ -48,9 +49,9 @@ def _difference(bounds: Bounds, golden: Golden, mask: Mask | None, score: float,
     return None
 
 
-def _repair_difference(repairer: Repairer, picture: Image, found: Judgement) -> str | None:
+def _repair_difference(repairer: Repairer, picture: Image, reference: Image | None, found: Judgement) -> str | None:
     assert found.mask is not None  # noqa: S101 - the caller asked
-    repaired, _ = repairer.repair(picture, found.mask, [region.box for region in found.regions])
+    repaired, _ = repairer.repair(picture, found.mask, [region.box for region in found.regions], reference)
     if np.array_equal(repaired, picture):
         return "the repairer changed nothing"
     return None

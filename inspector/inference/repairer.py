@@ -6,7 +6,8 @@ inpainters did better than the network, when the bundle was made, its card names
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -29,34 +30,46 @@ class Repairer:
     """Runs a bundle's repairer; owned by one thread."""
 
     def __init__(self, model: Model, bundle: Bundle) -> None:
-        if bundle.card.repair is None or set(model.inputs) != {"image", "mask"} or model.outputs != ("repaired",):
+        names = {"image", "mask", "reference"} if bundle.card.input.reference else {"image", "mask"}
+        if bundle.card.repair is None or set(model.inputs) != names or model.outputs != ("repaired",):
             raise BundleError(
                 f"bundle {bundle.card.name!r}: repairer.onnx takes {sorted(model.inputs)} and gives {model.outputs}; "
-                f"it should take image and mask and give repaired; export it again"
+                f"it should take {', '.join(sorted(names))} and give repaired; export it again"
             )
         self._model = model
+        self._reference: Image | None = None
         self._channels = bundle.card.input.channels
         self._sizes = bundle.card.repair.windows
         self._methods = bundle.card.repair.methods
         self.rim = bundle.card.repair.rim
 
-    def repair(self, image: Image, mask: Mask, defects: Sequence[Box]) -> tuple[Image, tuple[Patch, ...]]:
+    def beside(self, reference: Image | None) -> Repairer:
+        """The same repairer, that takes `reference` for whatever it is shown."""
+        bound = copy.copy(self)
+        bound._reference = reference
+        return bound
+
+    def repair(
+        self, image: Image, mask: Mask, defects: Sequence[Box], reference: Image | None = None
+    ) -> tuple[Image, tuple[Patch, ...]]:
         """Fill the 255s of `mask` [H,W] in `image` [H,W,C]; `defects` are boxes that cover them.
 
+        reference: how `image` should look, laid under it, [H,W,1 or 3]; given if and only if the bundle compares
         Returns the whole repaired frame and its changed pieces, which may overlap. Raises ModelError.
         """
+        reference = self._reference if reference is None else reference
         repaired = image.copy()
         height, width = mask.shape
         windows = plan(defects, height, width, self._sizes)
         for window in windows:
-            self._fill(repaired, mask, window)
+            self._fill(repaired, mask, window, reference)
         # Cut only now: a later window may have filled a neighbour's defect better than the window that brushed it.
         pieces = []
         for x, y, w, h in (window.hole for window in windows):
             pieces.append(Patch((x, y, w, h), repaired[y : y + h, x : x + w]))
         return repaired, tuple(pieces)
 
-    def _fill(self, repaired: Image, mask: Mask, window: Window) -> None:
+    def _fill(self, repaired: Image, mask: Mask, window: Window, reference: Image | None) -> None:
         height, width = mask.shape
         top, bottom = max(window.y, 0), min(window.y + window.side, height)
         left, right = max(window.x, 0), min(window.x + window.side, width)
@@ -65,18 +78,17 @@ class Repairer:
 
         hole = mask[inside]
         method = method_for(depth(mask[_around(window.hole)]), self._methods)
-        picture = with_channels(repaired[inside], self._channels)
+        pictures = {"image": self._shown(repaired[inside], border, window)}
+        if reference is not None:
+            pictures["reference"] = self._shown(reference[inside], border, window)
         if any(border):
-            picture = in_turns(picture, lambda part: cv2.copyMakeBorder(part, *border, cv2.BORDER_REPLICATE))
             hole = cv2.copyMakeBorder(hole, *border, cv2.BORDER_CONSTANT, value=255)  # nobody knows what is there
         if window.size != window.side:
-            size = window.size, window.size
-            picture = in_turns(picture, lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA))
             hole = cv2.compare(
                 cv2.resize(hole, (window.size, window.size), interpolation=cv2.INTER_AREA), 0, cv2.CMP_GT
             )
         # The rim is added at the model's scale, so that enlarging the fill again draws on fill alone.
-        result = self._filled(picture, widened(hole, self.rim), method)
+        result = self._filled(pictures, widened(hole, self.rim), method)
         if window.size != window.side:
             side = window.side, window.side
             result = in_turns(result, lambda part: cv2.resize(part, side, interpolation=cv2.INTER_LINEAR))
@@ -84,11 +96,22 @@ class Repairer:
         # Promise 3 rests on this line alone, whatever the model returned.
         np.copyto(repaired[inside], with_channels(result, repaired.shape[2]), where=mask[inside][:, :, np.newaxis] != 0)
 
-    def _filled(self, picture: Image, hole: Mask, method: str) -> Image:
-        """`picture` [S,S,C] with its hole filled."""
+    def _shown(self, piece: Image, border: tuple[int, int, int, int], window: Window) -> Image:
+        """A piece of a picture as the model takes it: [size,size,C]."""
+        picture = with_channels(piece, self._channels)
+        if any(border):
+            picture = in_turns(picture, lambda part: cv2.copyMakeBorder(part, *border, cv2.BORDER_REPLICATE))
+        if window.size != window.side:
+            size = window.size, window.size
+            picture = in_turns(picture, lambda part: cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+        return picture
+
+    def _filled(self, pictures: Mapping[str, Image], hole: Mask, method: str) -> Image:
+        """The `image` [S,S,C] of `pictures` with its hole filled."""
         if method in INPAINTERS:
-            return inpaint(picture, hole, method)
-        (filled,) = self._model.run(image=np.ascontiguousarray(picture)[np.newaxis], mask=hole[np.newaxis])
+            return inpaint(pictures["image"], hole, method)
+        batches = {name: np.ascontiguousarray(picture)[np.newaxis] for name, picture in pictures.items()}
+        (filled,) = self._model.run(mask=hole[np.newaxis], **batches)
         result: Image = filled[0]
         return result
 

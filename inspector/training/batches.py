@@ -92,6 +92,10 @@ class DetectorBatches:
         """Up to `count` of the normal pictures, by their index."""
         return [int(i) for i in rng.permutation(self._normal)[:count]]
 
+    def whole(self, index: int) -> Image:
+        """A picture as the detector sees it, [H,W,C]."""
+        return self.pictures.fitted(index)[0]
+
     def _clean(self, rng: np.random.Generator) -> Pair:
         """The busier of two views: where there is nothing to see, there is little to learn."""
         views = [self._anywhere(rng) for _ in range(2)]

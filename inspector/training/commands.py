@@ -41,6 +41,10 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     evaluate.add_argument(
         "--out", type=Path, metavar="DIR", help="where evaluation.json and report.html go (BUNDLE.evaluation)"
     )
+    evaluate.add_argument(
+        "--references", type=Path, metavar="DIR",
+        help="reference pictures by position, as a camera has them, for a bundle that compares (each picture's own)",
+    )  # fmt: skip
     evaluate.add_argument("--device", default="cpu", help="what to run on: cpu, cuda:0, openvino:cpu, ... (cpu)")
     evaluate.add_argument("--card", action="store_true", help="put the figures into the bundle's card")
     evaluate.set_defaults(verb=_evaluate)
@@ -65,12 +69,14 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--description", default="", help="a sentence for its card")
     train.add_argument("--licence", default="not stated", help="the licence of the trained weights, for its card")
     train.add_argument(
-        "--mode", choices=("normal", "masks"),
-        help="normal: from normal pictures alone; masks: from defective ones too, masked or not (from the pictures)",
+        "--mode", choices=("normal", "masks", "reference"),
+        help="normal: from normal pictures alone; masks: from defective ones too, masked or not; reference: each "
+        "picture beside another of how it should look (from the pictures)",
     )  # fmt: skip
     train.add_argument(
-        "--detector", choices=("discover", "segmenter", "unet"),
-        help="the detector's architecture (discover for normal pictures alone, else segmenter)",
+        "--detector", choices=("discover", "segmenter", "unet", "paired"),
+        help="the detector's architecture (discover for normal pictures alone, segmenter for masks, paired for "
+        "references)",
     )  # fmt: skip
     train.add_argument(
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
@@ -151,7 +157,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     console = Console()
     out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + ".evaluation")
     with working_in(out):
-        evaluate(options.bundle, options.data, out, options.device, options.card, console)
+        evaluate(options.bundle, options.data, out, options.device, options.card, console, options.references)
     return 0
 
 

@@ -5,7 +5,8 @@ Two layouts are known, and no others are guessed at:
     train/good/*                                  normal pictures, to train with
     train_defective/<kind>/*                      optional defective ones
     train_ground_truth/<kind>/<stem>_mask.png     optional masks: 0 is normal, 255 is defective
-    train_reference/<kind>/<stem>.*               optional: the same part without its defect, aligned
+    train_reference/<kind>/<stem>.*               optional: the same part without its defect, aligned; of the kind
+                                                  "good": another good part of the same place
     test/good/*  test/<kind>/*                    pictures to evaluate with
     ground_truth/<kind>/<stem>_mask.png           and their masks
     reference/<kind>/<stem>.*                     and their defect-free twins
@@ -73,7 +74,7 @@ def training_samples(root: Path) -> list[Sample]:
 def find_training(root: Path) -> list[Sample]:
     """Whatever there is to train with, good ones first, without groups."""
     if (root / "train" / GOOD).is_dir():
-        samples = _folder(root / "train" / GOOD, GOOD)
+        samples = _folder(root / "train" / GOOD, GOOD, references=root / "train_reference")
         for folder in _folders(root / "train_defective"):
             samples += _folder(folder, folder.name, root / "train_ground_truth", root / "train_reference")
         return samples
@@ -91,7 +92,7 @@ def test_samples(root: Path) -> list[Sample]:
 def find_test(root: Path) -> list[Sample]:
     """Whatever there is to evaluate with, good ones first, without groups."""
     if (root / "test").is_dir():
-        samples = _folder(root / "test" / GOOD, GOOD)
+        samples = _folder(root / "test" / GOOD, GOOD, references=root / "reference")
         for folder in _folders(root / "test"):
             if folder.name != GOOD:
                 samples += _folder(folder, folder.name, root / "ground_truth", root / "reference")
@@ -195,6 +196,8 @@ def read_grey(path: Path) -> Image:
 def _read(path: Path, decode: Callable[[bytes], Image | None]) -> Image:
     try:
         image = decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is not there; add it") from error
     except DataError as error:
         raise DataError(f"{path} is {error}") from error
     if image is None:

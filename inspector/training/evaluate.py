@@ -28,6 +28,7 @@ from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
 from inspector.training import bootstrap, breakdown, data, report, speed
+from inspector.training.compared import Comparisons, comparisons
 from inspector.training.data import Sample
 from inspector.training.figures import FORMAT, figures, table
 from inspector.training.metrics import PixelScores
@@ -45,12 +46,23 @@ class Totals:
     results: list[Result] = field(default_factory=list)
 
 
-def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, console: Console) -> dict[str, float]:
+def evaluate(
+    folder: Path,
+    root: Path,
+    out: Path,
+    device: str,
+    card: bool,
+    console: Console,
+    references: Path | None = None,
+) -> dict[str, float]:
     """Measure the bundle in `folder` on the pictures in `root`; print, and write evaluation.json and report.html.
 
-    card: also put the figures into the bundle's card. Raises DataError, BundleError, DeviceError.
+    card: also put the figures into the bundle's card
+    references: reference pictures by position, for a bundle that compares; else each picture has its own
+    Raises DataError, BundleError, DeviceError.
     """
     bundle = bundles.load(folder)
+    compared = comparisons(bundle, references)
     running = engine.start(bundle, device, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
     channels = bundle.card.input.channels
@@ -62,9 +74,15 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
 
     totals = Totals()
     for sample in track(samples, "evaluating", console=console, transient=True):
-        _measure(sample, running, judge, channels, totals)
+        if not _measure(sample, running, judge, compared, totals):
+            problems.append(f"{sample.picture} lies on no reference, the daemon would call it unknown")
+            console.print(f"left out: {problems[-1]}", markup=False, highlight=False)
+    if not totals.results:
+        raise DataError(f"{root} has no picture that lies on its reference")
+    for line in compared.said():
+        console.print(line, markup=False, highlight=False)
     twins = totals.repairs.pictures > 0
-    if running.repairer is not None and not twins:
+    if running.repairer is not None and not twins and not bundle.card.input.reference:
         for image, hole in punched(samples, channels):
             totals.repairs.add(running.repairer, image, hole, None, image)
     found, measured = _figures(root, totals)
@@ -89,19 +107,26 @@ def evaluate(folder: Path, root: Path, out: Path, device: str, card: bool, conso
         "repaired": {"pictures": totals.repairs.pictures, "twins": twins},
         "speed": speed.measure(bundle, device),
         "left_out": problems,
+        "references": compared.counts,
         "results": [result.row(root) for result in totals.results],
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    report.write(out / "report.html", record, totals.scores, totals.results, bundle, running)
+    report.write(out / "report.html", record, totals.scores, totals.results, bundle, running, compared)
     title = f"{bundle.card.name} on {root.name}: {len(samples)} pictures, {running.tag.provider}"
     _print(console, title, found, measured["kinds"])
     console.print(f"{out / 'evaluation.json'}, {out / 'report.html'}", markup=False, highlight=False)
     return found
 
 
-def _measure(sample: Sample, running: Engine, judge: Judge, channels: int, totals: Totals) -> None:
+def _measure(sample: Sample, running: Engine, judge: Judge, compared: Comparisons, totals: Totals) -> bool:
+    """Whether the picture could be judged."""
+    channels = compared.bundle.channels
     image = data.read_picture(sample.picture, channels)
+    beside = compared.engine(running, sample, image)
+    if beside is None:
+        return False
+    running = beside
     shape = (image.shape[0], image.shape[1])
     truth = None
     if sample.mask is not None:
@@ -116,6 +141,7 @@ def _measure(sample: Sample, running: Engine, judge: Judge, channels: int, total
     if running.repairer is not None and sample.reference is not None and truth is not None and truth.any():
         twin = data.read_picture(sample.reference, channels)
         totals.repairs.add(running.repairer, image, truth, judgement, twin)
+    return True
 
 
 def _figures(root: Path, totals: Totals) -> tuple[dict[str, float], dict[str, Any]]:

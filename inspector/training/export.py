@@ -46,6 +46,14 @@ class DetectorGraph(nn.Module):
         return score, probability
 
 
+class ComparingDetectorGraph(DetectorGraph):
+    """image, reference uint8 [N,H,W,C] -> as `DetectorGraph`."""
+
+    def forward(self, image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """The reference's channels go behind the image's."""
+        return super().forward(torch.cat([image, reference], dim=3))
+
+
 class RepairerGraph(nn.Module):
     """image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C], the same outside the mask."""
 
@@ -61,26 +69,54 @@ class RepairerGraph(nn.Module):
         return torch.where(mask[..., None] > 0, filled, image.float()).to(torch.uint8)
 
 
-def export_detector(network: nn.Module, threshold: float, size: tuple[int, int], channels: int) -> bytes:
-    """The detector as ONNX for pictures of `size` (height, width), any number at once."""
-    graph = DetectorGraph(network, threshold).eval()
-    image = _noise((2, *size, channels))
-    model = _export(
-        graph, (image,), ["image"], ["score", "map"], {"image": {0: "N"}, "score": {0: "N"}, "map": {0: "N"}}
-    )
-    _check_parity(graph, model, {"image": image}, PARITY)
+class GuidedRepairerGraph(nn.Module):
+    """image uint8 [N,H,W,C], mask uint8 [N,H,W], reference uint8 [N,H,W,C] -> as `RepairerGraph`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
+        """Fill where the mask is not 0."""
+        pair = torch.cat([image, reference], dim=3).permute(0, 3, 1, 2).float() / 255
+        drawn = self.network(pair, (mask > 0).float()[:, None])
+        filled = (drawn.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
+        return torch.where(mask[..., None] > 0, filled, image.float()).to(torch.uint8)
+
+
+def export_detector(
+    network: nn.Module, threshold: float, size: tuple[int, int], channels: int, reference: bool = False
+) -> bytes:
+    """The detector as ONNX for pictures of `size` (height, width), any number at once.
+
+    reference: the network compares, and the graph takes a second picture
+    """
+    graph = (ComparingDetectorGraph if reference else DetectorGraph)(network, threshold).eval()
+    names = ["image", "reference"] if reference else ["image"]
+    pictures = {name: _noise((2, *size, channels), seed) for seed, name in enumerate(names)}
+    free = {name: {0: "N"} for name in (*names, "score", "map")}
+    model = _export(graph, tuple(pictures.values()), names, ["score", "map"], free)
+    _check_parity(graph, model, pictures, PARITY)
     return model
 
 
-def export_repairer(network: nn.Module, channels: int) -> bytes:
-    """The repairer as ONNX for any number of pictures of any size that is a multiple of 16."""
-    graph = RepairerGraph(network).eval()
-    sample = _hole_sample(64, 96, channels)
-    free = {0: "N", 1: "H", 2: "W"}
-    model = _export(graph, sample, ["image", "mask"], ["repaired"], {"image": free, "mask": free, "repaired": free})
-    for height, width in ((64, 96), (128, 128), (4 * STRIDE, 2 * STRIDE)):
+def export_repairer(network: nn.Module, channels: int, reference: bool = False) -> bytes:
+    """The repairer as ONNX for any number of pictures of any size that is a multiple of 16.
+
+    reference: the network is guided, and the graph takes a second picture
+    """
+    graph = (GuidedRepairerGraph if reference else RepairerGraph)(network).eval()
+    names = ["image", "mask", "reference"] if reference else ["image", "mask"]
+    free = {name: {0: "N", 1: "H", 2: "W"} for name in (*names, "repaired")}
+
+    def sample(height: int, width: int) -> dict[str, Tensor]:
         image, mask = _hole_sample(height, width, channels)
-        _check_parity(graph, model, {"image": image, "mask": mask}, 1.0)
+        pictures = {"image": image, "mask": mask, "reference": _noise((2, height, width, channels), seed=1)}
+        return {name: pictures[name] for name in names}
+
+    model = _export(graph, tuple(sample(64, 96).values()), names, ["repaired"], free)
+    for height, width in ((64, 96), (128, 128), (4 * STRIDE, 2 * STRIDE)):
+        _check_parity(graph, model, sample(height, width), 1.0)
     return model
 
 
@@ -118,8 +154,8 @@ def _check_parity(graph: nn.Module, model: bytes, sample: dict[str, Tensor], tol
             )
 
 
-def _noise(shape: tuple[int, ...]) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+def _noise(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
 
 
 def _hole_sample(height: int, width: int, channels: int) -> tuple[Tensor, Tensor]:

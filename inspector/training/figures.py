@@ -94,6 +94,7 @@ def figures(pictures: Table, weights: Weights) -> dict[str, Values]:
         **pixel_figures(pictures, weights),
         "regions_found": ratio(weights @ pictures["regions_found"], weights @ pictures["regions"]),
         "false_regions_per_good": _mean(pictures["false_regions"], good),
+        "false_regions_per_defective": _mean(pictures["false_regions"], bad),
         "false_rejects_per_1000_good": 1000 * _mean(pictures.verdict == Verdict.NG, good),
         "escapes_per_1000_defective": 1000 * _mean(pictures.verdict == Verdict.OK, bad),
     }

@@ -81,9 +81,7 @@ def mistaken(network: nn.Module, batches: DetectorBatches, rng: np.random.Genera
     """
     indices = batches.normal(MINED, rng)
     places = []
-    for index, probability in zip(
-        indices, maps(network, (batches.pictures.fitted(i)[0] for i in indices)), strict=True
-    ):
+    for index, probability in zip(indices, maps(network, (batches.whole(i) for i in indices)), strict=True):
         wrong = (probability > 0.5).astype(np.uint8)
         _, _, stats, centres = cv2.connectedComponentsWithStats(wrong, connectivity=8)
         largest = 1 + np.argsort(stats[1:, cv2.CC_STAT_AREA])[::-1][:MINED_PLACES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from inspector.training import loop
 from inspector.training.fit_detector import as_input, best_device
 from inspector.training.holes import OUTSIDE
 from inspector.training.losses import hole_mean, repair_loss
-from inspector.training.networks import REPAIRERS
 from inspector.training.repair_batches import RepairBatches
 
 CHECKED = 16
@@ -40,12 +40,17 @@ class Windows:
 
 
 def fit_repairer(
-    batches: RepairBatches, validation: RepairBatches, plan: loop.Plan, folder: Path, resume: bool
+    build: Callable[[], nn.Module],
+    batches: RepairBatches,
+    validation: RepairBatches,
+    plan: loop.Plan,
+    folder: Path,
+    resume: bool,
 ) -> tuple[nn.Module, dict[str, float]]:
-    """The trained repairer (best epoch, in evaluation mode) and that epoch's figures."""
+    """The network that `build` makes, trained (best epoch, in evaluation mode), and that epoch's figures."""
     torch.manual_seed(plan.seed)
     device = best_device()
-    network = REPAIRERS["gated"](batches.pictures.channels).to(device)
+    network = build().to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(plan.seed)
     checked = [validation.draw(rng) for _ in range(CHECKED)]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import tomli_w
@@ -33,6 +33,9 @@ from inspector.inference.detector import Detector
 from inspector.judge import Judge, Judgement
 from inspector.training.describe import describe
 from inspector.types import Detection, Image, Verdict
+
+Candidate: TypeAlias = tuple[str, Image, Image | None]
+"""A golden picture's name, itself, and what it is compared with, where the bundle compares."""
 
 COMMENT = "# The card of a model bundle. The daemon refuses the bundle where this and the files beside it disagree.\n\n"
 
@@ -63,8 +66,8 @@ def check_replaceable(folder: Path) -> None:
         raise DataError(f"{folder} exists and is no bundle; give another --out, or remove it")
 
 
-def write(folder: Path, contents: Contents, golden: Iterable[tuple[str, Image]]) -> Bundle:
-    """Write the bundle with two of the `golden` candidates (name, picture), prove it, and put it at `folder`.
+def write(folder: Path, contents: Contents, golden: Iterable[Candidate]) -> Bundle:
+    """Write the bundle with two of the `golden` candidates, prove it, and put it at `folder`.
 
     A bundle that is there already is replaced; anything else is not. Raises BundleError, DataError.
     """
@@ -121,7 +124,8 @@ def _card(contents: Contents, golden: tuple[bundles.Golden, ...]) -> Card:
 
 def unproven(contents: Contents) -> Bundle:
     """The bundle before it has golden pictures: enough to run its models."""
-    placeholder = bundles.Golden(picture="none.png", verdict=Verdict.OK, score=0.0)
+    reference = "none.png" if contents.input.reference else None
+    placeholder = bundles.Golden(picture="none.png", verdict=Verdict.OK, score=0.0, reference=reference)
     return Bundle(Path(), _card(contents, (placeholder,)), "", contents.detector, contents.repairer)
 
 
@@ -133,28 +137,30 @@ def _described(contents: Contents) -> tuple[Contents, Bundle]:
     return contents, unproven(contents)
 
 
-def _golden(folder: Path, bundle: Bundle, candidates: Iterable[tuple[str, Image]]) -> tuple[bundles.Golden, ...]:
+def _golden(folder: Path, bundle: Bundle, candidates: Iterable[Candidate]) -> tuple[bundles.Golden, ...]:
     """Keep the clearest `ng` and the clearest `ok` among the candidates, judged by the daemon's own detector."""
     detector = Detector(runtimes.load(bundle.detector, "cpu"), bundle, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
-    chosen: dict[Verdict, tuple[float, Image, Detection, Judgement]] = {}
-    for _, image in candidates:
-        (detection,) = detector.detect([image])
+    chosen: dict[Verdict, tuple[float, Image, Image | None, Detection, Judgement]] = {}
+    for _, image, reference in candidates:
+        (detection,) = detector.beside(reference).detect([image])
         judgement = judge(detection, *image.shape[:2])
         largest = max((region.area for region in judgement.regions), default=0)
         clarity = largest * detection.score if judgement.verdict is Verdict.NG else -detection.score
         if judgement.verdict not in chosen or clarity > chosen[judgement.verdict][0]:
-            chosen[judgement.verdict] = clarity, image, detection, judgement
+            chosen[judgement.verdict] = clarity, image, reference, detection, judgement
     if not chosen:
         raise BundleError("a bundle needs at least one golden picture; give a folder with some to --golden")
     entries = []
-    for verdict, (_, image, detection, judgement) in sorted(chosen.items()):
-        entry = bundles.Golden(
-            picture=f"{verdict}{channels.suffix(image.shape[2])}", verdict=verdict, score=round(detection.score, 6)
-        )
+    for verdict, (_, image, reference, detection, judgement) in sorted(chosen.items()):
+        suffix = channels.suffix(image.shape[2])
+        entry = bundles.Golden(picture=f"{verdict}{suffix}", verdict=verdict, score=round(detection.score, 6))
         channels.write(folder / entry.picture, image)
         if judgement.mask is not None:
             entry = entry.model_copy(update={"mask": f"{verdict}_mask.png"})
             cv2.imwrite(str(folder / f"{verdict}_mask.png"), judgement.mask)
+        if reference is not None:
+            entry = entry.model_copy(update={"reference": f"{verdict}_reference{suffix}"})
+            channels.write(folder / f"{verdict}_reference{suffix}", reference)
         entries.append(entry)
     return tuple(entries)

@@ -20,10 +20,10 @@ def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
     real = [pictures.fitted(i) for i, sample in enumerate(pictures.samples) if sample.mask is not None]
     pairs = [(image, mask) for image, mask, _ in normal]
     if real:
-        return _interleaved(pairs, [(image, mask) for image, mask, _ in real]), True
+        return interleaved(pairs, [(image, mask) for image, mask, _ in real]), True
     rng = np.random.default_rng(seed)
     pasted = [_pasted(image, normal[rng.integers(len(normal))][0], rng) for image, _ in pairs for _ in range(2)]
-    return _interleaved(pairs, pasted), False
+    return interleaved(pairs, pasted), False
 
 
 def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
@@ -34,7 +34,7 @@ def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
     return mixed, mask
 
 
-def _interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:
+def interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:
     """Mixed evenly, so that every n-th is a fair sample."""
     keyed = [((i + 0.5) / len(part), pair) for part in (first, second) for i, pair in enumerate(part)]
     return [pair for _, pair in sorted(keyed, key=lambda entry: entry[0])]

@@ -10,6 +10,7 @@ from inspector.inference.bundle import HISTORY, Bundle
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
 from inspector.training import page, plots, sheet, wording
+from inspector.training.compared import Comparisons
 from inspector.training.figures import Table, image_curves, table
 from inspector.training.metrics import PixelScores
 from inspector.training.outcome import Result
@@ -26,6 +27,7 @@ def write(
     results: list[Result],
     bundle: Bundle,
     running: Engine,
+    compared: Comparisons,
 ) -> None:
     """Write the report of an evaluation's `record` (evaluation.json) to `path`.
 
@@ -48,7 +50,7 @@ def write(
         repairs=_repairs(record["figures"]),
         histories=_histories(bundle.folder),
         sorts=sheet.SORTS,
-        entries=sheet.draw(results, running, judge, bundle.card.input.channels),
+        entries=sheet.draw(results, running, judge, compared),
     )
 
 

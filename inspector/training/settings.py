@@ -26,6 +26,9 @@ WHOLE_BATCH = 16
 PIXELS = 256 * 256
 """The detector's input where no size is given: a frame then costs about 15 ms of one core."""
 
+COMPARED_PIXELS = 640 * 640
+"""The same where references are compared with: small differences are what they are for; about 90 ms of one core."""
+
 WINDOWS = (64, 128, 256)
 """Sides of the repairer's windows, in pixels of the frame."""
 
@@ -41,11 +44,12 @@ REPAIRER_EPOCH = 100
 REPAIRER_RATE = 1.5
 """The repairer's learning rate, in units of the detector's: norms throughout let it go faster."""
 
-Mode: TypeAlias = Literal["normal", "masks"]
-"""What the detector learns from: normal pictures alone, or defective ones too, with masks or without."""
+Mode: TypeAlias = Literal["normal", "masks", "reference"]
+"""What the detector learns from: normal pictures alone, defective ones too, with masks or without, or pictures beside
+others of how they should look."""
 
-BEST_FOR: Mapping[Mode, str] = {"normal": "discover", "masks": "segmenter"}
-"""The detector of each mode, by its name in `DETECTORS`."""
+BEST_FOR: Mapping[Mode, str] = {"normal": "discover", "masks": "segmenter", "reference": "paired"}
+"""The detector of each mode, by its name in `DETECTORS`, or in `COMPARERS` for the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +82,11 @@ class Settings:
         return self.out.with_name(self.out.name + ".work")
 
 
-def choose_mode(samples: list[Sample]) -> Mode:
-    """Masks where there are defective pictures, with masks or without, else normal."""
-    return "normal" if all(sample.good for sample in samples) else "masks"
-
-
-def choose_size(samples: list[Sample]) -> tuple[int, int]:
-    """(height, width) for the detector: the median picture's aspect, at most PIXELS in all, multiples of 16."""
+def choose_size(samples: list[Sample], most: int = PIXELS) -> tuple[int, int]:
+    """(height, width) for the detector: the median picture's aspect, at most `most` pixels in all, multiples of 16."""
     shapes = np.array([read_as_stored(sample.picture).shape[:2] for sample in samples[:: max(1, len(samples) // 32)]])
     aspect = float(np.median(shapes[:, 0] / shapes[:, 1]))
-    pixels = min(float(np.median(shapes.prod(axis=1))), PIXELS)
+    pixels = min(float(np.median(shapes.prod(axis=1))), most)
     return _multiple(math.sqrt(pixels * aspect)), _multiple(math.sqrt(pixels / aspect))
 
 

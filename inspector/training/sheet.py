@@ -13,6 +13,7 @@ from inspector.inference.channels import viewable
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
 from inspector.training import data
+from inspector.training.compared import Comparisons
 from inspector.training.outcome import Result, inspect
 from inspector.types import Image, Map, Mask
 
@@ -69,17 +70,18 @@ def choose(results: list[Result], threshold: float) -> list[tuple[str, Result]]:
     return sorted(chosen, key=lambda pair: list(SORTS).index(pair[0]))
 
 
-def draw(results: list[Result], running: Engine, judge: Judge, channels: int) -> list[Entry]:
+def draw(results: list[Result], running: Engine, judge: Judge, compared: Comparisons) -> list[Entry]:
     """The chosen pictures, inspected once more and drawn."""
     return [
-        Entry(sort, result, _cells(result, running, judge, channels))
+        Entry(sort, result, _cells(result, running, judge, compared))
         for sort, result in choose(results, judge.threshold)
     ]
 
 
-def _cells(result: Result, running: Engine, judge: Judge, channels: int) -> dict[str, str | None]:
+def _cells(result: Result, running: Engine, judge: Judge, compared: Comparisons) -> dict[str, str | None]:
     sample = result.sample
-    image = data.read_picture(sample.picture, channels)
+    image = data.read_picture(sample.picture, compared.bundle.channels)
+    running = compared.engine(running, sample, image) or running
     shape = (image.shape[0], image.shape[1])
     _, judgement, probability = inspect(running, judge, image)
     known = sample.good or sample.mask is not None

@@ -31,7 +31,8 @@ def _graphs(bundle: Bundle, device: str) -> Iterator[tuple[str, Callable[[], obj
     height, width, channels = bundle.card.input.shape
     detector = runtimes.load(bundle.detector, device)
     picture = rng.integers(0, 256, (1, height, width, channels), np.uint8)
-    yield f"detector, {width}x{height}", lambda: detector.run(image=picture)
+    beside = ("reference",) if bundle.card.input.reference else ()
+    yield f"detector, {width}x{height}", _call(detector.run, image=picture, **dict.fromkeys(beside, picture))
     if bundle.repairer is None or bundle.card.repair is None:
         return
     repairer = runtimes.load(bundle.repairer, device)
@@ -39,7 +40,10 @@ def _graphs(bundle: Bundle, device: str) -> Iterator[tuple[str, Callable[[], obj
         window = rng.integers(0, 256, (1, side, side, channels), np.uint8)
         mask = np.zeros((1, side, side), np.uint8)
         mask[:, side // 3 : side // 2, side // 3 : side // 2] = 255
-        yield f"repairer, window of {side}", _call(repairer.run, image=window, mask=mask)
+        yield (
+            f"repairer, window of {side}",
+            _call(repairer.run, image=window, mask=mask, **dict.fromkeys(beside, window)),
+        )
 
 
 def _call(run: Callable[..., object], **inputs: Any) -> Callable[[], object]:

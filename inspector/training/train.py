@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import date
+from functools import partial
 
 import cv2
 import numpy as np
@@ -17,13 +18,16 @@ from inspector.inference.bundle import Bundle, Decision, Input, Repair
 from inspector.training import data, packing, quantise, threshold
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.check.run import check
+from inspector.training.compared_pairs import PairBatches, registered_pairs
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_detector import fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.fit_texture import fit_texture, gain
+from inspector.training.guides import GuidedBatches
 from inspector.training.loop import Plan
-from inspector.training.networks import DETECTORS
+from inspector.training.mode import choose as choose_mode
+from inspector.training.networks import COMPARERS, DETECTORS, GUIDED, REPAIRERS, Architecture
 from inspector.training.networks.discover import Discover
 from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
@@ -33,20 +37,21 @@ from inspector.training.repair_choice import explained, trials, with_methods
 from inspector.training.settings import (
     BATCH,
     BEST_FOR,
+    COMPARED_PIXELS,
     DETECTOR_STEPS,
+    PIXELS,
     RIM,
     VIEW,
     WHOLE_BATCH,
     Mode,
     Settings,
-    choose_mode,
     choose_size,
     choose_windows,
     plan,
     plan_repairer,
 )  # fmt: skip
 from inspector.training.split import group_names, split
-from inspector.types import Image, Precision
+from inspector.types import Precision
 
 Say = Callable[[str], None]
 
@@ -66,22 +71,23 @@ def train(settings: Settings, say: Say) -> Bundle:
         say(f"left out: {problem}")
     for line in check(settings.data, test=False).briefly(str(settings.data)):
         say(line)
-    mode = settings.mode or choose_mode(samples)
+    mode, why = choose_mode(samples, settings.mode)
+    say(why)
+    compares = mode == "reference"
+    name, architecture = _architecture(settings, mode)
+    settings.work.mkdir(parents=True, exist_ok=True)
     if mode == "normal":
         samples = [sample for sample in samples if sample.good]
-    settings.work.mkdir(parents=True, exist_ok=True)
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
-    size = settings.size or choose_size(samples)
+    size = settings.size or choose_size(samples, COMPARED_PIXELS if compares else PIXELS)
     windows = choose_windows(samples)
     training = Pictures(training_samples, size, channels)
     validation = Pictures(validation_samples, size, channels)
-    pairs, real = validation_pairs(validation, settings.seed)
+    pairs, real = (registered_pairs if compares else validation_pairs)(validation, settings.seed)
     for line in _explained(samples, validation_samples, size, channels, mode, real):
         say(line)
 
     # The detector: a classifier of pixels, with its decision chosen on the validation side.
-    name = settings.detector or BEST_FOR[mode]
-    architecture = DETECTORS[name]
     view = size if architecture.whole else (min(VIEW, size[0]), min(VIEW, size[1]))
     batch = WHOLE_BATCH if architecture.whole else BATCH
     detector_plan = plan(settings, len(training), settings.epochs, DETECTOR_STEPS, batch)
@@ -90,16 +96,18 @@ def train(settings: Settings, say: Say) -> Bundle:
     detector = architecture.build(channels, size)
     if isinstance(detector, Discover):
         fit_distances(detector, training)
+    batches = (PairBatches if compares else DetectorBatches)(training, view, batch, settings.augmentation)
     detector_figures = fit_detector(
-        detector, architecture.trunk_rate, DetectorBatches(training, view, batch, settings.augmentation), pairs,
-        detector_plan, settings.work, settings.resume,
-    )  # fmt: skip
+        detector, architecture.trunk_rate, batches, pairs, detector_plan, settings.work, settings.resume
+    )
     if isinstance(detector, Discover):
         blend(detector, validation)
     plot(settings.work / "detector.jsonl", settings.work / "detector.png")
     with torch.inference_mode():
         choice = threshold.choose(
-            list(maps(detector, (image for image, _ in pairs))), [mask for _, mask in pairs], real
+            list(maps(detector, (image for image, _ in pairs))),
+            [mask for _, mask in pairs],
+            real,
         )
     say(f"min_area {choice.min_area}; {choice.why}")
     if isinstance(detector, Discover):  # what was held back has told all that it could, and may now be known
@@ -108,9 +116,12 @@ def train(settings: Settings, say: Say) -> Bundle:
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan_repairer(settings)
     say(_duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
-    shown = RepairBatches(training, windows, BATCH, settings.augmentation)
-    held_back = RepairBatches(validation, windows, BATCH, settings.augmentation)
-    repairer, repairer_figures = fit_repairer(shown, held_back, repairer_plan, settings.work, settings.resume)
+    kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["gated"])
+    shown = kind(training, windows, BATCH, settings.augmentation)
+    held_back = kind(validation, windows, BATCH, settings.augmentation)
+    repairer, repairer_figures = fit_repairer(
+        partial(build, channels), shown, held_back, repairer_plan, settings.work, settings.resume
+    )
     plot(settings.work / "repairer.jsonl", settings.work / "repairer.png")
     texture = {}
     if settings.adversarial_epochs:
@@ -127,10 +138,10 @@ def train(settings: Settings, say: Say) -> Bundle:
         version=settings.version,
         description=settings.description or f"Trained on {settings.data.name}.",
         licence=settings.licence,
-        input=Input(height=size[0], width=size[1], channels=channels),
+        input=Input(height=size[0], width=size[1], channels=channels, reference=compares),
         decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
-        detector=export_detector(detector, choice.threshold, size, channels),
-        repairer=export_repairer(repairer, channels),
+        detector=export_detector(detector, choice.threshold, size, channels, compares),
+        repairer=export_repairer(repairer, channels, compares),
         repair=Repair(windows=windows, rim=RIM),
         training={
             "data": settings.data.name,
@@ -148,14 +159,14 @@ def train(settings: Settings, say: Say) -> Bundle:
         },
         history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),
     )
-    large = RepairBatches(validation, windows[-1:], BATCH, settings.augmentation)
-    repair = with_methods(packing.unproven(contents), trials(large, settings.seed))
-    say(explained(repair))
-    bundle = packing.write(
-        settings.out,
-        replace(contents, repair=repair),
-        _golden_candidates(settings, validation, [image for image, _ in pairs]),
-    )
+    if compares:  # what the reference shows there is always nearer than what an inpainter makes up
+        say("repairs all holes by network, from the reference")
+    else:
+        large = RepairBatches(validation, windows[-1:], BATCH, settings.augmentation)
+        repair = with_methods(packing.unproven(contents), trials(large, settings.seed))
+        say(explained(repair))
+        contents = replace(contents, repair=repair)
+    bundle = packing.write(settings.out, contents, _golden_candidates(settings, validation, pairs, compares))
     return _with_int8(bundle, pairs, real, say) if settings.int8 else bundle
 
 
@@ -166,6 +177,14 @@ def _with_int8(bundle: Bundle, pairs: list[Pair], real: bool, say: Say) -> Bundl
     except BundleError as error:
         say(str(error))
         return bundle
+
+
+def _architecture(settings: Settings, mode: Mode) -> tuple[str, Architecture]:
+    known = COMPARERS if mode == "reference" else DETECTORS
+    name = settings.detector or BEST_FOR[mode]
+    if name not in known:
+        raise DataError(f"--detector {name} does not learn in mode {mode}; use {' or '.join(known)}, or leave it out")
+    return name, known[name]
 
 
 def _explained(
@@ -185,7 +204,7 @@ def _explained(
     )
     looks = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     yield f"input {size[1]}x{size[0]} {looks}; frames of another size are resized to it"
-    if mode == "masks":
+    if mode != "normal":
         yield "defects are shown: it trains on real defects, synthetic defects and normal pictures, a third each"
     else:
         yield "normal pictures alone: it learns what they look like, and finds synthetic defects drawn on them"
@@ -214,8 +233,13 @@ def _versions() -> dict[str, str]:
     }  # fmt: skip
 
 
-def _golden_candidates(settings: Settings, validation: Pictures, shown: list[Image]) -> Iterator[tuple[str, Image]]:
-    """Pictures of the folder that was given; else validation pictures; else, without defective ones, synthetic ones."""
+def _golden_candidates(
+    settings: Settings, validation: Pictures, shown: list[Pair], compares: bool
+) -> Iterator[packing.Candidate]:
+    """Pictures of the folder that was given; else validation pictures; else, without defective ones, synthetic ones.
+
+    Where the bundle compares, the folder has their references below `reference`; else they are as validated.
+    """
     if settings.golden is not None:
         paths = sorted(path for path in settings.golden.iterdir() if path.suffix.lower() in data.PICTURES)
         if not paths:
@@ -223,10 +247,17 @@ def _golden_candidates(settings: Settings, validation: Pictures, shown: list[Ima
                 f"--golden {settings.golden} holds no pictures; draw or photograph a good and a defective part"
             )
         for path in paths:
-            yield path.name, data.read_picture(path, validation.channels)
+            beside = settings.golden / "reference" / path.name
+            reference = data.read_picture(beside, validation.channels) if compares else None
+            yield path.name, data.read_picture(path, validation.channels), reference
+        return
+    if compares:
+        channels = validation.channels
+        for number, (pair, _) in enumerate(shown):
+            yield f"validation {number}", pair[:, :, :channels].copy(), pair[:, :, channels:].copy()
         return
     for good in (True, False):
         for index in [i for i, sample in enumerate(validation.samples) if sample.good == good][:32]:
-            yield validation.samples[index].picture.name, validation.native(index)[0]
-    for number, image in enumerate(shown[:32]):
-        yield f"synthetic {number}", image
+            yield validation.samples[index].picture.name, validation.native(index)[0], None
+    for number, (image, _) in enumerate(shown[:32]):
+        yield f"synthetic {number}", image, None

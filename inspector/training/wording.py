@@ -22,6 +22,9 @@ MEANINGS = {
     "pixel_accuracy": ("Pixel accuracy", "share of all pixels judged rightly; high wherever defects are small"),
     "regions_found": ("Regions found", "share of the true regions that a published mask touches"),
     "false_regions_per_good": ("False regions a good picture", "marked regions on a good picture, on average"),
+    "false_regions_per_defective": (
+        "False regions a defective picture", "marked regions that touch no true defect, on average",
+    ),
     "loss": ("Loss", "mean cross-entropy of the map, in nats a pixel"),
 }  # fmt: skip
 """Each figure's title, and what it says."""

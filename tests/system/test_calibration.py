@@ -8,6 +8,7 @@
 6. a data set with defective pictures chooses min_area by them; what the bundle was trained on is left out
 7. pictures of one part count as one
 8. a video of the line is a session
+9. a bundle that compares: with the camera's references, and not without
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from inspector.messages import VerdictMessage
 from inspector.simulation import Line
 from inspector.training import data
 from inspector.types import Reason, Verdict
+from tests.boards import moved, piece
 from tests.bundles import make_bundle, picture
 from tests.calibrations import SHA256, calibration_text
 from tests.daemon import Process, configure, run
@@ -325,3 +327,24 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert done.code == code, done.complained
     assert word in done.complained.splitlines()[-1]
     assert not (tmp_path / "c.toml").exists()
+
+
+@calibrates
+def test_9_a_bundle_that_compares_needs_the_cameras_references(
+    calibrate: Calibrate, bright: Path, tmp_path: Path
+) -> None:
+    comparing = make_bundle(tmp_path / "comparing", 192, 192, reference=True)
+    shown = [moved(np.minimum(piece("bus"), np.uint8(255 - 5 * n)), n % 5 - 2, n % 3 - 1) for n in range(6)]
+    write(tmp_path / "good", [*shown, piece("vias")])
+    write(tmp_path / "golden", [piece("bus")])
+    wish = ("--parts", "each", "--false-rejects", 0.5, "--out", tmp_path / "c.toml")
+    done = calibrate(comparing, tmp_path / "good", "--references", tmp_path / "golden", *wish)
+    assert done.code == 0, done.complained
+    assert calibration.load(tmp_path / "c.toml").data.parts == 6
+    assert "006.png lies on no reference, the daemon calls it unknown" in done.said
+    done = calibrate(comparing, tmp_path / "good", *wish)
+    assert done.code == 78
+    assert "compares each picture with a reference: give --references" in done.complained
+    done = calibrate(bright, tmp_path / "good", "--references", tmp_path / "golden", *wish)
+    assert done.code == 78
+    assert "bundle 'bright' does not compare" in done.complained

@@ -173,7 +173,7 @@ def test_7_a_batch_never_mixes_models(line: Callable[..., Line]) -> None:
 def test_8_a_stage_that_raises_ends_the_daemon_with_70(line: Callable[..., Line]) -> None:
     one = line(started=False)
 
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
     one.gates["m"].detect = broken  # type: ignore[method-assign, assignment]

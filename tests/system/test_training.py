@@ -5,6 +5,7 @@
 3. killed in the middle       -> --resume ends with the very bundle that an undisturbed run makes
 4. an out that is no bundle   -> refused before any training
 5. stacks of five modalities  -> a bundle of five channels that proves itself and is evaluated
+6. references of other parts  -> a bundle that compares, which a camera with references runs
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ pytest.importorskip("torch", reason="needs torch, which `make test-all` installs
 from inspector.inference import channels, engine
 from inspector.inference.bundle import load
 from inspector.simulation import write_dataset
+from tests.boards import PLACES, piece
 from tests.daemon import Process, command, configure, environment, run
+from tests.pictures import write
 
 pytestmark = pytest.mark.full
 
@@ -169,3 +172,34 @@ def test_5_stacks_of_modalities_become_a_bundle(tmp_path: Path) -> None:
     done = run("evaluate", tmp_path / "five", data, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["data"]["pictures"] == {"good": 4, "spot": 4}
+
+
+def test_6_references_make_a_bundle_that_compares(tmp_path: Path) -> None:
+    data, places = tmp_path / "boards", list(PLACES)
+    for place in places:
+        whole, broken = piece(place, scan=9), piece(place, scan=9, defective=True)
+        write(data / f"train/good/{place}.png", piece(place))
+        write(data / f"test/good/{place}.png", piece(place, scan=13))
+        for prefix, folder in (("train_", "train_defective"), ("", "test")):
+            write(data / f"{folder}/broken/{place}.png", broken)
+            mask = np.where(broken != whole, 255, 0).astype(np.uint8)
+            write(data / f"{prefix}ground_truth/broken/{place}_mask.png", mask)
+            write(data / f"{prefix}reference/broken/{place}.png", piece(place, scan=11))
+    said = trained(data, tmp_path / "model", "--size", "192x192", "--epochs", 1, "--repair-epochs", 1, "--rotation", 0)
+    assert "mode reference: references are there (4)" in said
+    card = load(tmp_path / "model").card
+    assert card.input.reference
+    assert card.training["mode"] == "reference"
+    assert all(golden.reference for golden in card.golden)
+    done = run("evaluate", tmp_path / "model", data, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["references"] == {"own": 4, "given": 4}
+    assert report["figures"]["repair_psnr"] > report["figures"]["telea_psnr"]
+    config = configure(
+        tmp_path / "c.toml", tmp_path / "model", f"folder:{data / 'test' / 'good'}",
+        camera=f'reference = "{data / "train" / "good"}"',
+    )  # fmt: skip
+    with Process(config) as daemon:
+        assert daemon.wait() == 0
+    assert " 0 unknown" in daemon.log[-1]["message"]

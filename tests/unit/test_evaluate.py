@@ -22,6 +22,7 @@ from inspector.training.evaluate import evaluate
 from inspector.training.metrics import PixelCounts, frame_score
 from inspector.training.outcome import Result, regions_touched, without
 from inspector.types import Verdict
+from tests.boards import PLACES, moved, piece
 from tests.bundles import FILL, make_bundle, picture
 from tests.pictures import write
 
@@ -113,6 +114,64 @@ def test_the_report_names_the_bundle_the_data_and_the_kinds(bright: Path, pictur
     before = report["data"]["sha256"]
     write(pictures / "test/good/a.png", picture() + 1)
     assert measured(bright, pictures, tmp_path / "out")[1]["data"]["sha256"] != before
+
+
+@pytest.fixture(scope="module")
+def comparing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("models") / "comparing", 192, 192, reference=True)
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Path:
+    """Three places good, without a reference; the same broken, shifted against theirs; and one that shows another."""
+    root = tmp_path / "boards"
+    for number, place in enumerate(list(PLACES)[:3]):
+        image = piece(place)
+        mask = np.zeros_like(image)
+        mask[60:74, 100:112] = 255
+        write(root / f"test/good/{place}.png", image)
+        write(root / f"test/blot/{place}.png", np.where(mask > 0, 255 - image, image))
+        write(root / f"ground_truth/blot/{place}_mask.png", mask)
+        write(root / f"reference/blot/{place}.png", moved(image, 3, -number, 0.2))
+    write(root / "test/blot/strange.png", piece("bus"))
+    write(root / "reference/blot/strange.png", piece("vias"))
+    return root
+
+
+def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards: Path, tmp_path: Path) -> None:
+    figures, report, printed = measured(comparing, boards, tmp_path / "out")
+    assert figures["regions_found"] == 1.0
+    assert figures["pixel_recall"] > 0.95
+    assert figures["false_regions_per_defective"] == 0.0
+    assert report["references"] == {"own": 3, "given": 3, "none": 1}
+    assert report["kinds"]["blot"]["pictures"] == 3
+    assert "strange.png lies on no reference, it would be unknown" in printed
+    assert "3 good pictures have no reference: each was compared with itself" in printed
+    assert (figures, report) == measured(comparing, boards, tmp_path / "again")[:2]
+
+
+def test_references_by_position_serve_all_pictures(comparing: Path, boards: Path, tmp_path: Path) -> None:
+    for place in list(PLACES)[1:3]:
+        write(tmp_path / "positions" / f"{place}.png", piece(place))
+    console = Console(file=StringIO(), width=200)
+    figures = evaluate(comparing, boards, tmp_path / "out", "cpu", False, console, tmp_path / "positions")
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["references"] == {"position": 4, "none": 3}
+    assert figures["false_regions_per_good"] == 0.0
+    assert figures["regions_found"] == 1.0
+
+
+def test_references_for_a_bundle_that_does_not_compare_are_a_mistake(
+    bright: Path, boards: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="bundle 'bright' does not compare; leave the option out"):
+        evaluate(bright, boards, tmp_path / "out", "cpu", False, Console(file=StringIO()), boards / "reference/blot")
+
+
+def test_nothing_that_lies_on_its_reference_is_said(comparing: Path, tmp_path: Path) -> None:
+    write(tmp_path / "set/test/blot/a.png", piece("bus"))
+    with pytest.raises(DataError, match="no picture that lies on its reference"):
+        measured(comparing, tmp_path / "set", tmp_path / "out")
 
 
 def test_frames_of_another_size_are_measured_at_their_own(bright: Path, tmp_path: Path) -> None:

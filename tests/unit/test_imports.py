@@ -47,8 +47,8 @@ MAY_IMPORT = {
     "publisher": "codecs wire outputs",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",
-    "assemble": "calibration codecs daemon health inference judge metrics outputs pipeline publisher scrape settings "
-    "sources wire worker",
+    "assemble": "calibration codecs daemon health inference judge metrics mistakes outputs pipeline publisher scrape "
+    "settings sources wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "codecs messages wire",
     "album": "codecs messages",

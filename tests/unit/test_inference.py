@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from inspector.inference.bundle import load
 from inspector.inference.detector import Detector
 from inspector.inference.engine import Engine, start
 from inspector.inference.fit import fit
-from inspector.inference.repairer import depth, method_for
+from inspector.inference.repairer import Repairer, depth, method_for
 from inspector.judge import Judge
 from tests.bundles import FILL, make_bundle, picture
 
@@ -116,6 +117,67 @@ def test_a_detector_of_another_size_than_its_card_is_refused(bright: Path, tmp_p
     other = load(make_bundle(tmp_path / "other", height=32, width=32))
     with pytest.raises(BundleError, match="export it again"):
         Detector(runtimes.load(load(bright).detector, "cpu"), other, max_batch=1)
+
+
+@pytest.fixture(scope="module")
+def comparing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("models") / "comparing", reference=True)
+
+
+def test_a_bundle_that_compares_sees_each_frame_beside_its_own_reference(comparing: Path) -> None:
+    engine = start(load(comparing), "cpu", max_batch=2)
+    images = [picture(square=(20, 20, 9, 9)), picture(96, 128, 3, square=(40, 40, 18, 18))]
+    changed, same = engine.detector.detect(images, [picture(), images[1]])
+    assert changed.score == pytest.approx((250 - 60) / 255)
+    assert (changed.map > 0).sum() == 81
+    assert same.score == 0
+    (alone,) = engine.beside(picture()).detector.detect([images[0]])
+    assert alone.score == changed.score
+
+
+def test_a_bundle_that_compares_repairs_from_the_reference(comparing: Path) -> None:
+    engine = start(load(comparing), "cpu", max_batch=1)
+    assert engine.repairer is not None
+    image, reference = picture(square=(50, 40, 14, 8)), np.random.default_rng(3).integers(0, 256, (48, 64, 1), np.uint8)
+    mask = np.where(image[:, :, 0] == 250, 255, 0).astype(np.uint8)
+    repaired, _ = engine.repairer.repair(image, mask, [(50, 40, 14, 8)], reference)
+    assert np.array_equal(repaired, np.where(mask[:, :, None] > 0, reference, image))
+
+
+def test_a_reference_is_given_if_and_only_if_the_bundle_compares(comparing: Path, engine: Engine) -> None:
+    with pytest.raises(ValueError, match="takes image and reference, and was given image"):
+        start(load(comparing), "cpu", max_batch=1).detector.detect([picture()])
+    with pytest.raises(ValueError, match="takes image, and was given image and reference"):
+        engine.detector.detect([picture()], [picture()])
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda card: card.replace("reference = true", "reference = false"), "'good.png' should have no reference"),
+        (lambda card: card.replace('reference = "black.png"', ""), "'good.png' should have a reference"),
+        (lambda card: card.replace('"black.png"', '"white.png"'), "white.png cannot be read"),
+        (lambda card: card.replace('"black.png"', '"bad.png"'), "golden picture 'good.png'"),
+    ],
+)
+def test_a_bundle_that_compares_proves_itself_with_its_references(
+    comparing: Path, tmp_path: Path, damage: Callable[[str], str], sentence: str
+) -> None:
+    damaged = Path(shutil.copytree(comparing, tmp_path / "damaged"))
+    card = (damaged / "bundle.toml").read_text()
+    (damaged / "bundle.toml").write_text(damage(card))
+    with pytest.raises(BundleError) as caught:
+        start(load(damaged), "cpu", max_batch=1)
+    assert sentence in str(caught.value)
+
+
+def test_models_that_do_not_compare_are_refused_where_the_card_says_so(bright: Path, comparing: Path) -> None:
+    with pytest.raises(BundleError, match=r"its card wants image and reference \[N, 48, 64, 1\]"):
+        Detector(runtimes.load(load(bright).detector, "cpu"), load(comparing), max_batch=1)
+    repairer = load(bright).repairer
+    assert repairer is not None
+    with pytest.raises(BundleError, match="it should take image, mask, reference and give repaired"):
+        Repairer(runtimes.load(repairer, "cpu"), load(comparing))
 
 
 squares = st.tuples(st.integers(0, 130), st.integers(0, 100), st.integers(3, 120), st.integers(3, 90))

@@ -16,7 +16,9 @@ from inspector.training.networks import DETECTORS  # noqa: E402
 from inspector.training.networks.detector import hottest  # noqa: E402
 from inspector.training.networks.discover import COMPARED, Discover, enlarge, smoothed  # noqa: E402
 from inspector.training.networks.gated import GatedUNet, grain_from_elsewhere, push_pull  # noqa: E402
+from inspector.training.networks.guided import GuidedUNet  # noqa: E402
 from inspector.training.networks.lite0 import Lite0  # noqa: E402
+from inspector.training.networks.paired import PairedUNet  # noqa: E402
 from inspector.training.networks.unet import UNet  # noqa: E402
 
 pytestmark = pytest.mark.full
@@ -52,6 +54,9 @@ def test_each_pixel_gets_its_answer(channels: int, size: tuple[int, int]) -> Non
     for architecture in DETECTORS.values():
         assert architecture.build(channels, size).eval()(image).shape == (2, *size)
     assert GatedUNet(channels).eval()(image, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
+    pair = torch.rand(2, 2 * channels, *size)
+    assert PairedUNet(channels).eval()(pair).shape == (2, *size)
+    assert GuidedUNet(channels).eval()(pair, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
 
 
 def test_push_pull_keeps_what_is_known_and_fills_the_rest_from_its_surroundings() -> None:
@@ -214,6 +219,50 @@ def test_the_repairers_graph_touches_nothing_outside_the_mask(channels: int) -> 
     other = np.where(mask[..., None] > 0, 255 - image, image)
     (blanked,) = model.run(image=other, mask=mask)  # what the mask covers is never seen
     np.testing.assert_array_equal(blanked, repaired)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_graph_of_a_detector_that_compares_takes_both_pictures(channels: int) -> None:
+    network = PairedUNet(channels).eval()
+    image, reference = picture(channels), picture(channels)[::-1].copy()
+    model = onnxruntime.load(export.export_detector(network, 0.5, SIZE, channels, reference=True), "cpu")
+    assert set(model.inputs) == {"image", "reference"}
+    _, maps = model.run(image=image, reference=reference)
+    pair = np.concatenate([image, reference], axis=3)
+    with torch.inference_mode():
+        expected = torch.sigmoid(network(torch.from_numpy(pair).permute(0, 3, 1, 2).float() / 255))
+    np.testing.assert_allclose(maps, expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_untrained_guided_repairer_shows_the_reference_in_the_hole(channels: int) -> None:
+    model = onnxruntime.load(export.export_repairer(GuidedUNet(channels).eval(), channels, reference=True), "cpu")
+    image, reference, mask = picture(channels), picture(channels)[::-1].copy(), a_hole()
+    (repaired,) = model.run(image=image, mask=mask, reference=reference)
+    np.testing.assert_array_equal(repaired, np.where(mask[..., None] > 0, reference, image))
+
+
+def test_a_guided_repairer_never_sees_what_the_hole_covers() -> None:
+    network = GuidedUNet(1).eval()
+    torch.nn.init.normal_(network.head[0].weight)  # type: ignore[arg-type]
+    pair, hole = torch.rand(1, 2, 32, 32), torch.zeros(1, 1, 32, 32)
+    hole[:, :, 8:20, 8:20] = 1
+    other = pair.clone()
+    other[:, :1] = torch.where(hole > 0, 1 - pair[:, :1], pair[:, :1])
+    with torch.inference_mode():
+        assert torch.equal(network(pair, hole), network(other, hole))
+        assert not torch.equal(network(pair, hole)[hole > 0], pair[:, 1:][hole > 0])
+
+
+def test_a_shift_of_two_pixels_is_no_feature_of_the_comparison() -> None:
+    frame = (torch.rand(1, 1, 48, 48) > 0.5).float()
+    frame = torch.nn.functional.interpolate(frame, scale_factor=4.0)  # blocks of 4 pixels
+    seen: list[torch.Tensor] = []
+    network = PairedUNet(1).eval()
+    network.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(torch.cat([frame, frame.roll((1, -2), dims=(2, 3))], dim=1))
+    assert float(seen[0][:, 2:4].max()) == 1.0  # a tolerance of one pixel does not explain it all
+    assert float(seen[0][:, 4:, 4:-4, 4:-4].max()) == 0.0  # one of two does
 
 
 def test_a_graph_that_differs_from_its_network_is_refused() -> None:

@@ -1,7 +1,8 @@
 """The architectures by name. A new one is one file here and one entry below.
 
 A detector is built for a number of channels and a size (height, width), and takes pictures [N,C,H,W] in [0, 1] to
-defect logits [N,H,W]. A repairer takes pictures and holes [N,1,H,W] in {0, 1} to whole pictures [N,C,H,W].
+defect logits [N,H,W]; one that compares takes pairs [N,2C,H,W], a reference behind each frame. A repairer takes
+pictures and holes [N,1,H,W] in {0, 1} to whole pictures [N,C,H,W]; one that is guided takes pairs, too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from torch import nn
 from inspector.training.networks.detector import Detector
 from inspector.training.networks.discover import Discover
 from inspector.training.networks.gated import GatedUNet
+from inspector.training.networks.guided import GuidedUNet
+from inspector.training.networks.paired import PairedUNet
 from inspector.training.networks.segmenter import Segmenter
 from inspector.training.networks.unet import UNet
 
@@ -40,4 +43,10 @@ DETECTORS: Mapping[str, Architecture] = {
     "unet": Architecture(lambda channels, size: UNet(channels), whole=False),
 }
 
+COMPARERS: Mapping[str, Architecture] = {
+    "paired": Architecture(lambda channels, size: PairedUNet(channels), whole=False)
+}
+
 REPAIRERS: Mapping[str, Callable[[int], nn.Module]] = {"gated": GatedUNet}
+
+GUIDED: Mapping[str, Callable[[int], nn.Module]] = {"guided": GuidedUNet}

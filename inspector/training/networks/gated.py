@@ -44,16 +44,19 @@ class GatedUNet(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # at first nothing is drawn on top
 
-    def forward(self, image: Tensor, hole: Tensor, *extra: Tensor) -> Tensor:
+    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
         """The whole picture anew; only what lies in the hole is meant to be used."""
-        spread = push_pull(image * (1 - hole), 1 - hole)
-        levels = [self.stem(torch.cat([spread, *extra, grain_from_elsewhere(spread, hole), hole], dim=1))]
+        return self.drawn_on(push_pull(image * (1 - hole), 1 - hole), hole)
+
+    def drawn_on(self, filled: Tensor, hole: Tensor, *extra: Tensor) -> Tensor:
+        """`filled` [N,C,H,W], whose hole has a first guess in it, with what is missing there drawn on top."""
+        levels = [self.stem(torch.cat([filled, *extra, grain_from_elsewhere(filled, hole), hole], dim=1))]
         for down in self.down:
             levels.append(down(levels[-1]))
         x = self.middle(levels.pop())
         for up in reversed(self.up):
             x = up(torch.cat([levels.pop(), functional.interpolate(x, scale_factor=2.0, mode="nearest")], dim=1))
-        drawn: Tensor = spread + self.head(self.last(x))
+        drawn: Tensor = filled + self.head(self.last(x))
         return drawn
 
 

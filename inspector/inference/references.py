@@ -1,0 +1,122 @@
+"""The reference pictures of a camera, one for each position that it sees, and which of them a frame belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import ConfigError, DataError
+from inspector.inference.channels import decode
+from inspector.inference.fit import with_channels
+from inspector.inference.registration import CLEAR, Placement, Reduced, laid, place
+from inspector.types import Image
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MAX_BYTES = 256 << 20
+
+THUMBNAIL = 40
+"""Side of a thumbnail: a shift that registration can undo moves it by a few pixels at most."""
+
+TRIED = 3
+"""Positions, the likeliest first, that a frame is registered to before the best of them, or none, is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A frame's reference picture, laid under it: `image` has the frame's size and the bundle's channels.
+
+    position: the reference picture's name;  score: how well they correlate, at most 1
+    """
+
+    position: str
+    image: Image
+    score: float
+
+
+class References:
+    """Reference pictures by position; may be shared between threads."""
+
+    def __init__(self, pictures: Sequence[tuple[str, Image]], channels: int) -> None:
+        """pictures: at least one position's name and its reference picture, uint8 [H,W,1 or 3]."""
+        self.names = [name for name, _ in pictures]
+        self._channels = channels
+        self._images = [with_channels(image, channels) for _, image in pictures]
+        self._reduced = [Reduced(image) for image in self._images]
+        self._thumbnails = np.stack([_thumbnail(reduced) for reduced in self._reduced])
+
+    def match(self, frame: Image) -> Match | None:
+        """The reference picture that `frame` [H,W,C] shows, laid under it; None where it shows none of them."""
+        sized: dict[tuple[int, int], Reduced] = {}
+        best: tuple[Placement, int] | None = None
+        for index in self._likeliest(frame, sized):
+            reference = self._reduced[index]
+            placement = place(_reduced(frame, reference, sized), reference)
+            if placement is not None and (best is None or placement.score > best[0].score):
+                best = placement, index
+            if best is not None and best[0].score >= CLEAR:
+                break
+        if best is None:
+            return None
+        placement, index = best
+        under = laid(self._images[index], placement.matrix, with_channels(frame, self._channels))
+        return Match(self.names[index], under, placement.score)
+
+    def _likeliest(self, frame: Image, sized: dict[tuple[int, int], Reduced]) -> list[int]:
+        if len(self.names) == 1:
+            return [0]
+        alike = self._thumbnails @ _thumbnail(_reduced(frame, self._reduced[0], sized))
+        return [int(index) for index in np.argsort(-alike)[:TRIED]]
+
+
+def load(path: Path, channels: int) -> References:
+    """The reference picture in the file `path`, or those in the folder; names are those of the files, without suffix.
+
+    Raises ConfigError, naming what cannot be read.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not files:
+            raise ConfigError(f"folder {str(path)!r} holds no reference picture ({', '.join(sorted(SUFFIXES))})")
+    elif path.is_file():
+        files = [path]
+    else:
+        raise ConfigError(f"{str(path)!r} is neither a reference picture nor a folder of them; give one that is there")
+    stems = [file.stem for file in files]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise ConfigError(f"folder {str(path)!r} has more than one reference picture named {twice[0]!r}; rename one")
+    return References([(file.stem, _read(file, channels)) for file in files], channels)
+
+
+def _read(path: Path, channels: int) -> Image:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(
+                f"reference picture {str(path)!r} is larger than {MAX_BYTES >> 20} MiB; give a smaller one"
+            )
+        image = decode(path.read_bytes(), channels)
+    except (OSError, DataError) as error:
+        raise ConfigError(f"reference picture {str(path)!r} cannot be used: {error}") from error
+    if image is None:
+        raise ConfigError(f"reference picture {str(path)!r} is no picture, or a damaged one; replace it")
+    return image
+
+
+def _reduced(frame: Image, reference: Reduced, sized: dict[tuple[int, int], Reduced]) -> Reduced:
+    """The frame at the reference picture's reduced size; reference pictures mostly have one size."""
+    size = reference.grey.shape[0], reference.grey.shape[1]
+    if size not in sized:
+        sized[size] = Reduced(frame, size)
+    return sized[size]
+
+
+def _thumbnail(reduced: Reduced) -> NDArray[np.float32]:
+    """float32 [THUMBNAIL * THUMBNAIL], of length 1 unless there is nothing to see."""
+    small = cv2.resize(reduced.detail, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), 1.0).ravel()
+    soft -= soft.mean()
+    return np.asarray(soft / max(float(np.linalg.norm(soft)), 1e-6), np.float32)
