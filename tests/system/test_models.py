@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inspector.cli import build_parser
 from inspector.inference import engine
 from inspector.inference.bundle import load
 from inspector.judge import Judge
@@ -28,6 +31,24 @@ def test_it_proves_itself_here(name: str) -> None:
     assert running.tag.name == name
     assert running.repairer is not None
     assert {golden.verdict for golden, _, _ in bundle.golden()} == {Verdict.OK, Verdict.NG}
+
+
+def test_the_script_that_remakes_them_says_what_the_command_line_understands(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    for name in ("inspector", "python"):
+        stand_in = tmp_path / name
+        words = f'for word in {name} "$@"; do printf "%s\\037" "$word"; done; echo'
+        stand_in.write_text(f"#!/bin/sh\n{{ {words}; }} >> {said}\n")
+        stand_in.chmod(0o755)
+    pcb = tmp_path / "out" / "pcb"
+    pcb.mkdir(parents=True)
+    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", str(MODELS / "remake.sh"), str(tmp_path / "out"), "deeppcb"], env=path, check=True)
+    calls = [line.split("\037")[:-1] for line in said.read_text().splitlines()]
+    verbs = [build_parser().parse_args(words[1:]) for words in calls if words[0] == "inspector"]
+    assert [words[1] for words in calls if words[0] == "inspector"] == ["simulate", *["train", "evaluate"] * 2]
+    assert [options.out.name for options in verbs if hasattr(options, "epochs")] == ["simulated-line", "pcb"]
+    assert {Path(words[1]).name for words in calls if words[0] == "python"} == {"draw_board.py"}
 
 
 @pytest.mark.parametrize("name", BUNDLES)

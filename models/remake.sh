@@ -1,0 +1,28 @@
+#!/bin/sh
+# Trains the bundles that ship anew, from nothing: remake.sh OUT [DEEPPCB]
+#
+# OUT      a folder for the pictures, the bundles and their evaluations
+# DEEPPCB  DeepPCB in the folders that README.md describes; without it only the simulated line's bundle is made
+#
+# About an hour of one core each. A run that was stopped goes on where it was when this is called again.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+out=$1
+deeppcb=${2:-}
+mkdir -p "$out"
+
+[ -d "$out/sim" ] || inspector simulate "$out/sim" --seed 1000 --good 480 --defective 720
+inspector train "$out/sim" --out "$out/simulated-line" --mode masks --detector unet --size 240x320 \
+    --epochs 84 --repair-epochs 20 --adversarial-epochs 5 --seed 1 --resume --licence Apache-2.0 \
+    --description "Machined cover plates of the simulated line (inspector simulate), 640x480 colour."
+inspector evaluate "$out/simulated-line" "$out/sim" --card
+
+[ -n "$deeppcb" ] || exit 0
+python "$here/draw_board.py" "$out/board"
+inspector train "$deeppcb" --out "$out/pcb" --mode masks --detector unet --size 640x640 \
+    --epochs 220 --repair-epochs 40 --seed 1 --resume \
+    --rotation 0 --shear 0 --brightness 0 --flips all --golden "$out/board" \
+    --licence "Apache-2.0; trained on DeepPCB: MIT, Copyright (c) 2018 tangsanli5201, see NOTICE.txt" \
+    --description "Bare printed circuit boards, binarised line scan of about 48 pixels a millimetre, 640x640 grey."
+cp "$here/pcb/NOTICE.txt" "$out/pcb/"
+inspector evaluate "$out/pcb" "$deeppcb" --card
