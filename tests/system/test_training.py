@@ -190,6 +190,8 @@ def test_6_references_make_a_bundle_that_compares(tmp_path: Path) -> None:
     card = load(tmp_path / "model").card
     assert card.input.reference
     assert card.training["mode"] == "reference"
+    assert card.repair is not None
+    assert [(row.method, row.max_depth) for row in card.repair.methods] == [("network", None)]
     assert all(golden.reference for golden in card.golden)
     done = run("evaluate", tmp_path / "model", data, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr

@@ -44,9 +44,9 @@ class GatedUNet(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # at first nothing is drawn on top
 
-    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+    def forward(self, image: Tensor, hole: Tensor, *extra: Tensor) -> Tensor:
         """The whole picture anew; only what lies in the hole is meant to be used."""
-        return self.drawn_on(push_pull(image * (1 - hole), 1 - hole), hole)
+        return self.drawn_on(push_pull(image * (1 - hole), 1 - hole), hole, *extra)
 
     def drawn_on(self, filled: Tensor, hole: Tensor, *extra: Tensor) -> Tensor:
         """`filled` [N,C,H,W], whose hole has a first guess in it, with what is missing there drawn on top."""

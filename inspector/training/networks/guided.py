@@ -18,7 +18,7 @@ class GuidedUNet(GatedUNet):
         super().__init__(channels, extra=channels, widths=widths)
         self.channels = channels
 
-    def forward(self, pair: Tensor, hole: Tensor) -> Tensor:
+    def forward(self, pair: Tensor, hole: Tensor) -> Tensor:  # type: ignore[override]
         """The whole picture anew; only what lies in the hole is meant to be used. The frame is not seen there."""
         frame, reference = pair[:, : self.channels], pair[:, self.channels :]
         return self.drawn_on(frame * (1 - hole) + reference * hole, hole, reference)
