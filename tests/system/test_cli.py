@@ -40,7 +40,18 @@ def test_the_version_is_the_packages() -> None:
 def test_help_tells_of_every_verb_and_exit_code() -> None:
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    known = {"run", "check", "listen", "simulate", "data check", "train", "evaluate", "compare", "calibrate"}
+    known = {
+        "run",
+        "check",
+        "listen",
+        "simulate",
+        "data check",
+        "train",
+        "evaluate",
+        "compare",
+        "calibrate",
+        "quantise",
+    }
     assert set(VERBS) == known
     told = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert {verb.split()[0] for verb in VERBS} <= told
