@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import date
 from functools import partial
 
-import cv2
-import numpy as np
 import torch
 
-from inspector import __version__
 from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import Bundle, Decision, Input, Repair
-from inspector.training import data, packing, quantise, threshold
+from inspector.training import data, explain, packing, quantise, threshold
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.check.run import check
 from inspector.training.compared_pairs import PairBatches, registered_pairs
@@ -25,7 +21,6 @@ from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.fit_texture import fit_texture, gain
 from inspector.training.guides import GuidedBatches
-from inspector.training.loop import Plan
 from inspector.training.mode import choose as choose_mode
 from inspector.training.networks import COMPARERS, DETECTORS, GUIDED, REPAIRERS, Architecture
 from inspector.training.networks.discover import Discover
@@ -50,7 +45,7 @@ from inspector.training.settings import (
     plan,
     plan_repairer,
 )  # fmt: skip
-from inspector.training.split import group_names, split
+from inspector.training.split import split
 from inspector.types import Precision
 
 Say = Callable[[str], None]
@@ -84,14 +79,18 @@ def train(settings: Settings, say: Say) -> Bundle:
     training = Pictures(training_samples, size, channels)
     validation = Pictures(validation_samples, size, channels)
     pairs, real = (registered_pairs if compares else validation_pairs)(validation, settings.seed)
-    for line in _explained(samples, validation_samples, size, channels, mode, real):
+    looks = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    say(f"input {size[1]}x{size[0]} {looks}; frames of another size are resized to it")
+    for line in explain.pictures(samples, validation_samples, mode, architecture.whole):
         say(line)
+    if not real:
+        say("no validation picture has a mask: the threshold will be chosen on synthetic defects")
 
     # The detector: a classifier of pixels, with its decision chosen on the validation side.
     view = size if architecture.whole else (min(VIEW, size[0]), min(VIEW, size[1]))
     batch = WHOLE_BATCH if architecture.whole else BATCH
     detector_plan = plan(settings, len(training), settings.epochs, DETECTOR_STEPS, batch)
-    say(_duration(f"detector {name}", detector_plan, f"{view[1]}x{view[0]} views"))
+    say(explain.duration(f"detector {name}", detector_plan, f"{view[1]}x{view[0]} views"))
     torch.manual_seed(settings.seed)
     detector = architecture.build(channels, size)
     if isinstance(detector, Discover):
@@ -115,7 +114,7 @@ def train(settings: Settings, say: Say) -> Bundle:
 
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan_repairer(settings)
-    say(_duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
+    say(explain.duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
     kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["gated"])
     shown = kind(training, windows, BATCH, settings.augmentation)
     held_back = kind(validation, windows, BATCH, settings.augmentation)
@@ -149,13 +148,13 @@ def train(settings: Settings, say: Say) -> Bundle:
             "date": date.today().isoformat(),
             "seed": settings.seed,
             "folded_threshold": choice.threshold,
-            "pictures": _counts(training_samples, validation_samples),
+            "pictures": explain.counts(training_samples, validation_samples),
             "mode": mode,
             "augmentation": asdict(settings.augmentation),
             "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
             "repairer": {**asdict(repairer_plan), "best": repairer_figures},
             **texture,
-            "versions": _versions(),
+            "versions": explain.versions(),
         },
         history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),
     )
@@ -185,52 +184,6 @@ def _architecture(settings: Settings, mode: Mode) -> tuple[str, Architecture]:
     if name not in known:
         raise DataError(f"--detector {name} does not learn in mode {mode}; use {' or '.join(known)}, or leave it out")
     return name, known[name]
-
-
-def _explained(
-    samples: list[data.Sample],
-    validation: list[data.Sample],
-    size: tuple[int, int],
-    channels: int,
-    mode: Mode,
-    real: bool,
-) -> Iterator[str]:
-    good = sum(sample.good for sample in samples)
-    masked = sum(sample.mask is not None for sample in samples)
-    unmasked = len(samples) - good - masked
-    yield (
-        f"{len(samples)} pictures of {len(set(group_names(samples)))} parts: {good} normal, {masked} defective with "
-        f"masks, {unmasked} defective without; {len(validation)} are held back to validate on, by whole parts"
-    )
-    looks = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-    yield f"input {size[1]}x{size[0]} {looks}; frames of another size are resized to it"
-    if mode != "normal":
-        yield "defects are shown: it trains on real defects, synthetic defects and normal pictures, a third each"
-    else:
-        yield "normal pictures alone: it learns what they look like, and finds synthetic defects drawn on them"
-    if not real:
-        yield "no validation picture has a mask: the threshold will be chosen on synthetic defects"
-    if unmasked:
-        yield f"of the {unmasked} defective pictures without masks only their label is known: it must find the place"
-
-
-def _duration(name: str, plan: Plan, what: str) -> str:
-    return f"{name}: {plan.epochs} epochs of {plan.steps} batches of {plan.batch}, {what}, seed {plan.seed}"
-
-
-def _counts(training: list[data.Sample], validation: list[data.Sample]) -> dict[str, int]:
-    counts = {}
-    for side, samples in (("training", training), ("validation", validation)):
-        counts[f"{side}_normal"] = sum(sample.good for sample in samples)
-        counts[f"{side}_defective"] = sum(sample.mask is not None for sample in samples)
-    return counts
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "inspector": __version__, "python": platform.python_version(), "torch": torch.__version__,
-        "numpy": np.__version__, "opencv": cv2.__version__,
-    }  # fmt: skip
 
 
 def _golden_candidates(
