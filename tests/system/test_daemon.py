@@ -70,7 +70,7 @@ def test_1_sigterm_under_load_loses_no_verdict(bright: Path, pictures: Path, tmp
 
 
 def test_1b_metrics_and_subscriber_count_alike(bright: Path, pictures: Path, tmp_path: Path) -> None:
-    config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}", "sim://line?seed=1&rate=20&frames=400")
+    config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}", "sim://line?seed=1&rate=20")
     with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
         last: dict[str, int] = {}
         for message in subscriber.messages(timeout=30):
