@@ -25,13 +25,13 @@ from inspector.training.networks.lite0 import Lite0
 from inspector.training.networks.patch import PatchDiscriminator
 from inspector.training.repair_batches import RepairBatches
 
-LIKENESS = 0.02
+LIKENESS = 0.1
 """Weight of the features' distance, beside that of the pixels."""
 
-ADVERSARY = 0.01
+ADVERSARY = 0.02
 """Weight of the adversary's opinion."""
 
-SLOWER = 0.25
+SLOWER = 0.5
 """The learning rate, as a share of the first stage's."""
 
 PRICE = 0.3
@@ -117,7 +117,7 @@ def fit_texture(
             energies.append([float((_energy(p) * window.hole).sum()) for p in (complete, window.wanted)])
         ours, theirs = np.sum(energies, axis=0)
         psnr = float(-10 * np.log10(np.mean(squares)))
-        return {"psnr": psnr, "distance": float(np.mean(distances)), "grain": ours / max(theirs, 1e-9)}
+        return {"psnr": psnr, "distance": float(np.mean(distances)), "grain": float(ours / max(theirs, 1e-9))}
 
     repairer.eval()
     with torch.inference_mode():
