@@ -31,10 +31,7 @@ def detector(height: int, width: int, channels: int) -> bytes:
         nodes,
         "detector",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width, channels])],
-        [
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
-            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
-        ],
+        _scores(height, width),
         [
             helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
             helper.make_tensor("channel", TensorProto.INT64, [1], [3]),
@@ -67,10 +64,7 @@ def convolutional(height: int, width: int, channels: int) -> bytes:
         nodes,
         "detector",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width, channels])],
-        [
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
-            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
-        ],
+        _scores(height, width),
         [
             helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
             helper.make_tensor("plane", TensorProto.INT64, [1], [1]),
@@ -97,10 +91,7 @@ def comparing_detector(height: int, width: int, channels: int) -> bytes:
         nodes,
         "detector",
         [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name in ("image", "reference")],
-        [
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
-            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
-        ],
+        _scores(height, width),
         [
             helper.make_tensor("white", TensorProto.FLOAT, [], [255.0]),
             helper.make_tensor("channel", TensorProto.INT64, [1], [3]),
@@ -108,6 +99,14 @@ def comparing_detector(height: int, width: int, channels: int) -> bytes:
         ],
     )
     return _model(graph)
+
+
+def _scores(height: int, width: int) -> list[onnx.ValueInfoProto]:
+    """What every detector gives."""
+    return [
+        helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
+    ]
 
 
 def repairer(channels: int, reference: bool = False) -> bytes:

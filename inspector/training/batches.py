@@ -11,7 +11,7 @@ import numpy as np
 
 from inspector.training.augment import Augmentation, random_view
 from inspector.training.pictures import Pictures
-from inspector.training.synthetic import paste_defect
+from inspector.training.synthetic import paste_defects
 from inspector.types import Image, Mask
 
 Pair: TypeAlias = tuple[Image, Mask]
@@ -69,14 +69,9 @@ class DetectorBatches:
         if not known:
             (view,), _ = random_view([image], [], self.view, self.augmentation, rng)
             return view, np.full(self.view, 255, np.uint8), False
-        spots = np.argwhere(mask)
-        around = None
-        if len(spots):
-            y, x = spots[rng.integers(len(spots))]
-            around = (float(x), float(y))
+        around = place_on(mask, rng) if mask.any() else None
         if reference is not None and rng.random() < HEALED:
-            surroundings = cv2.dilate(mask, np.ones((5, 5), np.uint8))[:, :, None]
-            image, mask = np.where(surroundings > 0, reference, image), np.zeros_like(mask)
+            image, mask = np.where(grown(mask)[:, :, None] > 0, reference, image), np.zeros_like(mask)
         views, masks = random_view([image], [mask], self.view, self.augmentation, rng, around)
         return views[0], masks[0], True
 
@@ -99,7 +94,7 @@ class DetectorBatches:
     def _clean(self, rng: np.random.Generator) -> Pair:
         """The busier of two views: where there is nothing to see, there is little to learn."""
         views = [self._anywhere(rng) for _ in range(2)]
-        return max(views, key=lambda view: float(cv2.Laplacian(view[0], cv2.CV_16S).std()))
+        return max(views, key=lambda view: busyness(view[0]))
 
     def _anywhere(self, rng: np.random.Generator) -> Pair:
         image, mask, _ = self.pictures.fitted(int(rng.choice(self._normal)))
@@ -107,9 +102,28 @@ class DetectorBatches:
         return views[0], masks[0]
 
     def _synthetic(self, rng: np.random.Generator) -> View:
-        image, mask = self._clean(rng)
+        image, _ = self._clean(rng)
         donor, _, _ = self.pictures.fitted(int(rng.choice(self._normal)))
-        for _ in range(rng.integers(1, 4)):
-            image, added = paste_defect(image, donor, rng)
-            mask = mask | added
-        return image, mask, True
+        return *pasted(image, donor, rng), True
+
+
+def pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
+    """`image` with one to three synthetic defects."""
+    return paste_defects(image, donor, int(rng.integers(1, 4)), rng)
+
+
+def place_on(mask: Mask, rng: np.random.Generator) -> tuple[float, float]:
+    """A pixel (x, y) of `mask` [H,W], which has some."""
+    spots = np.argwhere(mask)
+    y, x = spots[rng.integers(len(spots))]
+    return float(x), float(y)
+
+
+def grown(mask: Mask) -> Mask:
+    """`mask` [H,W] and the soft edge that its defect has."""
+    return np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
+
+
+def busyness(image: Image) -> float:
+    """How much there is to see in `image` [H,W,C]."""
+    return float(cv2.Laplacian(image, cv2.CV_16S).std())

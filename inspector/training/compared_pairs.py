@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from inspector.training.augment import random_view
-from inspector.training.batches import HEALED, DetectorBatches, Pair, View
+from inspector.training.batches import HEALED, DetectorBatches, Pair, View, busyness, grown, pasted, place_on
 from inspector.training.exemplars import Disturbance, exemplar, misregistered, relit
 from inspector.training.pairs import interleaved
 from inspector.training.pictures import Pictures
-from inspector.training.synthetic import is_two_toned, paste_defect
+from inspector.training.synthetic import is_two_toned
 from inspector.types import Image, Mask
 
 SWAPPED = 0.3
@@ -55,14 +54,10 @@ class PairBatches(DetectorBatches):
     def _shown_defective(self, rng: np.random.Generator) -> View:
         image, mask, reference = self.pictures.fitted(int(rng.choice(self._defective)))
         reference = image if reference is None else reference  # there is one
-        spots = np.argwhere(mask)
-        around = None
-        if len(spots) and rng.random() > ANYWHERE:
-            y, x = spots[rng.integers(len(spots))]
-            around = (float(x), float(y))
+        around = place_on(mask, rng) if mask.any() and rng.random() > ANYWHERE else None
         views, masks = random_view([image, reference], [mask], self.view, self.augmentation, rng, around)
         if rng.random() < HEALED:
-            healed = np.where(_grown(masks[0])[:, :, None] > 0, views[1], views[0])
+            healed = np.where(grown(masks[0])[:, :, None] > 0, views[1], views[0])
             return self._stacked(healed, views[1], np.zeros(self.view, np.uint8), rng)
         return self._stacked(views[0], views[1], masks[0], rng)
 
@@ -73,19 +68,19 @@ class PairBatches(DetectorBatches):
             return self._stacked(image, reference, np.zeros(self.view, np.uint8), rng)
         image, reference, donor = self._busier(rng)
         if rng.random() < ON_BOTH:
-            pasted, mask = _pasted(image, donor, rng)
-            image, reference = pasted, np.where(_grown(mask)[:, :, None] > 0, pasted, reference)
+            image, mask = pasted(image, donor, rng)
+            reference = np.where(grown(mask)[:, :, None] > 0, image, reference)
         return self._stacked(image, reference, np.zeros(self.view, np.uint8), rng)
 
     def _synthetic(self, rng: np.random.Generator) -> View:
         image, reference, donor = self._busier(rng)
-        image, mask = _pasted(image, donor, rng)
+        image, mask = pasted(image, donor, rng)
         return self._stacked(image, reference, mask, rng)
 
     def _busier(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
         """Of two normal pairs that in which more is to be seen, and a whole picture that lends texture."""
         pairs = [self._views(int(rng.choice(self._normal)), rng, None) for _ in range(2)]
-        image, reference = max(pairs, key=lambda pair: float(cv2.Laplacian(pair[0], cv2.CV_16S).std()))
+        image, reference = max(pairs, key=lambda pair: busyness(pair[0]))
         donor, _, _ = self.pictures.fitted(int(rng.choice(self._normal)))
         return image, reference, donor
 
@@ -103,18 +98,6 @@ class PairBatches(DetectorBatches):
             image, reference = reference, image
         reference = relit(misregistered(reference, image, self.disturbance, rng), self.disturbance, rng)
         return np.concatenate([image, reference], axis=2), mask, True
-
-
-def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
-    mask = np.zeros(image.shape[:2], np.uint8)
-    for _ in range(rng.integers(1, 4)):
-        image, added = paste_defect(image, donor, rng)
-        mask = mask | added
-    return image, mask
-
-
-def _grown(mask: Mask) -> Mask:
-    return np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
 
 
 def _with_reference(pictures: Pictures) -> list[int]:
@@ -137,12 +120,12 @@ def registered_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
     clean = [(_registered(image, reference, rng), np.zeros(image.shape[:2], np.uint8)) for image, reference in good]
     if real:
         return interleaved(clean, real), True
-    pasted = []
+    synthetic = []
     for image, reference in good:
         donor, _ = good[rng.integers(len(good))]
-        mixed, mask = _pasted(image, donor, rng)
-        pasted.append((_registered(mixed, reference, rng), mask))
-    return interleaved(clean, pasted), False
+        mixed, mask = pasted(image, donor, rng)
+        synthetic.append((_registered(mixed, reference, rng), mask))
+    return interleaved(clean, synthetic), False
 
 
 def _good_pair(pictures: Pictures, index: int, rng: np.random.Generator) -> tuple[Image, Image]:

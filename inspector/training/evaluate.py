@@ -126,21 +126,20 @@ def _measure(sample: Sample, running: Engine, judge: Judge, compared: Comparison
     beside = compared.engine(running, sample, image)
     if beside is None:
         return False
-    running = beside
     shape = (image.shape[0], image.shape[1])
     truth = None
     if sample.mask is not None:
         truth = data.read_mask(sample.mask, shape)
     elif sample.good:
         truth = np.zeros(shape, np.uint8)
-    detection, judgement, probability = inspect(running, judge, image)
+    detection, judgement, probability = inspect(beside, judge, image)
     result, scores = against_truth(sample, truth, detection, judgement, probability)
     totals.results.append(result)
     totals.scores.merge(scores)
     totals.coarse.append(scores.coarse())
-    if running.repairer is not None and sample.reference is not None and truth is not None and truth.any():
+    if beside.repairer is not None and sample.reference is not None and truth is not None and truth.any():
         twin = data.read_picture(sample.reference, channels)
-        totals.repairs.add(running.repairer, image, truth, judgement, twin)
+        totals.repairs.add(beside.repairer, image, truth, judgement, twin)
     return True
 
 

@@ -63,25 +63,21 @@ class RepairerGraph(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Fill where the mask is not 0."""
-        hole = (mask > 0).float()[:, None]
-        drawn = self.network(image.permute(0, 3, 1, 2).float() / 255, hole)
+        return self.repaired(image, image, mask)
+
+    def repaired(self, shown: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        """`image` with what the network draws in the hole when it is `shown` that [N,H,W,C or 2C]."""
+        drawn = self.network(shown.permute(0, 3, 1, 2).float() / 255, (mask > 0).float()[:, None])
         filled = (drawn.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
         return torch.where(mask[..., None] > 0, filled, image.float()).to(torch.uint8)
 
 
-class GuidedRepairerGraph(nn.Module):
+class GuidedRepairerGraph(RepairerGraph):
     """image uint8 [N,H,W,C], mask uint8 [N,H,W], reference uint8 [N,H,W,C] -> as `RepairerGraph`."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
-        """Fill where the mask is not 0."""
-        pair = torch.cat([image, reference], dim=3).permute(0, 3, 1, 2).float() / 255
-        drawn = self.network(pair, (mask > 0).float()[:, None])
-        filled = (drawn.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
-        return torch.where(mask[..., None] > 0, filled, image.float()).to(torch.uint8)
+    def forward(self, image: Tensor, mask: Tensor, reference: Tensor) -> Tensor:  # type: ignore[override]
+        """The reference's channels go behind the image's."""
+        return self.repaired(torch.cat([image, reference], dim=3), image, mask)
 
 
 def export_detector(

@@ -55,11 +55,6 @@ class Table:
         """One row of weights that counts every picture once."""
         return np.ones((1, len(self.picture)))
 
-    @property
-    def grouped(self) -> bool:
-        """Whether some pictures belong together."""
-        return len(np.unique(self.group)) < len(self.group)
-
 
 NUMBERS = (
     "score", "tp", "fp", "fn", "tn", "loss", "regions", "regions_found", "false_regions", "map_score", "control",

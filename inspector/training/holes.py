@@ -14,7 +14,7 @@ import numpy as np
 from inspector.inference.repairer import widened
 from inspector.inference.windows import MARGIN
 from inspector.training.synthetic import Random, blob, scratch
-from inspector.types import Image, Mask
+from inspector.types import Box, Image, Mask
 
 REAL = 0.3
 """Share of the holes that have the shape of a real defect."""
@@ -92,3 +92,9 @@ def cross_the_border(mask: Mask, rng: Random) -> None:
     """Make `mask` [S,S] that of a window of which up to a third lies outside the frame, on one side: OUTSIDE there."""
     strip = int(rng.integers(1, max(2, mask.shape[0] // 3)))
     np.rot90(mask, int(rng.integers(4)))[:strip] = OUTSIDE
+
+
+def boxes(mask: Mask) -> list[Box]:
+    """Of each connected region (8 neighbours) of `mask` [H,W]."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:]]

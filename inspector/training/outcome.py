@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from inspector.inference.engine import Engine
-from inspector.judge import Judge, Judgement
+from inspector.judge import Judge, Judgement, enlarged
 from inspector.training.data import Sample
 from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy, frame_score
 from inspector.types import Detection, Image, Map, Mask, Verdict
@@ -78,8 +78,8 @@ def inspect(running: Engine, judge: Judge, image: Image) -> tuple[Detection, Jud
     """What the daemon would say of `image` [H,W,C], and the map at the image's resolution, float32 [H,W]."""
     (detection,) = running.detector.detect([image])
     height, width = image.shape[:2]
-    enlarged = cv2.resize(detection.map, (width, height), interpolation=cv2.INTER_LINEAR)
-    return detection, judge(detection, height, width), np.asarray(enlarged, np.float32)
+    probability, _ = enlarged(detection.map, height, width)
+    return detection, judge(detection, height, width), probability
 
 
 def against_truth(

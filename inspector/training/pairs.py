@@ -6,8 +6,7 @@ import numpy as np
 
 from inspector.training.batches import Pair
 from inspector.training.pictures import Pictures
-from inspector.training.synthetic import paste_defect
-from inspector.types import Image
+from inspector.training.synthetic import paste_defects
 
 
 def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
@@ -22,16 +21,10 @@ def validation_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
     if real:
         return interleaved(pairs, [(image, mask) for image, mask, _ in real]), True
     rng = np.random.default_rng(seed)
-    pasted = [_pasted(image, normal[rng.integers(len(normal))][0], rng) for image, _ in pairs for _ in range(2)]
+    pasted = [
+        paste_defects(image, normal[rng.integers(len(normal))][0], 2, rng) for image, _ in pairs for _ in range(2)
+    ]
     return interleaved(pairs, pasted), False
-
-
-def _pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
-    mixed, mask = image, np.zeros(image.shape[:2], np.uint8)
-    for _ in range(2):
-        mixed, added = paste_defect(mixed, donor, rng)
-        mask = mask | added
-    return mixed, mask
 
 
 def interleaved(first: list[Pair], second: list[Pair]) -> list[Pair]:

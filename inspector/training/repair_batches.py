@@ -50,7 +50,7 @@ class RepairBatches:
         self._normal = [i for i, sample in enumerate(samples) if sample.good]
         for index in (i for i, sample in enumerate(samples) if sample.mask is not None):
             _, mask, reference = self.pictures.native(index)
-            boxes = _boxes(mask)
+            boxes = holes.boxes(mask)
             self._shapes += [mask[y : y + h, x : x + w] for x, y, w, h in boxes]
             if reference is not None and boxes:
                 self._boxes[index] = boxes
@@ -108,8 +108,3 @@ def _gradients(image: Image) -> NDArray[np.float64]:
     change = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     size = max(1, image.shape[1] // GRID), max(1, image.shape[0] // GRID)
     return np.asarray(cv2.resize(change, size, interpolation=cv2.INTER_AREA), np.float64)
-
-
-def _boxes(mask: Mask) -> list[Box]:
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:]]

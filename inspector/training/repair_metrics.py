@@ -14,9 +14,10 @@ from inspector.inference.repairer import INPAINTERS, Repairer, inpaint, widened
 from inspector.judge import Judgement
 from inspector.training import data
 from inspector.training.data import Sample
+from inspector.training.holes import boxes
 from inspector.training.metrics import ssim
 from inspector.training.synthetic import hole, is_two_toned
-from inspector.types import Box, Image, Mask
+from inspector.types import Image, Mask
 
 
 @dataclass
@@ -47,7 +48,7 @@ class RepairScores:
         inside = truth[:, :, None] > 0
         ideal = np.where(inside, twin, image)
         hole = widened(truth, repairer.rim)
-        repaired, _ = repairer.repair(image, truth, _boxes(truth))
+        repaired, _ = repairer.repair(image, truth, boxes(truth))
         self._count("repair", repaired, ideal, truth)
         for name in INPAINTERS:
             self._count(name, np.where(inside, inpaint(image, hole, name), image), ideal, truth)
@@ -96,8 +97,3 @@ def punched(samples: list[Sample], channels: int) -> Iterator[tuple[Image, Mask]
             mask = np.where(fitted > 127, 255, 0).astype(np.uint8)
         if mask.any():
             yield image, mask
-
-
-def _boxes(mask: Mask) -> list[Box]:
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:]]

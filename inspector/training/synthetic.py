@@ -99,6 +99,15 @@ def paste_defect(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     return image, np.zeros(image.shape[:2], np.uint8)
 
 
+def paste_defects(image: Image, donor: Image, count: int, rng: Random) -> tuple[Image, Mask]:
+    """`count` pastes on one picture, which may meet, and the mask of all."""
+    mask = np.zeros(image.shape[:2], np.uint8)
+    for _ in range(count):
+        image, added = paste_defect(image, donor, rng)
+        mask = mask | added
+    return image, mask
+
+
 def is_two_toned(image: Image) -> bool:
     """Whether the picture is binarised: a line scan, a thresholded or backlit picture. Both tones must be there."""
     sample = image[::4, ::4].astype(np.int16)

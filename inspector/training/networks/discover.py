@@ -51,12 +51,6 @@ class Discover(Detector):
         self.register_buffer("spread", torch.ones(1 + len(COMPARED)))
         self.blended = False
 
-    def train(self, mode: bool = True) -> Discover:
-        """The trunk's statistics are never trained."""
-        super().train(mode)
-        self.trunk.eval()
-        return self
-
     def forward(self, image: Tensor) -> Tensor:
         """The blend of all heads; until `blend` was called the decoder's logits alone."""
         if not self.blended:

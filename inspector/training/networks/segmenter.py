@@ -16,7 +16,6 @@ from inspector.training.networks.lite0 import WIDTHS, Lite0
 DECODER = (16, 32, 48, 96)
 """Channels on the way up, finest first."""
 
-
 _FROZEN = 3
 """Blocks of the trunk that are not trained: edges and corners look alike everywhere."""
 
@@ -31,12 +30,6 @@ class Segmenter(Detector):
         self.picture = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * WIDTHS[-1], 1))
         for part in (self.trunk.stem, self.trunk.stem_norm, *self.trunk.blocks[:_FROZEN]):
             part.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Segmenter:
-        """The trunk keeps the statistics that it came with: batches here are too small for better ones."""
-        super().train(mode)
-        self.trunk.eval()
-        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """Defect logits, one a pixel."""
