@@ -115,7 +115,7 @@ def train(settings: Settings, say: Say) -> Bundle:
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan_repairer(settings)
     say(explain.duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
-    kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["gated"])
+    kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["membrane"])
     shown = kind(training, windows, BATCH, settings.augmentation)
     held_back = kind(validation, windows, BATCH, settings.augmentation)
     repairer, repairer_figures = fit_repairer(

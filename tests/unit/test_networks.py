@@ -15,9 +15,9 @@ from inspector.training.losses import detection_loss, hole_mean, repair_loss  # 
 from inspector.training.networks import DETECTORS  # noqa: E402
 from inspector.training.networks.detector import hottest  # noqa: E402
 from inspector.training.networks.discover import COMPARED, Discover, enlarge, smoothed  # noqa: E402
-from inspector.training.networks.gated import GatedUNet, grain_from_elsewhere, push_pull  # noqa: E402
 from inspector.training.networks.guided import GuidedUNet  # noqa: E402
 from inspector.training.networks.lite0 import Lite0  # noqa: E402
+from inspector.training.networks.membrane import MembraneUNet, grain_from_elsewhere, push_pull  # noqa: E402
 from inspector.training.networks.paired import PairedUNet  # noqa: E402
 from inspector.training.networks.unet import UNet  # noqa: E402
 
@@ -35,7 +35,7 @@ def picture(channels: int, count: int = 2) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, *SIZE, channels), dtype=np.uint8)
 
 
-def drawing(network: GatedUNet) -> GatedUNet:
+def drawing(network: MembraneUNet) -> MembraneUNet:
     """The network as if it had learned something: fresh, it draws nothing on top of what it spreads."""
     torch.nn.init.normal_(network.head[0].weight, std=0.1)
     return network.eval()
@@ -53,7 +53,7 @@ def test_each_pixel_gets_its_answer(channels: int, size: tuple[int, int]) -> Non
     image = torch.rand(2, channels, *size)
     for architecture in DETECTORS.values():
         assert architecture.build(channels, size).eval()(image).shape == (2, *size)
-    assert GatedUNet(channels).eval()(image, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
+    assert MembraneUNet(channels).eval()(image, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
     pair = torch.rand(2, 2 * channels, *size)
     assert PairedUNet(channels).eval()(pair).shape == (2, *size)
     assert GuidedUNet(channels).eval()(pair, torch.zeros(2, 1, *size)).shape == (2, channels, *size)
@@ -76,7 +76,7 @@ def test_push_pull_bridges_a_wide_hole_as_a_membrane_does() -> None:
     known = torch.ones(1, 1, 128, 128)
     known[:, :, 16:112, 16:112] = 0
     assert torch.allclose(push_pull(ramp * known, known), ramp, atol=0.03)
-    fresh = GatedUNet(1).eval()
+    fresh = MembraneUNet(1).eval()
     torch.testing.assert_close(fresh(ramp, 1 - known), push_pull(ramp * known, known))
 
 
@@ -89,7 +89,7 @@ def test_push_pull_stays_within_bounds_where_nothing_is_known() -> None:
 def test_a_repairer_may_be_shown_more_than_the_picture_with_its_hole() -> None:
     image, hole, more = torch.rand(2, 3, 32, 48), torch.zeros(2, 1, 32, 48), torch.rand(2, 4, 32, 48)
     hole[:, :, 8:24, 8:24] = 1
-    network = drawing(GatedUNet(3, extra=4))
+    network = drawing(MembraneUNet(3, extra=4))
     drawn = network(image, hole, more)
     assert drawn.shape == image.shape
     assert not torch.equal(network(image, hole, 1 - more), drawn)
@@ -211,7 +211,7 @@ def test_the_detectors_graph_is_the_network_with_its_threshold_at_a_half(channel
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_repairers_graph_touches_nothing_outside_the_mask(channels: int) -> None:
-    model = onnxruntime.load(export.export_repairer(drawing(GatedUNet(channels)), channels), "cpu")
+    model = onnxruntime.load(export.export_repairer(drawing(MembraneUNet(channels)), channels), "cpu")
     image, mask = picture(channels), a_hole()
     (repaired,) = model.run(image=image, mask=mask)
     assert (repaired.shape, repaired.dtype) == (image.shape, np.uint8)

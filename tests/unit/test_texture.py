@@ -16,7 +16,7 @@ from inspector.training.data import Sample  # noqa: E402
 from inspector.training.fit_repairer import Windows  # noqa: E402
 from inspector.training.fit_texture import Duel, Features, fit_texture, gain, improved  # noqa: E402
 from inspector.training.loop import Plan  # noqa: E402
-from inspector.training.networks.gated import GatedUNet  # noqa: E402
+from inspector.training.networks.membrane import MembraneUNet  # noqa: E402
 from inspector.training.networks.patch import PatchDiscriminator  # noqa: E402
 from inspector.training.pictures import Pictures  # noqa: E402
 from inspector.training.repair_batches import RepairBatches  # noqa: E402
@@ -53,7 +53,7 @@ def test_a_discriminator_judges_patches(channels: int) -> None:
 def test_each_side_of_the_duel_learns_from_its_own_loss_alone(batches: RepairBatches) -> None:
     """The adversary is not told to please the repairer, nor the repairer to be found out."""
     shown, features = window(batches), Features(1)
-    duel = Duel(GatedUNet(1), 1).eval()  # spectral norms stand still
+    duel = Duel(MembraneUNet(1), 1).eval()  # spectral norms stand still
     duel.loss(shown, features).backward()
     complete = shown.wanted + (duel.repairer(shown.seen, shown.unknown) - shown.wanted) * shown.hole
     theirs = [parameter.grad.clone() for parameter in duel.adversary.parameters()]
@@ -77,7 +77,7 @@ def test_features_tell_grain_from_its_mean(batches: RepairBatches) -> None:
 
 
 def test_what_the_adversary_spoils_is_not_kept(batches: RepairBatches, tmp_path: Path) -> None:
-    network = GatedUNet(1)
+    network = MembraneUNet(1)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     wild = Plan(epochs=1, steps=3, batch=2, learning_rate=4.0, seed=0)
     network, figures = fit_texture(network, batches, batches, wild, tmp_path, resume=False)

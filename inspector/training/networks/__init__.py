@@ -14,8 +14,8 @@ from torch import nn
 
 from inspector.training.networks.detector import Detector
 from inspector.training.networks.discover import Discover
-from inspector.training.networks.gated import GatedUNet
 from inspector.training.networks.guided import GuidedUNet
+from inspector.training.networks.membrane import MembraneUNet
 from inspector.training.networks.paired import PairedUNet
 from inspector.training.networks.segmenter import Segmenter
 from inspector.training.networks.unet import UNet
@@ -47,6 +47,6 @@ COMPARERS: Mapping[str, Architecture] = {
     "paired": Architecture(lambda channels, size: PairedUNet(channels), whole=False)
 }
 
-REPAIRERS: Mapping[str, Callable[[int], nn.Module]] = {"gated": GatedUNet}
+REPAIRERS: Mapping[str, Callable[[int], nn.Module]] = {"membrane": MembraneUNet}
 
 GUIDED: Mapping[str, Callable[[int], nn.Module]] = {"guided": GuidedUNet}

@@ -1,17 +1,17 @@
 """A U-Net that fills holes with what a reference picture shows there, fitted to the frame around them.
 
-It is `gated`'s, with another first guess: the reference stands in the hole from the start, and the network draws only
-what must change: light, focus, and edges that do not meet. Untrained it is the bare reference.
+It is `membrane`'s, with another first guess: the reference stands in the hole from the start, and the network draws
+only what must change: light, focus, and edges that do not meet. Untrained it is the bare reference.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from inspector.training.networks.gated import WIDTHS, GatedUNet
+from inspector.training.networks.membrane import WIDTHS, MembraneUNet
 
 
-class GuidedUNet(GatedUNet):
+class GuidedUNet(MembraneUNet):
     """[N,2C,H,W] in [0, 1], the references' channels behind the frames', and hole [N,1,H,W] in {0, 1} -> [N,C,H,W]."""
 
     def __init__(self, channels: int, widths: tuple[int, ...] = WIDTHS) -> None:

@@ -1,4 +1,4 @@
-"""A U-Net of gated convolutions: fills holes.
+"""A U-Net that draws on a membrane: fills holes.
 
 It works at half resolution, as the detector of `unet` does.
 """
@@ -21,25 +21,26 @@ TIGHTENED = (16, 12, 8, 4)
 """Steps at 1/8, 1/4, 1/2 and the whole of the window's size."""
 
 
-class GatedUNet(nn.Module):
+class MembraneUNet(nn.Module):
     """Fills holes: [N,C,H,W] in [0, 1] and hole [N,1,H,W] in {0, 1} -> [N,C,H,W], complete.
 
-    A pyramid first spreads the surroundings into the hole (push-pull, Gortler et al. 1996); a U-Net of gated
-    convolutions (Yu et al. 2019; one gate for all channels of a layer, Yi et al. 2020) then draws what belongs there on
-    top. For the grain that nothing near a hole's middle tells, it is shown that of another place in the window. Batch
-    norms make it learn several times faster, and cost nothing in the exported graph.
+    A pyramid first spreads the surroundings into the hole (push-pull, Gortler et al. 1996); a U-Net (Ronneberger et al.
+    2015) then draws what belongs there on top. For the grain that nothing near a hole's middle tells, it is shown that
+    of another place in the window. Batch norms make it learn several times faster, and cost nothing in the exported
+    graph. Gated convolutions (Yu et al. 2019) keep what is unknown apart from what is known; here nothing is unknown
+    any more, and on pictures where little can be drawn at first their gates were seen to close for good.
     extra: channels of what else it may be shown, beside the picture
     """
 
     def __init__(self, channels: int, extra: int = 0, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.stem = _Gated(channels + extra + 2, widths[0], size=6, stride=2)
+        self.stem = _Layer(channels + extra + 2, widths[0], size=6, stride=2)
         self.down = nn.ModuleList(
-            nn.Sequential(_Gated(narrow, wide, stride=2), _Gated(wide, wide)) for narrow, wide in pairwise(widths)
+            nn.Sequential(_Layer(narrow, wide, stride=2), _Layer(wide, wide)) for narrow, wide in pairwise(widths)
         )
         self.middle = nn.Sequential(*(_Residual(widths[-1], dilation) for dilation in (1, 2, 4)))
-        self.up = nn.ModuleList(_Gated(narrow + wide, narrow) for narrow, wide in pairwise(widths))
-        self.last = _Gated(widths[0], widths[0])
+        self.up = nn.ModuleList(_Layer(narrow + wide, narrow) for narrow, wide in pairwise(widths))
+        self.last = _Layer(widths[0], widths[0])
         self.head = nn.Sequential(nn.Conv2d(widths[0], 4 * channels, 3, padding=1), nn.PixelShuffle(2))
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)  # at first nothing is drawn on top
@@ -60,27 +61,24 @@ class GatedUNet(nn.Module):
         return drawn
 
 
-class _Gated(nn.Module):
-    """A convolution that a second one, of a single channel, lets through where it matters."""
+class _Layer(nn.Sequential):
+    """A convolution, its norm, and a leaky ReLU."""
 
     def __init__(self, channels: int, width: int, size: int = 3, stride: int = 1, dilation: int = 1) -> None:
-        super().__init__()
         padding = dilation * (size - 1) // 2
-        self.feature = nn.Conv2d(channels, width, size, stride, padding, dilation, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        self.gate = nn.Conv2d(channels, 1, size, stride, padding, dilation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gated: Tensor = functional.leaky_relu(self.norm(self.feature(x)), 0.2) * torch.sigmoid(self.gate(x))
-        return gated
+        super().__init__(
+            nn.Conv2d(channels, width, size, stride, padding, dilation, bias=False),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.2),
+        )
 
 
 class _Residual(nn.Module):
-    """A gated and a plain convolution, added to what came in; at first they add nothing."""
+    """Two convolutions, added to what came in; at first they add nothing."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        self.first = _Gated(width, width, dilation=dilation)
+        self.first = _Layer(width, width, dilation=dilation)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         nn.init.zeros_(self.norm.weight)
