@@ -33,7 +33,8 @@ from inspector.training.data import Sample
 from inspector.training.figures import FORMAT, figures, table
 from inspector.training.metrics import PixelScores
 from inspector.training.outcome import Result, against_truth, inspect
-from inspector.training.repair_metrics import RepairScores, punched
+from inspector.training.repair_metrics import RepairScores
+from inspector.training.trials import punched
 
 
 @dataclass

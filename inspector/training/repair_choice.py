@@ -1,13 +1,13 @@
 """Chooses what fills holes of each depth: the network, or one of OpenCV's inpainters where that does better.
 
-Measured by the daemon's own code on validation holes, so that by them a bundle never repairs worse than the better of
-the two inpainters.
+Measured by the daemon's own code on whole validation pictures, as an evaluation does, so that by them a bundle never
+repairs worse than the better of the two inpainters.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -17,14 +17,10 @@ import numpy as np
 from inspector.inference import runtimes
 from inspector.inference.bundle import Bundle, Repair, RepairMethod
 from inspector.inference.repairer import Repairer, depth
-from inspector.training.holes import OUTSIDE
-from inspector.training.repair_batches import RepairBatches
+from inspector.training.trials import Trial
 from inspector.types import Box, Image, Mask
 
 Method: TypeAlias = Literal["network", "telea", "ns"]
-
-Trial: TypeAlias = tuple[Image, Image, Mask]
-"""What is seen, what is wanted, both uint8 [S,S,C], and the hole, uint8 [S,S], 0 or 255."""
 
 METHODS: tuple[Method, ...] = ("network", "telea", "ns")
 
@@ -32,7 +28,7 @@ DEPTHS = (2.0, 4.0, 8.0, 16.0)
 """Bounds of the classes that are decided on, each for itself: half the width of a scratch, of a pit, of a stain."""
 
 TRIALS = 160
-"""Validation windows that are tried."""
+"""Validation pictures that are tried, some of them more than once where there are fewer."""
 
 ENOUGH = 20
 """Holes that a class must have to be decided on; one with fewer goes with the next deeper one."""
@@ -52,18 +48,6 @@ class _Class:
             self.squares[method] += other.squares[method]
         self.values += other.values
         self.holes += other.holes
-
-
-def trials(validation: RepairBatches, seed: int) -> Iterator[Trial]:
-    """Validation windows to choose on, always the same ones; the larger they are, the truer to whole frames."""
-    rng = np.random.default_rng([seed, TRIALS])
-    shown = 0
-    while shown < TRIALS:
-        for seen, wanted, mask in zip(*validation.draw(rng), strict=True):
-            inside = np.where(mask == OUTSIDE, 0, mask)  # the daemon decides itself what lies outside a frame
-            if inside.any():
-                yield seen, wanted, inside
-            shown += 1
 
 
 def with_methods(draft: Bundle, shown: Iterable[Trial], least: int = ENOUGH) -> Repair:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from inspector.inference.repairer import INPAINTERS, Repairer, inpaint, widened
 from inspector.judge import Judgement
-from inspector.training import data
-from inspector.training.data import Sample
 from inspector.training.holes import boxes
 from inspector.training.metrics import ssim
-from inspector.training.synthetic import hole, is_two_toned
+from inspector.training.synthetic import is_two_toned
 from inspector.types import Image, Mask
 
 
@@ -79,21 +75,3 @@ class RepairScores:
             if self.two_toned:
                 figures[f"{name}_binary_accuracy"] = self._agreeing[name] / self._values[name]
         return figures
-
-
-def punched(samples: list[Sample], channels: int) -> Iterator[tuple[Image, Mask]]:
-    """Good pictures [H,W,C], each with a hole [H,W]: what to repair where no defective picture has a twin.
-
-    The holes have the shapes and places of the data set's own defects, by turns; without masks, drawn ones.
-    """
-    masks = [sample.mask for sample in samples if sample.mask is not None]
-    for number, sample in enumerate(sample for sample in samples if sample.good):
-        image = data.read_picture(sample.picture, channels)
-        shape = (image.shape[0], image.shape[1])
-        mask = hole(shape, np.random.default_rng(number))
-        if masks:
-            own = data.read_picture(masks[number % len(masks)], 1)[:, :, 0]
-            fitted = cv2.resize(own, shape[::-1], interpolation=cv2.INTER_NEAREST)
-            mask = np.where(fitted > 127, 255, 0).astype(np.uint8)
-        if mask.any():
-            yield image, mask

@@ -28,7 +28,7 @@ from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
 from inspector.training.repair_batches import RepairBatches
-from inspector.training.repair_choice import explained, trials, with_methods
+from inspector.training.repair_choice import TRIALS, explained, with_methods
 from inspector.training.settings import (
     BATCH,
     BEST_FOR,
@@ -46,6 +46,7 @@ from inspector.training.settings import (
     plan_repairer,
 )  # fmt: skip
 from inspector.training.split import split
+from inspector.training.trials import trials
 from inspector.types import Precision
 
 Say = Callable[[str], None]
@@ -161,8 +162,7 @@ def train(settings: Settings, say: Say) -> Bundle:
     if compares:  # what the reference shows there is always nearer than what an inpainter makes up
         say("repairs all holes by network, from the reference")
     else:
-        large = RepairBatches(validation, windows[-1:], BATCH, settings.augmentation)
-        repair = with_methods(packing.unproven(contents), trials(large, settings.seed))
+        repair = with_methods(packing.unproven(contents), trials(validation, TRIALS))
         say(explained(repair))
         contents = replace(contents, repair=repair)
     bundle = packing.write(settings.out, contents, _golden_candidates(settings, validation, pairs, compares))

@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("tomli_w", reason="training needs it")
 
 from inspector.inference.bundle import Bundle, load
-from inspector.training.repair_choice import Trial, explained, with_methods
+from inspector.training.repair_choice import explained, with_methods
+from inspector.training.trials import Trial
 from tests.bundles import FILL
 
 

@@ -15,13 +15,12 @@ from hypothesis.extra import numpy as hnp
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
 from inspector.judge import Judge, Judgement
-from inspector.training.data import Sample
 from inspector.training.metrics import PixelCounts, PixelScores, area_under_roc, cross_entropy, psnr, ssim
-from inspector.training.repair_metrics import RepairScores, punched
+from inspector.training.repair_metrics import RepairScores
 from inspector.training.threshold import choose
 from inspector.types import Verdict
 from tests.bundles import FILL, picture
-from tests.pictures import noise, write
+from tests.pictures import noise
 
 SHAPE = (3, 6, 8)  # pictures, height, width
 
@@ -317,19 +316,3 @@ def test_two_toned_pictures_have_a_binary_accuracy(engine: Engine) -> None:
     collected.add(engine.repairer, 255 - twin, mask, None, twin)
     assert collected.figures()["repair_binary_accuracy"] == pytest.approx(2 / 8)
     assert not any(name.startswith("repair_as_run") for name in collected.figures())
-
-
-def test_good_pictures_get_holes_in_the_shape_of_the_sets_defects(tmp_path: Path) -> None:
-    mask = np.zeros((48, 64, 1), np.uint8)
-    mask[5:9, 6:12] = 255
-    shape = write(tmp_path / "mask.png", mask)
-    good = [Sample(write(tmp_path / f"{n}.png", noise(n)), "good") for n in range(2)]
-    samples = [*good, Sample(tmp_path / "0.png", "dent", mask=shape)]
-    found = list(punched(samples, 1))
-    assert len(found) == 2
-    for number, (image, hole) in enumerate(found):
-        assert np.array_equal(image, noise(number))
-        assert np.array_equal(hole, mask[:, :, 0])
-    drawn = [hole for _, hole in punched(good, 1)]
-    assert len(drawn) == 2
-    assert all(hole.any() for hole in drawn)
