@@ -21,6 +21,13 @@ HEALED = 0.25
 """Share of the real defective views that are shown with their defects healed, where a defect-free twin is known."""
 
 
+COPIED = 0.5
+"""Share of the normal views of whole pictures that get a real defect from another one."""
+
+RING = 7
+"""Pixels around a real defect that tell how bright its own ground is."""
+
+
 class Views(NamedTuple):
     """A batch for the detector.
 
@@ -37,7 +44,9 @@ class Views(NamedTuple):
 class DetectorBatches:
     """Views for the detector: a third with real defects, a third with synthetic ones, a third normal.
 
-    Where there is no defective picture, halves: synthetic and normal.
+    Where there is no defective picture, halves: synthetic and normal. Where whole pictures are shown and real defects
+    have masks, some of the normal ones get one of those, so that it is learned apart from the part that it was on
+    (copy-paste, Ghiasi et al. 2021).
     view: (height, width) of a view;  batch: views in a batch
     hard: places (picture, x, y) of normal pictures that were taken for defects; half of the normal views show one
     """
@@ -53,6 +62,7 @@ class DetectorBatches:
         self._normal = [i for i, sample in enumerate(samples) if sample.good]
         whole = self.view == self.pictures.size  # a smaller view may well miss a defect whose place nobody tells
         self._defective = [i for i, s in enumerate(samples) if not s.good and (whole or s.mask is not None)]
+        self._copied = [i for i in self._defective if whole and self.pictures.fitted(i)[1].any()]
 
     def draw(self, rng: np.random.Generator) -> Views:
         """The next batch."""
@@ -76,12 +86,20 @@ class DetectorBatches:
         return views[0], masks[0], True
 
     def _shown_clean(self, rng: np.random.Generator) -> View:
+        if self._copied and rng.random() < COPIED:
+            return *self._with_a_real_one(rng), True
         if not self.hard or rng.random() < 0.5:
             return *self._clean(rng), True
         index, x, y = self.hard[rng.integers(len(self.hard))]
         image, mask, _ = self.pictures.fitted(index)
         (view,), (empty,) = random_view([image], [mask], self.view, self.augmentation, rng, (x, y))
         return view, empty, True
+
+    def _with_a_real_one(self, rng: np.random.Generator) -> Pair:
+        image, _ = self._clean(rng)
+        donor, mask, _ = self.pictures.fitted(int(rng.choice(self._copied)))
+        (view,), (area,) = random_view([donor], [mask], self.view, self.augmentation, rng, place_on(mask, rng))
+        return transplanted(image, view, area), area
 
     def normal(self, count: int, rng: np.random.Generator) -> list[int]:
         """Up to `count` of the normal pictures, by their index."""
@@ -110,6 +128,16 @@ class DetectorBatches:
 def pasted(image: Image, donor: Image, rng: np.random.Generator) -> Pair:
     """`image` with one to three synthetic defects."""
     return paste_defects(image, donor, int(rng.integers(1, 4)), rng)
+
+
+def transplanted(image: Image, donor: Image, mask: Mask) -> Image:
+    """`image` with what `donor` shows on `mask`, as bright as its ground is here; [H,W,C], [H,W]."""
+    area = grown(mask)
+    ring = (cv2.dilate(area, np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)) > 0) & (area == 0)
+    brighter = float(image[ring].mean()) - float(donor[ring].mean()) if ring.any() else 0.0
+    soft = cv2.GaussianBlur(area, (0, 0), 1.5).astype(np.float32)[:, :, None] / 255
+    mixed = image + soft * (donor.astype(np.float32) + brighter - image)
+    return np.asarray(np.clip(mixed, 0, 255), np.uint8)
 
 
 def place_on(mask: Mask, rng: np.random.Generator) -> tuple[float, float]:

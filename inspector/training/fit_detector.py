@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from inspector.training import loop
 from inspector.training.batches import DetectorBatches, Pair
-from inspector.training.losses import detection_loss
+from inspector.training.losses import PixelLoss, detection_loss, focal, weighted_entropy
 from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy
+from inspector.training.networks import Architecture
 from inspector.training.networks.detector import Detector
 from inspector.types import Image, Map
 
@@ -27,7 +28,7 @@ MINED, MINED_PLACES = 24, 8
 
 def fit_detector(
     network: Detector,
-    trunk_rate: float,
+    architecture: Architecture,
     batches: DetectorBatches,
     validation: list[Pair],
     plan: loop.Plan,
@@ -37,7 +38,7 @@ def fit_detector(
     """Train `network` in place: its best epoch's weights, in evaluation mode, and that epoch's figures."""
     device = best_device()
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    weight = positive_weight(batches)
+    pixelwise: PixelLoss = focal if architecture.focal else weighted_entropy(positive_weight(batches))
     pixels = sum(mask.size for _, mask in validation)
     checked = validation[:: math.ceil(pixels / CHECKED_PIXELS)]
 
@@ -46,7 +47,7 @@ def fit_detector(
         truth = torch.from_numpy(views.masks).to(device).gt(0).float()
         known = torch.from_numpy(views.known).to(device)
         logits, picture = network.answers(as_input(views.images, device))
-        return detection_loss(logits, picture, truth, known, weight)
+        return detection_loss(logits, picture, truth, known, pixelwise)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         scores, counts, entropy = PixelScores(), PixelCounts(), []
@@ -67,7 +68,7 @@ def fit_detector(
         batches.hard = mistaken(candidate, batches, rng)
 
     small = batches.view != batches.pictures.size
-    task = loop.Task("detector", network, loss, validate, "best_f1", trunk_rate, dwell if small else None)
+    task = loop.Task("detector", network, loss, validate, "best_f1", architecture.trunk_rate, dwell if small else None)
     best, figures = loop.fit(task, plan, folder, resume)
     network.load_state_dict(best)
     network.cpu().eval()

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+PixelLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Each pixel's own loss [N,H,W], by the logits [N,H,W] and the truth [N,H,W] in {0, 1}."""
 
-def detection_loss(logits: Tensor, picture: Tensor, truth: Tensor, known: Tensor, positive_weight: float) -> Tensor:
-    """Weighted binary cross-entropy plus soft Dice (Milletari et al. 2016), plus cross-entropy of the whole picture.
+_DEFECTIVE, _EASY, _SCALE = 0.75, 2.0, 3.0
+"""Of the focal loss: weight of defective pixels (others have the rest of 1), the power that quiets easy pixels, and the
+weight of it all beside Dice."""
+
+
+def detection_loss(logits: Tensor, picture: Tensor, truth: Tensor, known: Tensor, pixelwise: PixelLoss) -> Tensor:
+    """A loss of each pixel, plus soft Dice (Milletari et al. 2016), plus cross-entropy of the whole picture.
 
     logits, truth [N,H,W], truth in {0, 1};  picture [N]: the logit that there is a defect at all
     known [N]: False where of a picture only its label is known, whose truth is then all 1
-    Cross-entropy teaches each pixel for itself; Dice, over the whole batch, keeps small defects from drowning.
+    The first teaches each pixel for itself; Dice, over the whole batch, keeps small defects from drowning.
     """
     label = truth.amax(dim=(1, 2))
-    weight = torch.tensor(positive_weight, device=logits.device)
-    each = functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight, reduction="none")
     share = known.float()[:, None, None]
-    entropy = (each * share).mean()
+    each = (pixelwise(logits, truth) * share).mean()
     probability, truth = torch.sigmoid(logits) * share, truth * share
     dice = 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
-    return entropy + 0.5 * dice + 0.3 * functional.binary_cross_entropy_with_logits(picture, label)
+    return each + 0.5 * dice + 0.3 * functional.binary_cross_entropy_with_logits(picture, label)
+
+
+def weighted_entropy(positive_weight: float) -> PixelLoss:
+    """Binary cross-entropy in which a defective pixel counts `positive_weight` times."""
+
+    def loss(logits: Tensor, truth: Tensor) -> Tensor:
+        weight = torch.tensor(positive_weight, device=logits.device)
+        return functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight, reduction="none")
+
+    return loss
+
+
+def focal(logits: Tensor, truth: Tensor) -> Tensor:
+    """Binary cross-entropy in which what is all but right hardly counts (Lin et al. 2017)."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    wrong = torch.abs(truth - torch.sigmoid(logits))
+    return _SCALE * (truth * (2 * _DEFECTIVE - 1) + 1 - _DEFECTIVE) * wrong**_EASY * entropy
 
 
 def repair_loss(drawn: Tensor, wanted: Tensor, hole: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         fit_distances(detector, training)
     batches = (PairBatches if compares else DetectorBatches)(training, view, batch, settings.augmentation)
     detector_figures = fit_detector(
-        detector, architecture.trunk_rate, batches, pairs, detector_plan, settings.work, settings.resume
+        detector, architecture, batches, pairs, detector_plan, settings.work, settings.resume
     )
     if isinstance(detector, Discover):
         blend(detector, validation)

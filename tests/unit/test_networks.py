@@ -11,7 +11,7 @@ torch.set_num_threads(1)  # more only take turns on networks this small
 from inspector.errors import BundleError  # noqa: E402
 from inspector.inference.runtimes import onnxruntime  # noqa: E402
 from inspector.training import export  # noqa: E402
-from inspector.training.losses import detection_loss, hole_mean, repair_loss  # noqa: E402
+from inspector.training.losses import detection_loss, focal, hole_mean, repair_loss, weighted_entropy  # noqa: E402
 from inspector.training.networks import DETECTORS  # noqa: E402
 from inspector.training.networks.detector import hottest  # noqa: E402
 from inspector.training.networks.discover import COMPARED, Discover, enlarge, smoothed  # noqa: E402
@@ -116,7 +116,13 @@ def test_the_detection_loss_falls_from_wrong_over_unsure_to_right() -> None:
 
 
 def loss_of(logits: torch.Tensor, truth: torch.Tensor, known: bool = True) -> float:
-    return float(detection_loss(logits, hottest(logits), truth, torch.tensor([known]), 3.0))
+    return float(detection_loss(logits, hottest(logits), truth, torch.tensor([known]), weighted_entropy(3.0)))
+
+
+def test_focal_loss_is_cross_entropy_where_wrong_and_next_to_nothing_where_nearly_right() -> None:
+    truth, wrong, nearly = torch.tensor([1.0, 0.0]), torch.tensor([-9.0, 9.0]), torch.tensor([2.0, -2.0])
+    torch.testing.assert_close(focal(wrong, truth), 3 * 9 * torch.tensor([0.75, 0.25]), rtol=1e-3, atol=0)
+    assert (focal(nearly, truth) < 0.05 * weighted_entropy(1.0)(nearly, truth)).all()
 
 
 def test_where_only_the_label_is_known_any_place_may_be_the_defect() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from inspector.training import holes
 from inspector.training.augment import Augmentation, random_view
-from inspector.training.batches import DetectorBatches
+from inspector.training.batches import DetectorBatches, transplanted
 from inspector.training.data import Sample
 from inspector.training.pictures import Pictures
 from inspector.training.repair_batches import RepairBatches
@@ -324,6 +324,27 @@ def test_a_detector_is_shown_thirds(tmp_path: Path) -> None:
     np.testing.assert_array_equal(real[0] == 250, real[1] == 255)
     healed = sum(not mask.any() for mask in real[1])
     assert 2 <= healed <= 15  # 7.5 of 30 on average
+
+
+def test_whole_normal_pictures_may_get_a_real_defect(tmp_path: Path) -> None:
+    images, masks, known = DetectorBatches(parts(tmp_path), (96, 96), 90, STILL).draw(rng_of(1))
+    assert known.all()
+    clean, areas = images[1::3, :, :, 0], masks[1::3]
+    assert 7 <= sum(area.any() for area in areas) <= 23  # 15 of 30 on average
+    for image, area in zip(clean, areas, strict=True):
+        far = cv2.dilate(area, np.ones((31, 31), np.uint8)) == 0
+        assert (image[far] == 60).all()
+        assert (image[cv2.erode(area, np.ones((9, 9), np.uint8)) > 0] > 200).all()
+
+
+def test_a_transplanted_defect_is_as_much_brighter_than_its_ground_as_it_was() -> None:
+    image, donor = np.full((64, 64, 1), 60, np.uint8), np.full((64, 64, 1), 100, np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:40] = 255
+    donor[mask > 0] = 180
+    mixed = transplanted(image, donor, mask)
+    assert mixed[30, 30, 0] == 140
+    assert (mixed[:8] == 60).all()
 
 
 def test_without_twins_every_real_view_keeps_its_defect(tmp_path: Path) -> None:

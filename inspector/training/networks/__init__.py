@@ -30,16 +30,18 @@ class Architecture:
 
     whole: it is shown whole pictures, which tell it where it looks; else small views
     trunk_rate: the pretrained trunk's share of the learning rate
+    focal: what it has learned hardly counts any more (`losses.focal`), for what starts out knowing much
     """
 
     build: Callable[[int, tuple[int, int]], Detector]
     whole: bool
     trunk_rate: float = 1.0
+    focal: bool = False
 
 
 DETECTORS: Mapping[str, Architecture] = {
     "discover": Architecture(Discover, whole=True),
-    "segmenter": Architecture(lambda channels, size: Segmenter(channels), whole=True, trunk_rate=0.2),
+    "segmenter": Architecture(lambda channels, size: Segmenter(channels), whole=True, trunk_rate=0.2, focal=True),
     "unet": Architecture(lambda channels, size: UNet(channels), whole=False),
 }
 
