@@ -81,7 +81,7 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
     )
-    train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 400 batches)")
+    train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 500 batches)")
     train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer, of 100 batches (14)")
     train.add_argument(
         "--adversarial-epochs", type=positive, default=0, metavar="N",
