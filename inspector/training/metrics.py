@@ -17,7 +17,8 @@ from inspector.types import Image, Map, Mask
 
 _LIMIT = 12.0
 _PER_LOGIT = 200
-_BINS = round(2 * _LIMIT * _PER_LOGIT) + 1
+BINS = round(2 * _LIMIT * _PER_LOGIT) + 1
+"""Bins of a histogram."""
 
 _COARSE = 10
 """Bins that `coarse` makes one of."""
@@ -46,20 +47,20 @@ class PixelScores:
     The areas are right for weighted pixels too, and for bins of any width (`coarse`).
     """
 
-    normal: Counts = field(default_factory=lambda: np.zeros(_BINS, np.int64))
-    defective: Counts = field(default_factory=lambda: np.zeros(_BINS, np.int64))
-    regions: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_BINS))
+    normal: Counts = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    defective: Counts = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    regions: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
     region_count: float = 0
 
     def add(self, probability: Map, mask: Mask) -> None:
         """Add a map [H,W] and its true mask [H,W], 0 or 255."""
-        bins = _bins(probability)
-        total = np.bincount(bins.ravel(), minlength=_BINS)
+        bins = logit_bins(probability)
+        total = np.bincount(bins.ravel(), minlength=BINS)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         for label in range(1, count):
             x, y, w, h, area = stats[label]
             box = np.s_[y : y + h, x : x + w]
-            inside = np.bincount(bins[box][labels[box] == label], minlength=_BINS)
+            inside = np.bincount(bins[box][labels[box] == label], minlength=BINS)
             self.defective += inside
             total -= inside
             self.regions += inside / area
@@ -129,14 +130,20 @@ class PixelScores:
         alarms = hits + np.cumsum(self.normal[::-1])[::-1]
         f1 = 2 * hits / np.maximum(alarms + self.defective.sum(), 1)
         best = int(np.argmax(f1))
-        return float(f1[best]), float(1 / (1 + np.exp(-((best - 0.5) / _PER_LOGIT - _LIMIT))))
+        return float(f1[best]), threshold_below(best)
 
 
 def _share(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(np.concatenate([[0.0], np.cumsum(values[::-1]) / values.sum()]), np.float64)
 
 
-def _bins(probability: Map) -> NDArray[np.int64]:
+def threshold_below(index: int) -> float:
+    """The probability that parts a bin from the one below it."""
+    return float(1 / (1 + np.exp(-((index - 0.5) / _PER_LOGIT - _LIMIT))))
+
+
+def logit_bins(probability: Map) -> NDArray[np.int64]:
+    """The bin of each pixel of a map [H,W]."""
     p = np.clip(probability, 1e-6, 1 - 1e-6).astype(np.float32)
     logit = np.clip(np.log(p / (1 - p)), -_LIMIT, _LIMIT)
     return np.asarray(np.rint((logit + _LIMIT) * _PER_LOGIT), np.int64)

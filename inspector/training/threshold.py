@@ -1,8 +1,9 @@
 """Chooses when a frame is `ng`, on validation pictures alone.
 
-First the probability threshold that gives the highest pixel F1. Then the smallest region that still counts: small
-enough to keep the true defects, large enough to keep good parts free of false alarms. Where defects are synthetic,
-that says little of real ones; then the threshold is at least as high as most normal pictures need to be `ok`.
+First the probability threshold that gives the highest F1, averaged over pictures, or of those about as good the one
+nearest to 0.5. Then the smallest region that still counts: small enough to keep the true defects, large enough to keep
+good parts free of false alarms. Where defects are synthetic, that says little of real ones; then the threshold is at
+least as high as most normal pictures need to be `ok`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 
 from inspector.critical import critical_thresholds
-from inspector.training.metrics import PixelScores
+from inspector.training.macro_f1 import MacroF1
 from inspector.types import Detection, Map, Mask
 
 FALSE_REGIONS = 0.02
@@ -44,10 +45,10 @@ class Choice:
 
 def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     """Choose on validation maps [H,W] and their true masks [H,W]; `real` tells real defects from synthetic ones."""
-    scores = PixelScores()
+    scores = MacroF1()
     for probability, mask in zip(maps, masks, strict=True):
         scores.add(probability, mask)
-    f1, threshold = scores.best_f1()
+    f1, threshold = scores.nearest_to_half() if real else scores.best()
     threshold = float(np.clip(threshold, 1 - CERTAIN, CERTAIN))
     false_areas, true_areas, good = _areas(maps, masks, threshold)
     allowed = int(FALSE_REGIONS * good)
@@ -56,16 +57,17 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     min_area = max(1, min(enough, bearable))
     left = sum(area >= min_area for area in false_areas)
     defects = "real" if real else "synthetic"
+    rule = "within a standard error of the highest and nearest to 0.5" if real else "the highest"
     needed = 0.0 if real else _quiet([m for m, mask in zip(maps, masks, strict=True) if not mask.any()], min_area)
     raised = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
     threshold = min(max(threshold, needed), CERTAIN)
     return Choice(
         threshold,
         min_area,
-        f"threshold: highest pixel F1 ({f1:.3f}) on {len(maps) - good} validation pictures with {defects} defects and "
-        f"{good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph as 0.5); min_area: "
-        f"the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} of "
-        f"{len(false_areas)} are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
+        f"threshold: F1 averaged over pictures is {f1:.3f}, {rule}, on {len(maps) - good} validation pictures with "
+        f"{defects} defects and {good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph "
+        f"as 0.5); min_area: the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} "
+        f"of {len(false_areas)} are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
     )
 
 
