@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from inspector.training import loop
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.losses import PixelLoss, detection_loss, focal, weighted_entropy
-from inspector.training.macro_f1 import MacroF1
-from inspector.training.metrics import PixelCounts, cross_entropy
+from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy
 from inspector.training.networks import Architecture
 from inspector.training.networks.detector import Detector
 from inspector.types import Image, Map
@@ -51,25 +50,25 @@ def fit_detector(
         return detection_loss(logits, picture, truth, known, pixelwise)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        scores, counts, entropy = MacroF1(), PixelCounts(), []
+        scores, counts, entropy = PixelScores(), PixelCounts(), []
         for (_, mask), probability in zip(checked, maps(candidate, (image for image, _ in checked)), strict=True):
             scores.add(probability, mask)
             counts.add(np.where(probability > 0.5, 255, 0).astype(np.uint8), mask)
             entropy.append(cross_entropy(probability, mask))
         figures = counts.figures()
-        best, _ = scores.best()
+        best, _ = scores.best_f1()
         return {
             "validation_loss": float(np.mean(entropy)),
             "accuracy": figures["pixel_accuracy"],
             "f1": figures["pixel_f1"],
-            "macro_f1": best,
+            "best_f1": best,
         }
 
     def dwell(candidate: nn.Module, rng: np.random.Generator) -> None:
         batches.hard = mistaken(candidate, batches, rng)
 
     small = batches.view != batches.pictures.size
-    task = loop.Task("detector", network, loss, validate, "macro_f1", architecture.trunk_rate, dwell if small else None)
+    task = loop.Task("detector", network, loss, validate, "best_f1", architecture.trunk_rate, dwell if small else None)
     best, figures = loop.fit(task, plan, folder, resume)
     network.load_state_dict(best)
     network.cpu().eval()
