@@ -20,7 +20,6 @@ View: TypeAlias = tuple[Image, Mask, bool]
 HEALED = 0.25
 """Share of the real defective views that are shown with their defects healed, where a defect-free twin is known."""
 
-
 COPIED = 0.5
 """Share of the normal views of whole pictures that get a real defect from another one."""
 

@@ -40,8 +40,9 @@ def punched(samples: list[Sample], channels: int, first: int = 0) -> Iterator[tu
     for number, sample in enumerate((sample for sample in samples if sample.good), first):
         image = data.read_picture(sample.picture, channels)
         shape = (image.shape[0], image.shape[1])
-        mask = hole(shape, np.random.default_rng(number))
-        if masks:
+        if not masks:
+            mask = hole(shape, np.random.default_rng(number))
+        else:
             own = data.read_picture(masks[number % len(masks)], 1)[:, :, 0]
             fitted = cv2.resize(own, shape[::-1], interpolation=cv2.INTER_NEAREST)
             mask = np.where(fitted > 127, 255, 0).astype(np.uint8)

@@ -28,17 +28,17 @@ def alarm(side: int, level: float) -> tuple[Map, Mask]:
     return probability, np.zeros_like(mask)
 
 
-def best_of(*pairs: tuple[Map, Mask]) -> tuple[float, float]:
+def collect(*pairs: tuple[Map, Mask]) -> MacroF1:
     collected = MacroF1()
     for probability, mask in pairs:
         collected.add(probability, mask)
-    return collected.best()
+    return collected
 
 
 @given(st.lists(st.tuples(TENTHS, TRUTHS), min_size=1, max_size=4))
 def test_no_threshold_is_better_than_the_best(drawn: list[tuple[list[int], list[bool]]]) -> None:
     pairs = [(np.array([p], np.float32) / 10, np.array([t], np.uint8) * np.uint8(255)) for p, t in drawn]
-    best, threshold = best_of(*pairs)
+    best, threshold = collect(*pairs).best()
     values = [value_at(pairs, tenths / 10 - 0.05) for tenths in range(1, 11)]
     assert best == pytest.approx(max(values))
     assert value_at(pairs, threshold) == pytest.approx(best)
@@ -64,16 +64,16 @@ def test_small_defects_count_as_much_as_a_large_one() -> None:
         probability, mask = square(4, 0.9)
         probability[20:30, 20:30] = 0.3
         pits.append((probability, mask))
-    best, threshold = best_of(stain, *pits)
+    best, threshold = collect(stain, *pits).best()
     assert 0.3 < threshold < 0.9
     assert best == pytest.approx(3 / 4)
 
 
 def test_a_normal_picture_counts_half_with_as_much_marked_as_a_defect_has() -> None:
-    best, threshold = best_of(square(6, 0.5), alarm(6, 0.9))
+    best, threshold = collect(square(6, 0.5), alarm(6, 0.9)).best()
     assert best == pytest.approx((1 + 0.5) / 2)
     assert 0.01 < threshold < 0.5
-    best, threshold = best_of(square(6, 0.9), alarm(6, 0.5))
+    best, threshold = collect(square(6, 0.9), alarm(6, 0.5)).best()
     assert best == pytest.approx(1.0)
     assert 0.5 < threshold < 0.9
 
@@ -81,9 +81,7 @@ def test_a_normal_picture_counts_half_with_as_much_marked_as_a_defect_has() -> N
 def test_where_few_pictures_tell_little_the_threshold_is_near_a_half() -> None:
     overlooked = square(6, 0.001)
     pairs = [square(6, 0.95), square(6, 0.95), overlooked, *(alarm(3, level) for level in (0.02, 0.02, 0.8))]
-    collected = MacroF1()
-    for probability, mask in pairs:
-        collected.add(probability, mask)
+    collected = collect(*pairs)
     best, threshold = collected.best()
     near, nearer = collected.nearest_to_half()
     assert threshold > 0.75

@@ -11,18 +11,9 @@ import pytest
 from inspector.training.data import Sample
 from inspector.training.pictures import Pictures
 from inspector.training.trials import punched, trials
-from inspector.types import Image
+from tests.pictures import noise, write
 
 SIZE = (48, 64)
-
-
-def noise(seed: int) -> Image:
-    return np.random.default_rng(seed).integers(0, 256, (*SIZE, 1), dtype=np.uint8)
-
-
-def write(path: Path, image: np.ndarray) -> Path:
-    assert cv2.imwrite(str(path), image)
-    return path
 
 
 @pytest.fixture
