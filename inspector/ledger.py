@@ -2,7 +2,7 @@
 
 captured = ok + ng + unknown + in flight, at every moment, for each camera. Whoever settles a frame first has settled
 it: a worker with its result, the deadline watch, a reader that pushes the frame out, the drain at shutdown. What
-comes later is counted as late and goes nowhere.
+comes later is counted, and kept as evidence; it is no verdict.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from inspector.mailbox import Closed
-from inspector.types import Frame, Inspection, Reason, Verdict
+from inspector.types import Frame, Inspection, Late, Reason, Verdict
 
 
 @dataclass(slots=True)
 class Counts:
-    """One camera's account. `late`: results that came after the verdict was settled."""
+    """One camera's account. `late`: results that came after the verdict was settled, or past the deadline."""
 
     captured: int = 0
     in_flight: int = 0
@@ -44,23 +44,23 @@ class Ledger:
             self._counts[frame.camera].captured += 1
             self._in_flight[frame.camera][frame.number] = frame
 
-    def settle(self, inspection: Inspection, now: float) -> Inspection | None:
-        """Settle a frame: the inspection to publish, or None if it was settled before.
+    def settle(self, inspection: Inspection, now: float) -> tuple[Inspection | Late, ...]:
+        """Settle a frame: the inspection to publish, unless it was settled before, and the result that came too late.
 
         now: monotonic seconds. A verdict by proof that comes after the deadline is `unknown: deadline` instead, even
-        if nobody has noticed the deadline yet.
+        if nobody has noticed the deadline yet. Only proof can be late: an `unknown` that comes second tells nothing.
         """
         frame = inspection.frame
+        proven = inspection.verdict is not Verdict.UNKNOWN
         with self._lock:
             counts = self._counts[frame.camera]
-            if self._in_flight[frame.camera].pop(frame.number, None) is None:
-                counts.late += 1
-                return None
-            if inspection.verdict is not Verdict.UNKNOWN and now > frame.deadline:
-                counts.late += 1
-                inspection = Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE)
-            counts.verdicts[inspection.verdict, inspection.reason] += 1
-            return inspection
+            was_open = self._in_flight[frame.camera].pop(frame.number, None) is not None
+            is_late = proven and (not was_open or now > frame.deadline)
+            told = Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE) if is_late else inspection
+            counts.late += is_late
+            if was_open:
+                counts.verdicts[told.verdict, told.reason] += 1
+        return (*((told,) if was_open else ()), *((Late(inspection),) if is_late else ()))
 
     def is_open(self, frame: Frame) -> bool:
         """Whether the frame still waits for its verdict."""

@@ -37,7 +37,7 @@ LABELS: Mapping[str, str] = {
     "verdict": "`ok`, `ng` or `unknown`",
     "reason": (
         "why: of an `unknown` verdict `deadline`, `overload`, `camera`, `model` or `shutdown` (`none` for the others); "
-        "of a batch's end `full`, `wait` or `closed`"
+        "of a batch's end `full`, `wait`, `deadline` or `closed`"
     ),
     "stage": (
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
@@ -70,7 +70,8 @@ TABLE = (
            "Verdicts given. Captured frames are the sum of these and of those in flight, always.",
            ("camera", "verdict", "reason")),
     Metric("inspector_late_results_total", "counter",
-           "Results that came after the frame's verdict was settled, or after its deadline; they go nowhere.",
+           "Results that came after the frame's verdict was settled, or after its deadline: no second verdict, "
+           "but kept as evidence where there is a journal.",
            ("camera",)),
     Metric("inspector_deadline_missed_total", "counter",
            "Frames whose verdict left after the deadline, or is `unknown` for want of a result by then.",
@@ -83,7 +84,8 @@ TABLE = (
            ("camera",), SECONDS),
     Metric("inspector_batch_frames", "histogram", "Frames in a batch that a model ran.", ("model",), FRAMES),
     Metric("inspector_batch_closed_total", "counter",
-           "Batches by why they were closed: full, the longest wait was over, or the daemon drains.",
+           "Batches by why they were closed: full, the longest wait was over, a frame would have been late by more "
+           "waiting, or the daemon drains.",
            ("model", "reason")),
     Metric("inspector_queue_frames", "gauge", "Frames that wait for a stage.", ("stage",)),
     Metric("inspector_camera_up", "gauge", "1 while the camera delivers frames, else 0.", ("camera",)),

@@ -4,7 +4,8 @@
 
 A reader stamps a frame and enters it into the ledger; from then on the frame ends in exactly one verdict, by whoever
 settles it first: a worker that inspected it, the watch at its deadline, a newer frame of a live camera that pushed it
-out, or the drain at shutdown. What is settled goes to the outbox, and from there it is published.
+out, or the drain at shutdown. What is settled goes to the outbox, and from there it is published. A result that comes
+after that goes the same way as evidence, but never out.
 
 There is no batcher: a free worker takes the most urgent frame, lingers a moment for more of the same model, and goes;
 so load itself makes batches grow. The pipeline is handed what touches the world and opens nothing.
@@ -25,7 +26,7 @@ from inspector.publisher import Publisher
 from inspector.sources import Source
 from inspector.sources.reader import Reader
 from inspector.stage import Stage
-from inspector.types import Event, Frame, Image, Inspection, Reason, Verdict
+from inspector.types import Event, Frame, Image, Inspection, Late, Reason, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Pipeline:
             {camera.name: (camera.model, camera.queue) for camera in cameras},
             urgency=lambda frame: (frame.deadline, frame.captured),
         )
-        self.outbox: Mailbox[Inspection | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
+        self.outbox: Mailbox[Inspection | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
         self.readers = [
             Reader(c.name, c.source, c.fit, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
             for c in cameras
@@ -164,11 +165,10 @@ class Pipeline:
         self._publisher.goodbye()
 
     def _settle(self, inspection: Inspection) -> None:
-        settled = self.ledger.settle(inspection, self._clock.monotonic())
-        if settled is not None:
-            self._send(settled)
+        for item in self.ledger.settle(inspection, self._clock.monotonic()):
+            self._send(item)
 
-    def _send(self, item: Inspection | Event) -> None:
+    def _send(self, item: Inspection | Late | Event) -> None:
         try:
             self.outbox.put("", item)
         except Closed:

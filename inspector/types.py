@@ -192,6 +192,13 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """A result that came when the frame's verdict was settled, or past its deadline: evidence, and never a verdict."""
+
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A change that people and subscribers should hear of.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from inspector.messages import ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
 from inspector.pipeline import Camera, Pipeline
 from inspector.publisher import Publisher
-from inspector.types import Detection, Reason, Verdict
+from inspector.types import Detection, Event, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
 from tests.sources import HandSource
@@ -77,6 +78,19 @@ class Recorder(MemoryOutput):
             assert self._changed.wait_for(enough, 30)
 
 
+class Witness(Publisher):
+    """A publisher that remembers the late results it was given."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.late: list[Inspection] = []
+
+    def publish(self, items: Iterable[Inspection | Late | Event]) -> None:
+        items = list(items)
+        self.late += [item.inspection for item in items if isinstance(item, Late)]
+        super().publish(items)
+
+
 def unchanged(image: np.ndarray) -> np.ndarray:
     """What the detector takes: pictures are of its size."""
     return image
@@ -96,7 +110,7 @@ class Line:
         self.batches: list[tuple[str, int, BatchEnd]] = []
         self.wake = Wake()
         clock = SystemClock()
-        publisher = Publisher(
+        self.publisher = Witness(
             [self.output], Encoder("line1", 1, "0" * 64), list(cameras), Formats(), clock, lambda *_: None
         )
         stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
@@ -106,7 +120,7 @@ class Line:
                 for name, model in cameras.items()
             ],
             [Worker(self.gates, stations, clock)],  # type: ignore[arg-type]
-            publisher,
+            self.publisher,
             max_batch=4,
             max_wait=0.0,
             on_batch=lambda *batch: self.batches.append(batch),

@@ -4,7 +4,7 @@ Every scenario ends with the same account: captured = ok + ng + unknown, one ver
 without gaps.
 
  1. good and defective frames of several cameras           -> ok and ng with mask, patches and residual
- 2. a worker that hangs                                     -> unknown: deadline at the deadline, its result is late
+ 2. a worker that hangs                                     -> unknown: deadline at the deadline, its result is evidence
  3. a live camera faster than the model                     -> unknown: overload, oldest first
  4. a model that fails                                      -> unknown: model, the line goes on
  5. a drain with time                                       -> every captured frame is judged
@@ -86,16 +86,20 @@ def test_1_verdicts_masks_and_repairs(line: Callable[..., Line]) -> None:
 
 
 def test_2_a_hanging_worker_cannot_hold_a_verdict_back(line: Callable[..., Line]) -> None:
-    one = line(deadline=0.05)
+    one = line(deadline=0.5)
     one.gates["m"].open.clear()
-    one.sources["cam1"].show(GOOD)
+    one.sources["cam1"].show(BAD)
     assert one.gates["m"].entered.wait(30)
     one.wait_for(1)
     assert one.verdicts() == [("cam1", 1, Verdict.UNKNOWN, Reason.DEADLINE)]
     one.gates["m"].open.set()
     one.pipeline.drain(10.0)
     assert one.pipeline.ledger.counts()["cam1"].late == 1
+    (late,) = one.publisher.late
+    assert (late.frame.number, late.verdict) == (1, Verdict.NG)
+    assert np.array_equal(late.mask != 0, BAD[:, :, 0] == 250)
     assert len(one.verdicts()) == 1
+    assert not one.messages(ResultMessage)
 
 
 def test_3_a_camera_that_is_too_fast_loses_its_oldest(line: Callable[..., Line]) -> None:

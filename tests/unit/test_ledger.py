@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inspector.ledger import Ledger
 from inspector.mailbox import Closed
-from inspector.types import Frame, Inspection, Reason, Verdict
+from inspector.types import Frame, Inspection, Late, Reason, Verdict
 
 
 def frame(number: int, camera: str = "cam", deadline: float = 10.0) -> Frame:
@@ -17,9 +17,9 @@ def frame(number: int, camera: str = "cam", deadline: float = 10.0) -> Frame:
 def test_the_first_to_settle_wins_and_the_second_is_late() -> None:
     ledger = Ledger(["cam"])
     ledger.open(frame(1))
-    ok = Inspection(frame(1), Verdict.OK)
-    assert ledger.settle(ok, now=1.0) is ok
-    assert ledger.settle(Inspection(frame(1), Verdict.NG), now=2.0) is None
+    ok, ng = Inspection(frame(1), Verdict.OK), Inspection(frame(1), Verdict.NG)
+    assert ledger.settle(ok, now=1.0) == (ok,)
+    assert ledger.settle(ng, now=2.0) == (Late(ng),)
     counts = ledger.counts()["cam"]
     assert (counts.captured, counts.in_flight, counts.late) == (1, 0, 1)
     assert counts.verdicts == {(Verdict.OK, None): 1}
@@ -28,9 +28,20 @@ def test_the_first_to_settle_wins_and_the_second_is_late() -> None:
 def test_ok_after_the_deadline_is_unknown() -> None:
     ledger = Ledger(["cam"])
     ledger.open(frame(1, deadline=5.0))
-    settled = ledger.settle(Inspection(frame(1, deadline=5.0), Verdict.OK), now=5.1)
-    assert settled is not None
-    assert (settled.verdict, settled.reason) == (Verdict.UNKNOWN, Reason.DEADLINE)
+    ok = Inspection(frame(1, deadline=5.0), Verdict.OK)
+    settled, late = ledger.settle(ok, now=5.1)
+    assert settled == Inspection(ok.frame, Verdict.UNKNOWN, Reason.DEADLINE)
+    assert late == Late(ok)
+    assert ledger.counts()["cam"].late == 1
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_an_unknown_that_comes_second_is_no_late_result(reason: Reason) -> None:
+    ledger = Ledger(["cam"])
+    ledger.open(frame(1))
+    ledger.settle(Inspection(frame(1), Verdict.UNKNOWN, Reason.DEADLINE), now=10.1)
+    assert ledger.settle(Inspection(frame(1), Verdict.UNKNOWN, reason), now=10.2) == ()
+    assert ledger.counts()["cam"].late == 0
 
 
 def test_overdue_and_next_deadline() -> None:
@@ -57,13 +68,16 @@ VERDICTS = [(Verdict.OK, None), (Verdict.NG, None), *((Verdict.UNKNOWN, reason) 
 def test_the_account_always_balances(steps: list[tuple[int, tuple[Verdict, Reason | None], float]]) -> None:
     ledger = Ledger(["cam"])
     opened: set[int] = set()
-    published = 0
+    published = late = 0
     for number, (verdict, reason), now in steps:
         if number not in opened:
             opened.add(number)
             ledger.open(frame(number))
         else:
-            published += ledger.settle(Inspection(frame(number), verdict, reason), now) is not None
+            told = ledger.settle(Inspection(frame(number), verdict, reason), now)
+            published += sum(isinstance(one, Inspection) for one in told)
+            late += sum(isinstance(one, Late) for one in told)
         counts = ledger.counts()["cam"]
         assert counts.captured == len(opened) == counts.in_flight + sum(counts.verdicts.values())
         assert sum(counts.verdicts.values()) == published
+        assert counts.late == late
