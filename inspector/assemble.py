@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import cv2
 from inspector import calibration
 from inspector import settings as configuration
 from inspector.calibration import Calibration
-from inspector.clock import SystemClock
+from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
 from inspector.daemon import Daemon, Wake
 from inspector.errors import ConfigError
@@ -29,16 +29,20 @@ from inspector.inference.bundle import Bundle
 from inspector.inference.fit import fitted
 from inspector.inference.references import References
 from inspector.inference.runtimes.onnxruntime import check_installation
+from inspector.journal.opening import Terms, opened, probe
 from inspector.judge import Judge
+from inspector.ledger import Ledger
 from inspector.metrics import Metrics
 from inspector.mistakes import Probe
 from inspector.outputs import open_output
 from inspector.pipeline import Camera, Pipeline
-from inspector.publisher import Publisher
+from inspector.publisher import DAEMON, Keeping, Publisher
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
+from inspector.shifts import Shifts
 from inspector.sources import Source, open_source
-from inspector.types import ModelTag, Precision
+from inspector.stage import Service
+from inspector.types import Event, ModelTag, Precision
 from inspector.wire import Encoder
 from inspector.worker import Station, Worker
 
@@ -75,10 +79,13 @@ def read(path: Path) -> Settings:
 
 
 @contextmanager
-def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) -> Iterator[Assembly]:
+def assemble(
+    settings: Settings, opener: Callable[[str], Source] = open_source, rehearsal: bool = False
+) -> Iterator[Assembly]:
     """Open everything, prove every bundle on its device, and close it all at the end.
 
     opener: makes a source of a camera's URL
+    rehearsal: the daemon will not run, so no session is begun in the journal
     Raises ConfigError, BundleError, DeviceError, ModelError, OutputError.
     """
     build = check_installation()
@@ -111,20 +118,21 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
         )
         stack.callback(output.close)
         names = [camera.name for camera in settings.camera]
+        record = _record(stack, settings, names, clock, rehearsal)
         metrics = Metrics(names, list(tags.values()), clock)
-        # Milliseconds since 1970 name the session: greater than that of every run before.
         encoder = Encoder(
             settings.line,
-            clock.wall_ns() // 1_000_000,
+            record.session,
             configuration.config_sha256(settings),
             {camera: one.tag for camera, one in calibrations.items()},
         )
-        publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe)
+        publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe, record.keeping)
         pipeline = Pipeline(
             [
                 _camera(camera, source, bundles[camera.bundle])
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
+            record.ledger,
             [Worker(engines, _stations(settings, bundles, calibrations, by_camera), clock) for engines in crew],
             publisher,
             max_batch,
@@ -132,8 +140,9 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
             on_batch=lambda model, frames, end: metrics.batch(tags[model].name, frames, end),
             on_stage_end=wake.ring,
             clock=clock,
+            aside=record.aside,
         )
-        daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock)
+        daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news)
         core = Core(
             counts=pipeline.ledger.counts,
             cameras={reader.camera: reader.state for reader in pipeline.readers},
@@ -151,6 +160,43 @@ def assemble(settings: Settings, opener: Callable[[str], Source] = open_source) 
         for note in notes:
             log.info("%s", note)
         yield Assembly(daemon, output.endpoint, health.url, summary, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What remembers: the ledger, and the journal with its stages; `news` is what became of the daemon before."""
+
+    ledger: Ledger
+    session: int
+    keeping: Keeping | None = None
+    aside: Mapping[str, Service] = field(default_factory=dict)
+    news: Sequence[Event] = ()
+
+
+def _record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock: Clock, rehearsal: bool) -> _Record:
+    wish, shifts = settings.journal, Shifts(settings.journal.shifts)
+    if wish.path is None:
+        log.warning("nothing is kept: what a subscriber misses is lost to it; set journal.path")
+    elif rehearsal:
+        probe(wish.path)
+    if wish.path is None or rehearsal:
+        # Milliseconds since 1970 name the session: greater than that of every run before.
+        return _Record(Ledger(cameras, shifts.at), clock.wall_ns() // 1_000_000)
+    terms = Terms(wish.path, wish.sync, wish.keep_days * 86_400, round(wish.max_gb * 1e9), wish.memory_mb << 20)
+    begun = stack.enter_context(opened(terms, settings.line, cameras, lambda: ledger.captured(), clock))
+    ledger = Ledger(cameras, shifts.at, begun.captures.count)
+    news = []
+    for loss in begun.losses:
+        log.error("camera %s: %s", loss.camera, loss)
+        subject = loss.camera if loss.camera in cameras else DAEMON  # who is configured no more has no topic
+        news.append(Event(subject, "cut-off", str(loss), clock.wall_ns()))
+    return _Record(
+        ledger,
+        begun.session,
+        Keeping(begun.journal, shifts.at, wish.results),
+        {"journal": begun.journal, "keep": begun.keeper},
+        news,
+    )
 
 
 def _sizes(settings: Settings, device: str) -> tuple[int, int]:

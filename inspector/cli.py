@@ -106,7 +106,7 @@ def _check(options: argparse.Namespace) -> int:
 
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
-    with assemble(settings) as assembly:
+    with assemble(settings, rehearsal=True) as assembly:
         print(f"{options.config}: fine; {assembly.summary}")
         for note in assembly.notes:
             print(note)

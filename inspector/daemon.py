@@ -7,7 +7,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -48,22 +48,29 @@ class Daemon:
 
     drain: seconds that captured frames get for their verdict at the end
     stall: seconds without a beat after which a stage counts as hung: it fails the health check, and the watchdog is
-    no longer fed, so that systemd restarts the process. A reader may wait for its camera as long as it likes.
+    no longer fed, so that systemd restarts the process. A reader may wait for its camera, and the journal for its disk,
+    as long as they like.
+    news: events to be published first
     """
 
-    def __init__(self, pipeline: Pipeline, wake: Wake, drain: float, stall: float, clock: Clock) -> None:
+    def __init__(
+        self, pipeline: Pipeline, wake: Wake, drain: float, stall: float, clock: Clock, news: Sequence[Event] = ()
+    ) -> None:
         self.ready = False
         self._pipeline = pipeline
         self._wake = wake
         self._drain = drain
         self._stall = stall
         self._clock = clock
+        self._news = news
         self._signalled: signal.Signals | None = None
 
     def run(self) -> int:
         """Run until a signal, the end of every source or a failed stage; the exit code."""
         with self._signals():
             self._pipeline.start()
+            for event in self._news:
+                self._pipeline.announce(event)
             self.ready = True
             notify.ready()
             self._announce("ready", f"{len(self._pipeline.readers)} camera(s)")
@@ -110,6 +117,7 @@ class Daemon:
         yield from self._pipeline.working
         yield self._pipeline.watching
         yield self._pipeline.publishing
+        yield from self._pipeline.aside
 
     def _failed(self) -> bool:
         return any(stage.error is not None for stage in self._stages())

@@ -8,12 +8,15 @@ comes later is counted, and kept as evidence; it is no verdict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 
 from inspector.mailbox import Closed
 from inspector.types import Frame, Inspection, Late, Reason, Verdict
+
+KEPT_SHIFTS = 3
+"""Whose captured frames are remembered; the clock may go back over the start of one."""
 
 
 @dataclass(slots=True)
@@ -27,22 +30,53 @@ class Counts:
 
 
 class Ledger:
-    """Keeps the frames in flight and the counts of `cameras`; every method may be called from any thread."""
+    """Keeps the frames in flight and the counts of `cameras`; every method may be called from any thread.
 
-    def __init__(self, cameras: Iterable[str]) -> None:
+    shift: names the shift of a moment (nanoseconds since 1970 UTC); the names sort as the shifts follow each other
+    on_capture: told (camera, its number of frames so far) of every frame, before anything else happens to it
+    """
+
+    def __init__(
+        self,
+        cameras: Iterable[str],
+        shift: Callable[[int], str] = lambda _: "",
+        on_capture: Callable[[str, int], None] = lambda _camera, _frames: None,
+    ) -> None:
         self._lock = Lock()
+        self._shift = shift
+        self._on_capture = on_capture
         self._closed = False
         self._counts = {camera: Counts() for camera in cameras}
         # In order of capture, which is the order of deadlines too: a camera's deadline is a constant.
         self._in_flight: dict[str, dict[int, Frame]] = {camera: {} for camera in self._counts}
+        self._captured: dict[str, dict[str, int]] = {camera: {} for camera in self._counts}
 
     def open(self, frame: Frame) -> None:
         """Take a captured frame into account. Raises Closed once `close` was called: then it was never captured."""
         with self._lock:
             if self._closed:
                 raise Closed
-            self._counts[frame.camera].captured += 1
+            counts = self._counts[frame.camera]
+            counts.captured += 1
+            self._on_capture(frame.camera, counts.captured)
+            self._note_shift(frame)
             self._in_flight[frame.camera][frame.number] = frame
+
+    def captured(self) -> dict[tuple[str, str], int]:
+        """By camera and shift, the frames captured so far; of each camera's newest shifts only."""
+        with self._lock:
+            return {
+                (camera, shift): frames for camera, shifts in self._captured.items() for shift, frames in shifts.items()
+            }
+
+    def _note_shift(self, frame: Frame) -> None:
+        shifts = self._captured[frame.camera]
+        shift = self._shift(frame.captured_ns)
+        if shift not in shifts:
+            for old in sorted(shifts)[: 1 - KEPT_SHIFTS]:
+                del shifts[old]
+            shifts[shift] = 0
+        shifts[shift] += 1
 
     def settle(self, inspection: Inspection, now: float) -> tuple[Inspection | Late, ...]:
         """Settle a frame: the inspection to publish, unless it was settled before, and the result that came too late.

@@ -4,8 +4,8 @@
 
 A reader stamps a frame and enters it into the ledger; from then on the frame ends in exactly one verdict, by whoever
 settles it first: a worker that inspected it, the watch at its deadline, a newer frame of a live camera that pushed it
-out, or the drain at shutdown. What is settled goes to the outbox, and from there it is published. A result that comes
-after that goes the same way as evidence, but never out.
+out, or the drain at shutdown. What is settled goes to the outbox; the publisher has the journal keep it, if there is
+one, and then hands it out. A result that comes after that goes the same way as evidence, but never out.
 
 There is no batcher: a free worker takes the most urgent frame, lingers a moment for more of the same model, and goes;
 so load itself makes batches grow. The pipeline is handed what touches the world and opens nothing.
@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from inspector.clock import Clock
 from inspector.ledger import Ledger
@@ -25,7 +26,7 @@ from inspector.mailbox import BatchEnd, Closed, Mailbox
 from inspector.publisher import Publisher
 from inspector.sources import Source
 from inspector.sources.reader import Reader
-from inspector.stage import Stage
+from inspector.stage import Service, Stage
 from inspector.types import Event, Frame, Image, Inspection, Late, Reason, Verdict
 from inspector.worker import Worker
 
@@ -53,16 +54,18 @@ class Camera:
 
 
 class Pipeline:
-    """Joins `cameras`, `workers` and `publisher`.
+    """Joins `cameras`, `ledger`, `workers` and `publisher`.
 
     max_batch, max_wait: how many frames a worker takes at most, and how many seconds it lingers for more
     on_batch: told (model, frames, why it was closed) of every batch, by the workers' threads
+    aside: what works beside the flow, by the names of their stages; begins before it and ends after it
     on_stage_end: called by a stage's thread when it returned or raised
     """
 
     def __init__(
         self,
         cameras: Sequence[Camera],
+        ledger: Ledger,
         workers: Sequence[Worker],
         publisher: Publisher,
         max_batch: int,
@@ -70,8 +73,9 @@ class Pipeline:
         on_batch: Callable[[str, int, BatchEnd], None],
         on_stage_end: Callable[[], None],
         clock: Clock,
+        aside: Mapping[str, Service] = MappingProxyType({}),
     ) -> None:
-        self.ledger = Ledger(camera.name for camera in cameras)
+        self.ledger = ledger
         self.inbox: Mailbox[Frame] = Mailbox(
             {camera.name: (camera.model, camera.queue) for camera in cameras},
             urgency=lambda frame: (frame.deadline, frame.captured),
@@ -96,10 +100,12 @@ class Pipeline:
         self.working = [stage(f"work-{index}", partial(self._work, worker)) for index, worker in enumerate(workers)]
         self.watching = stage("watch", self._watch)
         self.publishing = stage("publish", self._publish)
+        self._services = list(aside.values())
+        self.aside = [stage(name, service.run) for name, service in aside.items()]
 
     def start(self) -> None:
         """Start downstream first, so that nothing is handed to a stage that does not run yet."""
-        for stage in (self.publishing, self.watching, *self.working, *self.reading):
+        for stage in (*self.aside, self.publishing, self.watching, *self.working, *self.reading):
             stage.start()
 
     def announce(self, event: Event) -> None:
@@ -127,6 +133,10 @@ class Pipeline:
         self.watching.join(grace / 4)
         self.outbox.close()
         self.publishing.join(max(end - self._clock.monotonic(), grace / 4))
+        for service in self._services:
+            service.stop()
+        for stage in self.aside:
+            stage.join(max(end - self._clock.monotonic(), grace / 4))
         return len(cut)
 
     def _read(self, reader: Reader, stage: Stage) -> None:

@@ -1,17 +1,21 @@
-"""What leaves the house: numbers every message, hands it to the outputs, and beats once a second.
+"""What leaves the house: numbers every message, has the journal keep it, hands it to the outputs, and beats once a
+second.
 
 A topic's sequence counts every message that is due, from 1 without gaps, whether or not anybody wants it just then;
-what nobody wants is not encoded. Verdicts go before results, since a reject gate waits for them.
+what nobody wants and no journal keeps is not encoded. Verdicts go before results, since a reject gate waits for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from inspector import codecs, wire
 from inspector.clock import Clock
 from inspector.codecs import Formats
 from inspector.errors import DataError, OutputError
+from inspector.journal.journal import Journal
+from inspector.journal.store import Account, Entry
 from inspector.outputs import Output
 from inspector.types import Event, Inspection, Late, Verdict
 from inspector.wire import Encoder
@@ -21,11 +25,33 @@ DAEMON = "daemon"
 """The subject of events that concern no camera."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a publisher keeps, and where.
+
+    shift: names the shift of a moment (nanoseconds since 1970 UTC)
+    results: whether results are kept too, or verdicts, events and late results alone
+    """
+
+    journal: Journal
+    shift: Callable[[int], str]
+    results: bool = True
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Messages that leave together, and the accounts of the frames that end with them."""
+
+    entries: list[Entry] = field(default_factory=list)
+    ended: list[Account] = field(default_factory=list)
+
+
 class Publisher:
     """Publishes the inspections of `cameras` to `outputs`; belongs to one thread, but any may read its counts.
 
     observe: called once an inspection with (inspection, encode_seconds, publish_seconds): what encoding its payloads
     took, and the wait from its completion until its verdict was handed over
+    keeping: the journal that has each message before an output has it, if there is one
 
     messages, bytes: what was handed to an output so far, by topic
     subscribers: subscriptions that match, by topic, as of the last beat
@@ -40,13 +66,17 @@ class Publisher:
         formats: Formats,
         clock: Clock,
         observe: Callable[[Inspection, float, float], None],
+        keeping: Keeping | None = None,
     ) -> None:
         line = encoder.line
         self._verdicts = {camera: wire.topic("verdict", line, camera) for camera in cameras}
         self._results = {camera: wire.topic("result", line, camera) for camera in self._verdicts}
+        self._result_topics = frozenset(self._results.values())
         self._events = {name: wire.topic("event", line, name) for name in (*self._verdicts, DAEMON)}
+        self._late = {camera: wire.topic("late", line, camera) for camera in self._verdicts}
         self._beat = wire.topic("beat", line)
         self._sequences = dict.fromkeys((*self._verdicts.values(), *self._results.values(), *self._events.values()), 0)
+        self._evidence = dict.fromkeys(self._late.values(), 0)
         topics = (*self._sequences, self._beat)
         self.messages = dict.fromkeys(topics, 0)
         self.bytes = dict.fromkeys(topics, 0)
@@ -58,6 +88,7 @@ class Publisher:
         self._formats = formats
         self._clock = clock
         self._observe = observe
+        self._keeping = keeping
         self._beat_due = clock.monotonic()
 
     @property
@@ -67,20 +98,22 @@ class Publisher:
 
     def publish(self, items: Iterable[Inspection | Late | Event]) -> None:
         """Publish inspections and events: verdicts and events in the order given, then the results."""
-        defective = []
+        batch, judged = _Batch(), []
         for item in items:
             if isinstance(item, Late):
-                continue  # MERGE: the journal's topic late/<line>/<camera>/ takes item.inspection here
-            if isinstance(item, Event):
-                self._event(item)
-                continue
-            waited = self._verdict(item)
-            if item.verdict is Verdict.NG:
-                defective.append((item, waited))
+                self._keep_late(item.inspection, batch)
+            elif isinstance(item, Event):
+                self._event(item, batch)
             else:
-                self._observe(item, 0.0, waited)
-        for inspection, waited in defective:
-            self._observe(inspection, self._result(inspection), waited)
+                self._verdict(item, batch)
+                judged.append(item)
+        self._send(batch)
+        waited = [self._since(inspection) for inspection in judged]
+        results = _Batch()
+        for inspection, seconds in zip(judged, waited, strict=True):
+            took = self._result(inspection, results) if inspection.verdict is Verdict.NG else 0.0
+            self._observe(inspection, took, seconds)
+        self._send(results)
 
     def tick(self) -> None:
         """Take in subscriptions, and beat if a second is over; call it often."""
@@ -96,19 +129,23 @@ class Publisher:
         self._report()
         self._send_beat(final=True)
 
-    def _verdict(self, inspection: Inspection) -> float:
-        """Publish the verdict; the seconds since the inspection was complete."""
-        topic = self._verdicts[inspection.frame.camera]
+    def _verdict(self, inspection: Inspection, batch: _Batch) -> None:
+        frame = inspection.frame
+        topic = self._verdicts[frame.camera]
         sequence = self._count(topic)
-        if self._is_wanted(topic):
-            self._write(topic, self._encoder.verdict(inspection, sequence, self._since(inspection)))
-        return self._since(inspection)
+        if self._keeping is not None:
+            account = Account(
+                self._keeping.shift(frame.captured_ns), frame.camera, inspection.reason or inspection.verdict
+            )
+            batch.ended.append(account)
+        if self._is_due(topic):
+            self._add(batch, topic, sequence, self._encoder.verdict(inspection, sequence, self._since(inspection)))
 
-    def _result(self, inspection: Inspection) -> float:
-        """Publish the result; the seconds that encoding its payloads took."""
+    def _result(self, inspection: Inspection, batch: _Batch) -> float:
+        """Encode the result; the seconds that its payloads took."""
         topic = self._results[inspection.frame.camera]
         sequence = self._count(topic)
-        if not self._is_wanted(topic):
+        if not self._is_due(topic):
             return 0.0
         waited, started = self._since(inspection), self._clock.monotonic()
         try:
@@ -119,14 +156,34 @@ class Publisher:
             return 0.0
         self._encoding.is_over()
         took = self._clock.monotonic() - started
-        self._write(topic, self._encoder.result(inspection, sequence, payloads, took, waited))
+        self._add(batch, topic, sequence, self._encoder.result(inspection, sequence, payloads, took, waited))
         return took
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: Event, batch: _Batch) -> None:
         topic = self._events[event.subject]
         sequence = self._count(topic)
-        if self._is_wanted(topic):
-            self._write(topic, self._encoder.event(event, sequence))
+        if self._is_due(topic):
+            self._add(batch, topic, sequence, self._encoder.event(event, sequence))
+
+    def _keep_late(self, inspection: Inspection, batch: _Batch) -> None:
+        """Evidence, for the journal alone."""
+        if self._keeping is not None:
+            topic = self._late[inspection.frame.camera]
+            self._evidence[topic] += 1
+            self._add(batch, topic, self._evidence[topic], self._encoder.late(inspection, self._evidence[topic]))
+
+    def _add(self, batch: _Batch, topic: str, sequence: int, parts: Sequence[bytes]) -> None:
+        batch.entries.append(Entry(topic, sequence, parts, self._clock.wall_ns()))
+
+    def _send(self, batch: _Batch) -> None:
+        """Have the journal keep it, then hand it over."""
+        if not batch.entries:
+            return
+        if self._keeping is not None:
+            self._keeping.journal.append([entry for entry in batch.entries if self._is_kept(entry.topic)], batch.ended)
+        for entry in batch.entries:
+            if entry.topic in self._sequences:
+                self._write(entry.topic, entry.parts)
 
     def _send_beat(self, final: bool) -> None:
         subscribed = [(prefix, number) for output, _ in self._outputs for prefix, number in output.subscribers.items()]
@@ -143,6 +200,13 @@ class Publisher:
     def _count(self, topic: str) -> int:
         self._sequences[topic] += 1
         return self._sequences[topic]
+
+    def _is_kept(self, topic: str) -> bool:
+        return self._keeping is not None and (self._keeping.results or topic not in self._result_topics)
+
+    def _is_due(self, topic: str) -> bool:
+        """Whether there is a reason to encode a message."""
+        return self._is_kept(topic) or self._is_wanted(topic)
 
     def _is_wanted(self, topic: str) -> bool:
         return any(output.wants(topic) for output, _ in self._outputs)
@@ -167,10 +231,15 @@ class Publisher:
 
     def _report(self) -> None:
         """Publish what began to fail, and what works again."""
+        news = [] if self._keeping is None else self._keeping.journal.news()
         for trouble in (self._encoding, *(trouble for _, trouble in self._outputs)):
-            news = trouble.news()
-            if news is not None:
-                self._event(Event(DAEMON, *news, self._clock.wall_ns()))
+            told = trouble.news()
+            if told is not None:
+                news.append(told)
+        batch = _Batch()
+        for state, detail in news:
+            self._event(Event(DAEMON, state, detail, self._clock.wall_ns()), batch)
+        self._send(batch)
 
 
 class _Trouble:

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from inspector.errors import ConfigError
 from inspector.mistakes import Probe, duplicates, probed, sentence
 from inspector.redact import redact
+from inspector.shifts import Shifts
 from inspector.values import CameraName, Device, Endpoint, Host, Name
 
 Table: TypeAlias = dict[str, Any]
@@ -39,6 +40,11 @@ def _some(cameras: tuple[Any, ...]) -> tuple[Any, ...]:
     if not cameras:
         raise ValueError("add a [[camera]] table for each camera")
     return cameras
+
+
+def _shifts(starts: tuple[str, ...]) -> tuple[str, ...]:
+    Shifts(starts)
+    return starts
 
 
 class _Part(BaseModel):
@@ -114,6 +120,26 @@ class Publish(_Part):
     """Quality wherever the codec is `jpeg`."""
 
 
+class Journal(_Part):
+    """Where every message is kept before it is published, so that none is lost."""
+
+    path: Path | None = None
+    """The file, relative to the configuration file; made if it is missing. Without it nothing is kept: what a
+    subscriber misses is lost to it."""
+    keep_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
+    """Days after which messages are deleted. The ledger's counts stay."""
+    max_gb: Annotated[float, Field(ge=0.001, le=100_000)] = 10.0
+    """Gigabytes that the file may hold; then the oldest messages are deleted."""
+    results: bool = True
+    """Whether results are kept too, with the masks and pictures that `[publish]` says; else verdicts and events."""
+    sync: Literal["full", "normal"] = "full"
+    """What a verdict on disk survives: `full` a power cut, `normal` the death of the process, with less waiting."""
+    memory_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Megabytes of messages that may wait in memory while the disk is full or fails."""
+    shifts: Annotated[tuple[str, ...], AfterValidator(_shifts)] = ("00:00",)
+    """When shifts begin, as local times; the ledger counts frames by shift."""
+
+
 class Http(_Part):
     """Where `/metrics`, `/healthz` and `/readyz` are served."""
 
@@ -154,6 +180,7 @@ class Settings(BaseSettings):
     camera: Annotated[tuple[Camera, ...], AfterValidator(_some)]
     """One `[[camera]]` table for each camera."""
     publish: Publish = Publish()
+    journal: Journal = Journal()
     http: Http = Http()
     daemon: Daemon = Daemon()
 
@@ -254,6 +281,9 @@ def _anchored(given: Table, folder: Path) -> list[Table]:
     workers = given.get("workers")
     if isinstance(workers, dict) and isinstance(cache := workers.get("cache"), str):
         workers["cache"] = str(folder / cache)
+    journal = given.get("journal")
+    if isinstance(journal, dict) and isinstance(path := journal.get("path"), str):
+        journal["path"] = str(folder / path)
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     base = quote(str(folder))  # a source is a URL
     for camera in cameras:

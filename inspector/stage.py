@@ -5,10 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from inspector.clock import Clock
 
 log = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """Work beside the flow, such as the journal's: `run` is the body of a stage, which `stop` brings to its end."""
+
+    def run(self, stage: Stage) -> None:
+        """Work until `stop`."""
+        ...
+
+    def stop(self) -> None:
+        """Have `run` finish what it took on, and return; from any thread."""
+        ...
 
 
 class Stage:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from inspector import codecs
 from inspector.codecs import Payload
@@ -58,7 +58,7 @@ class UnknownMessageError(WireError):
 
 
 @lru_cache(maxsize=4096)
-def topic(kind: Kind, line: str, subject: str | None = None) -> str:
+def topic(kind: Kind | Literal["late"], line: str, subject: str | None = None) -> str:
     """`kind/line/subject/`, or `kind/line/`; ends in the separator, so that cam1 never matches cam10.
 
     Raises DataError for a name that cannot be in a topic.
@@ -87,11 +87,17 @@ class Encoder:
             camera: json.dumps(dataclasses.asdict(tag), separators=(",", ":")) for camera, tag in calibrations.items()
         }
         origin = f'"session":{session},"line":"{line}"'
-        self._heads = {kind: f'{{"schema":"{SCHEMA}","version":"{VERSION}","kind":"{kind}",{origin}' for kind in KINDS}
+        self._heads = {
+            kind: f'{{"schema":"{SCHEMA}","version":"{VERSION}","kind":"{kind}",{origin}' for kind in (*KINDS, "late")
+        }
 
     def verdict(self, inspection: Inspection, sequence: int, publish_seconds: float) -> list[bytes]:
         """The message of every frame; publish_seconds: from the inspection's completion until now."""
         return self._message("verdict", inspection, sequence, (), 0.0, publish_seconds)
+
+    def late(self, inspection: Inspection, sequence: int) -> list[bytes]:
+        """What a journal keeps of a result that came too late: a verdict's message by another name, never published."""
+        return self._message("late", inspection, sequence, (), 0.0, 0.0)
 
     def result(
         self,
@@ -122,7 +128,7 @@ class Encoder:
 
     def _message(
         self,
-        kind: Kind,
+        kind: Kind | Literal["late"],
         inspection: Inspection,
         sequence: int,
         payloads: Sequence[Payload],

@@ -14,6 +14,7 @@ from inspector.daemon import Wake
 from inspector.errors import ModelError
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
+from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd
 from inspector.messages import ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
@@ -119,6 +120,7 @@ class Line:
                 Camera(name, self.sources[name], lambda image: image, model, deadline, queue)
                 for name, model in cameras.items()
             ],
+            Ledger(cameras),
             [Worker(self.gates, stations, clock)],  # type: ignore[arg-type]
             self.publisher,
             max_batch=4,

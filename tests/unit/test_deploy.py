@@ -41,7 +41,11 @@ def unit(path: Path) -> dict[str, list[str]]:
 
 def test_the_sample_is_a_valid_configuration():
     settings = load(SAMPLE, {})
-    assert settings == Settings(camera=[settings.camera[0].model_dump(include={"name", "source", "bundle"})])
+    assert settings.journal.path == Path("/var/lib/inspector/journal.sqlite")  # the unit's StateDirectory
+    assert settings == Settings(
+        camera=[settings.camera[0].model_dump(include={"name", "source", "bundle"})],
+        journal={"path": settings.journal.path},
+    )
 
 
 def test_the_sample_has_every_key_with_its_real_default():
@@ -56,6 +60,7 @@ def test_the_sample_has_every_key_with_its_real_default():
         assert table.keys() == section.model_fields.keys(), key
         for name, value in table.items():
             default = section.model_fields[name].default
+            value = tuple(value) if isinstance(value, list) else value
             if not section.model_fields[name].is_required() and default is not None:
                 assert (value, type(value)) == (default, type(default)), f"{key}.{name}"
     assert everything == {}

@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "inspector"
 
-GROUND = "types errors clock mailbox redact address"
+GROUND = "types errors clock mailbox redact address archive shifts"
 """Imports nothing of ours; everybody may stand on it."""
 
 MAY_IMPORT = {
@@ -44,11 +44,12 @@ MAY_IMPORT = {
     "outputs": "",
     # the flow, and what joins it
     "worker": "inference judge logs",
-    "publisher": "codecs wire outputs",
+    "journal": "stage",
+    "publisher": "codecs wire outputs journal",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",
-    "assemble": "calibration codecs daemon health inference judge metrics mistakes outputs pipeline publisher scrape "
-    "settings sources wire worker",
+    "assemble": "calibration codecs daemon health inference journal judge ledger metrics mistakes outputs pipeline "
+    "publisher scrape settings sources stage wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "codecs messages wire",
     "album": "codecs messages",
@@ -70,6 +71,7 @@ ONLY_IN = {
     "tomli_w": "calibrate training",
     "onnx": "training",
     "onnxruntime": "inference.runtimes.onnxruntime training.reduce",
+    "sqlite3": "journal",
     "zmq": "outputs client listen",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",

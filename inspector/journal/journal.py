@@ -1,0 +1,247 @@
+"""The journal: takes messages before they are published, and keeps them on disk.
+
+Whoever publishes waits until what it appended is safe, but never for a disk that fails or hangs: then the line goes on,
+messages wait in memory for the disk to come back, and what there is no room for is named by its sequences.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from inspector.archive import Chunk, Kept, Session
+from inspector.clock import Clock
+from inspector.journal.reading import LATE, Reader, gaps
+from inspector.journal.store import CAPTURED, Account, Entry, Store
+from inspector.stage import Stage
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 0.5
+"""Seconds that a verdict waits for the disk before the line goes on without it."""
+RETRY = 1.0
+"""Seconds between two attempts on a disk that failed."""
+TRIM_SECONDS = 1.0
+MOST_RANGES = 20
+"""That a sentence lists."""
+MOST_ENTRIES, MOST_BYTES = 1000, 8 << 20
+"""Of one transaction; more only comes together while the disk fails."""
+
+
+class Journal:
+    """Keeps the entries of `store`'s running session; `run` is the body of its stage, all else is for any thread.
+
+    reader: reads what `store` wrote
+    captured: by camera and shift, how many frames the running session has captured so far
+    keep_seconds, max_bytes: what is older, or more, is deleted, the oldest first
+    memory_bytes: how much may wait for a disk that fails
+
+    failing: whether the disk fails or hangs just now
+    unkept_messages: how many messages could not be kept
+    size, oldest_ns: bytes of the file, and when its oldest message was kept, as of the last second
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        reader: Reader,
+        captured: Callable[[], Mapping[tuple[str, str], int]],
+        keep_seconds: float,
+        max_bytes: int,
+        memory_bytes: int,
+        clock: Clock,
+    ) -> None:
+        self.failing = False
+        self.unkept_messages = 0
+        self.size = store.size()
+        self.oldest_ns = store.oldest_ns()
+        self._store = store
+        self._reader = reader
+        self._captured = captured
+        self._keep_seconds, self._max_bytes, self._memory_bytes = keep_seconds, max_bytes, memory_bytes
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._pending: deque[Entry] = deque()
+        self._pending_bytes = 0
+        self._writing: list[Entry] = []
+        self._appended = self._done = 0
+        self._lasts: dict[str, int] = {}
+        self._unkept: dict[str, list[tuple[int, int]]] = {}
+        self._ended: Counter[Account] = Counter()
+        self._news: deque[tuple[str, str]] = deque(maxlen=100)
+        self._stopping = threading.Event()
+        self._trim_due = clock.monotonic()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._store.path
+
+    def append(self, entries: Sequence[Entry], ended: Iterable[Account] = ()) -> None:
+        """Keep `entries`; returns when they are on disk, or when the disk fails or takes longer than `PATIENCE`.
+
+        ended: the accounts of the frames that end with them, one a frame
+        """
+        with self._changed:
+            self._pending += entries
+            self._pending_bytes += sum(entry.size for entry in entries)
+            self._appended += len(entries)
+            ticket = self._appended
+            self._ended.update(ended)
+            self._changed.notify_all()
+            if not self.failing and not self._changed.wait_for(lambda: self._done >= ticket or self.failing, PATIENCE):
+                self._fail(f"no answer for {PATIENCE} s")
+            self._make_room()
+            for entry in entries:
+                self._lasts[entry.topic] = entry.sequence
+
+    def news(self) -> list[tuple[str, str]]:
+        """State and detail of the events that are to be told since the last call."""
+        with self._changed:
+            news = list(self._news)
+            self._news.clear()
+        return news
+
+    def report(self, state: str, detail: str) -> None:
+        """Have an event told; from any thread."""
+        with self._changed:
+            self._tell(state, detail)
+
+    def run(self, stage: Stage) -> None:
+        """Write what is appended, and delete what is too old, until `stop`; then write the rest and return."""
+        while True:
+            stage.beat()
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), TRIM_SECONDS)
+                over = self._stopping.is_set() and not self._pending and not self._writing
+            if over:
+                break
+            try:
+                while self._pending or self._writing:
+                    stage.beat()
+                    self._write()
+                self._trim()
+            except sqlite3.DatabaseError as error:
+                with self._changed:
+                    self._fail(str(error))
+                if self._stopping.wait(RETRY):
+                    break
+        self._end()
+
+    def stop(self) -> None:
+        """Have `run` come to its end; from any thread."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
+        """See `archive.Archive`: of what is on disk, and of what waits for a disk that fails."""
+        with self._changed:  # before the disk is asked: what moves there meanwhile is in both, not in neither
+            waiting = [entry for entry in (*self._writing, *self._pending) if entry.topic == topic]
+            end = min(last, self._lasts.get(topic, 0))
+        chunk = self._reader.read(session, topic, first, last, budget)
+        on_disk = min(last, self._reader.last(session, topic))
+        if session != self._store.session or end <= on_disk or chunk.last < min(on_disk, end):
+            return chunk
+        more = [Kept(entry.sequence, tuple(entry.parts)) for entry in waiting if chunk.last < entry.sequence <= end]
+        messages = (*chunk.messages, *more)
+        return replace(chunk, last=end, messages=messages, gone=gaps(first, end, messages))
+
+    def sessions(self, since: int) -> list[Session]:
+        """See `archive.Archive`."""
+        running = self._store.session
+        with self._changed:
+            lasts = {topic: last for topic, last in self._lasts.items() if not topic.startswith(LATE)}
+        return [
+            replace(one, sequences={**one.sequences, **lasts}) if one.session == running else one
+            for one in self._reader.sessions(since)
+        ]
+
+    def _write(self) -> None:
+        """Write some of what waits, in one transaction."""
+        with self._changed:
+            size = sum(entry.size for entry in self._writing)  # what an attempt that failed has left
+            while self._pending and len(self._writing) < MOST_ENTRIES and size < MOST_BYTES:
+                entry = self._pending.popleft()
+                self._pending_bytes -= entry.size
+                size += entry.size
+                self._writing.append(entry)
+            ended = Counter(self._ended)
+        captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}
+        self._store.write(self._writing, captured, ended)
+        with self._changed:
+            self._done += len(self._writing)
+            self._writing = []
+            self._ended.subtract(ended)
+            self._ended = +self._ended
+            if self.failing and not self._pending:
+                self._recover()
+            self._changed.notify_all()
+
+    def _trim(self) -> None:
+        """Delete some of what is too old or too much, at most once a second unless there is much of it."""
+        if self._clock.monotonic() < self._trim_due:
+            return
+        more = self._store.trim(self._clock.wall_ns() - round(self._keep_seconds * 1e9), self._max_bytes)
+        self._trim_due = self._clock.monotonic() + (0 if more else TRIM_SECONDS)
+        self.size, self.oldest_ns = self._store.size(), self._store.oldest_ns()
+
+    def _end(self) -> None:
+        with self._changed:
+            lost = [*self._writing, *self._pending]
+            self._pending.clear()
+            for entry in lost:
+                self._drop(entry)
+        if lost:
+            log.error("the journal %s still fails at the end; not kept: %s", self.path, _ranges(self._unkept))
+        try:
+            self._store.end()
+        except sqlite3.DatabaseError as error:
+            log.error("the journal %s cannot be closed in good order: %s", self.path, error)
+
+    def _make_room(self) -> None:
+        """Drop the oldest of what waits for a disk that fails, where it is too much."""
+        while self._pending_bytes > self._memory_bytes and self._pending:
+            entry = self._pending.popleft()
+            self._pending_bytes -= entry.size
+            self._drop(entry)
+
+    def _drop(self, entry: Entry) -> None:
+        self._done += 1
+        self.unkept_messages += 1
+        spans = self._unkept.setdefault(entry.topic, [])
+        if spans and spans[-1][1] == entry.sequence - 1:
+            spans[-1] = spans[-1][0], entry.sequence
+        else:
+            spans.append((entry.sequence, entry.sequence))
+
+    def _fail(self, why: str) -> None:
+        if not self.failing:
+            self.failing = True
+            self._unkept.clear()
+            self._tell(
+                "failing",
+                f"the journal {self.path} cannot be written: {why}; make room, or mend the disk. The line goes on, and "
+                f"the newest {self._memory_bytes >> 20} MiB wait in memory",
+            )
+            self._changed.notify_all()
+
+    def _recover(self) -> None:
+        self.failing = False
+        what = f"not kept: {_ranges(self._unkept)}" if self._unkept else "every message was kept"
+        self._tell("recovered", f"the journal {self.path} works again; {what}")
+
+    def _tell(self, state: str, detail: str) -> None:
+        log.log(logging.ERROR if state == "failing" else logging.WARNING, "%s", detail)
+        self._news.append((state, detail))
+
+
+def _ranges(unkept: Mapping[str, Sequence[tuple[int, int]]]) -> str:
+    spans = [f"{topic} {first} to {last}" for topic, found in unkept.items() for first, last in found]
+    more = f" and {len(spans) - MOST_RANGES} more ranges" if len(spans) > MOST_RANGES else ""
+    return ", ".join(spans[:MOST_RANGES]) + more

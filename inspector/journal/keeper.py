@@ -1,0 +1,69 @@
+"""Housekeeping beside the journal's writer, on a connection of its own, so that no verdict waits for it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from inspector.errors import DataError
+from inspector.journal.reading import Reader
+from inspector.stage import Stage
+
+log = logging.getLogger(__name__)
+
+PERIOD = 1.0
+WAL_BYTES = 4 << 20
+"""How long the write-ahead log grows before its pages are moved into the file."""
+
+
+class Keeper:
+    """Looks after the journal at `path`; `run` is the body of its stage.
+
+    doubtful: the last daemon was killed, so the whole file is checked once, beside the work
+    report: told the state and detail of an event, if damage is found
+    """
+
+    def __init__(self, path: Path, doubtful: bool, report: Callable[[str, str], None]) -> None:
+        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._doubtful = doubtful
+        self._report = report
+        self._stopping = threading.Event()
+
+    def run(self, stage: Stage) -> None:
+        """Move pages out of the write-ahead log as it grows, until `stop`."""
+        if self._doubtful:
+            self._check()
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=0.1)
+        try:
+            while not self._stopping.wait(PERIOD):
+                stage.beat()
+                self._checkpoint(db)
+        finally:
+            db.close()
+
+    def stop(self) -> None:
+        """Have `run` come to its end; from any thread."""
+        self._stopping.set()
+
+    def _checkpoint(self, db: sqlite3.Connection) -> None:
+        try:
+            if self._log.stat().st_size > WAL_BYTES:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except (OSError, sqlite3.DatabaseError) as error:
+            log.debug("no checkpoint of %s: %s", self._path, error)  # a disk that fails is the writer's to report
+
+    def _check(self) -> None:
+        try:
+            reader = Reader(self._path)
+            damage = reader.check()
+            reader.close()
+        except DataError as error:
+            damage = str(error)
+        if damage is not None:
+            self._report(
+                "damaged", f"the journal {self._path} is damaged: {damage}; move it away, so that a new one begins"
+            )

@@ -1,0 +1,139 @@
+"""Reads a journal while a daemon may write it: ranges, sessions and accounts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from inspector.archive import Chunk, Kept, Session
+from inspector.errors import DataError
+from inspector.journal.store import APPLICATION_ID, SCHEMA_VERSION, Account
+
+LATE = "late/"
+"""What topics of evidence begin with; they are never published, so no subscriber is told of them."""
+
+
+class Reader:
+    """Opens the journal at `path` for reading; an `archive.Archive`. Its methods may be called from any thread.
+
+    Raises DataError for what is no journal, or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.is_file():
+            raise DataError(f"journal {path}: there is no such file; give the file that journal.path names")
+        self._lock = Lock()
+        with self._reading():
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            found = [self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        if found != [APPLICATION_ID, SCHEMA_VERSION]:
+            self._db.close()
+            raise DataError(f"journal {path} is no journal of this version of inspector; give one that it wrote")
+
+    def read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
+        """See `archive.Archive`."""
+        with self._reading():
+            return self._read(session, topic, first, last, budget)
+
+    def sessions(self, since: int) -> list[Session]:
+        """See `archive.Archive`."""
+        with self._reading():
+            found = self._db.execute(
+                "SELECT session, state FROM sessions WHERE session >= ? ORDER BY session", (since,)
+            )
+            return [Session(session, self._lasts(session), state != "running") for session, state in found.fetchall()]
+
+    def topics(self) -> list[str]:
+        """Every topic that was ever kept, evidence included."""
+        with self._reading():
+            return [topic for (topic,) in self._db.execute("SELECT topic FROM topics ORDER BY topic")]
+
+    def last(self, session: int, topic: str) -> int:
+        """The topic's last sequence in that session, as far as the journal was told; 0 if there is none."""
+        with self._reading():
+            return self._last(session, topic)
+
+    def accounts(self) -> list[tuple[int, str, Account, int]]:
+        """Session, its state (running, ended or cut off), account and frames, ordered by shift and camera."""
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT session, state, shift, camera, outcome, frames FROM accounts JOIN sessions USING (session) "
+                "ORDER BY shift, camera, session"
+            )
+            return [(session, state, Account(*account), frames) for session, state, *account, frames in rows]
+
+    def check(self) -> str | None:
+        """What is damaged, or None; reads the whole file (PRAGMA quick_check)."""
+        with self._reading():
+            (word,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        return None if word == "ok" else str(word)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def _read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
+        known = self._db.execute("SELECT 1 FROM sessions WHERE session = ?", (session,)).fetchone()
+        if known is None:
+            return Chunk(session, topic, first, last, (), ((first, last),))
+        end = min(last, self._last(session, topic))  # before the rows: more may come, never less
+        rows = self._db.execute(
+            "SELECT sequence, header, sizes, payloads FROM messages JOIN topics ON topics.id = messages.topic "
+            "WHERE session = ? AND topics.topic = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",
+            (session, topic, first, end),
+        )
+        messages: list[Kept] = []
+        for sequence, header, sizes, payloads in rows:
+            budget -= len(header) + len(payloads or b"")
+            if budget < 0 and messages:
+                end = messages[-1].sequence
+                break
+            messages.append(Kept(sequence, (topic.encode(), header, *_split(sizes, payloads))))
+        rows.close()
+        return Chunk(session, topic, first, max(end, first - 1), tuple(messages), gaps(first, end, messages))
+
+    def _last(self, session: int, topic: str) -> int:
+        row = self._db.execute(
+            "SELECT sequence FROM lasts JOIN topics ON topics.id = lasts.topic WHERE session = ? AND topics.topic = ?",
+            (session, topic),
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _lasts(self, session: int) -> dict[str, int]:
+        rows = self._db.execute(
+            "SELECT topics.topic, sequence FROM lasts JOIN topics ON topics.id = lasts.topic WHERE session = ?",
+            (session,),
+        )
+        return {topic: sequence for topic, sequence in rows if not topic.startswith(LATE)}
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except sqlite3.DatabaseError as error:
+            raise DataError(f"journal {self._path} cannot be read: {error}; mend the disk, or give another") from error
+
+
+def _split(sizes: str | None, payloads: bytes | None) -> Iterator[bytes]:
+    at = 0
+    for size in map(int, sizes.split(",") if sizes else ()):
+        yield (payloads or b"")[at : at + size]
+        at += size
+
+
+def gaps(first: int, last: int, messages: Sequence[Kept]) -> tuple[tuple[int, int], ...]:
+    """The ranges of `first` to `last` that no message fills."""
+    gaps, due = [], first
+    for message in messages:
+        if message.sequence > due:
+            gaps.append((due, message.sequence - 1))
+        due = message.sequence + 1
+    if due <= last:
+        gaps.append((due, last))
+    return tuple(gaps)

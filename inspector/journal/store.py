@@ -1,0 +1,210 @@
+"""The journal's file: SQLite in WAL mode (sqlite.org/wal.html). One writer; readers have connections of their own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from inspector.errors import OutputError
+
+SCHEMA = """
+CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY, line TEXT NOT NULL, version TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'ended', 'cut off'))
+) STRICT;
+CREATE TABLE topics (id INTEGER PRIMARY KEY, topic TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY, session INTEGER NOT NULL, topic INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL, header BLOB NOT NULL, sizes TEXT, payloads BLOB
+) STRICT;
+CREATE UNIQUE INDEX messages_by_sequence ON messages (session, topic, sequence);
+CREATE TABLE lasts (
+    session INTEGER, topic INTEGER, sequence INTEGER NOT NULL, PRIMARY KEY (session, topic)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE accounts (
+    session INTEGER, shift TEXT, camera TEXT, outcome TEXT, frames INTEGER NOT NULL,
+    PRIMARY KEY (session, shift, camera, outcome)
+) STRICT, WITHOUT ROWID;
+"""
+APPLICATION_ID = 0x496E7370  # "Insp", where file(1) looks
+SCHEMA_VERSION = 1
+TRIMMED_AT_ONCE = 200
+"""Messages deleted in one transaction: about a millisecond, which is what a verdict may have to wait for."""
+
+CAPTURED = "captured"
+"""The outcome under which an account counts the frames that were captured; all others are the frames' ends."""
+CRASH = "crash"
+"""The outcome of frames that a killed daemon left without a verdict."""
+
+State: TypeAlias = Literal["running", "ended", "cut off"]
+
+
+class Account(NamedTuple):
+    """What a number of frames belongs to; `outcome` is a verdict, the reason of an unknown one, or a word above."""
+
+    shift: str
+    camera: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message to be kept: its number in its topic, its parts (topic, header, payloads), and when (wall clock)."""
+
+    topic: str
+    sequence: int
+    parts: Sequence[bytes]
+    at_ns: int
+
+    @property
+    def size(self) -> int:
+        """What it takes, about."""
+        return sum(map(len, self.parts)) + 100
+
+
+class Store:
+    """Writes the file at `path`, which is made if it is missing. Raises sqlite3.Error where the disk fails.
+
+    sync: `full` survives a power cut, `normal` the death of the process (PRAGMA synchronous)
+    Raises OutputError for a file that is no journal of this version.
+    """
+
+    def __init__(self, path: Path, sync: Literal["full", "normal"] = "full") -> None:
+        self.path = path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # a line's results are not everybody's
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA synchronous = {sync}")
+            self._db.execute("PRAGMA wal_autocheckpoint = 0")  # the keeper's work: no verdict waits for it
+            self._db.execute(f"PRAGMA journal_size_limit = {16 << 20}")
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+        self._topics = {topic: number for number, topic in self._db.execute("SELECT id, topic FROM topics")}
+        self._session = 0
+
+    def begin(self, session: int, line: str, version: str) -> int:
+        """Begin a session, whose number is `session` or, had the clock been set back, one above all before it."""
+        (last,) = self._db.execute("SELECT max(session) FROM sessions").fetchone()
+        self._session = session if last is None else max(session, last + 1)
+        self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, 'running')", (self._session, line, version))
+        return self._session
+
+    @property
+    def session(self) -> int:
+        """The running session; 0 before `begin`."""
+        return self._session
+
+    def write(
+        self,
+        entries: Sequence[Entry],
+        captured: Mapping[Account, int],
+        ended: Mapping[Account, int],
+    ) -> None:
+        """Keep `entries` and the accounts; all of it, or nothing.
+
+        captured, ended: what accounts are set to, and what is added to them
+        """
+        session = self._session
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", [self._row(entry) for entry in entries]
+            )
+            self._db.executemany(
+                "INSERT INTO lasts VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sequence = max(sequence, ?3)",
+                [(session, self._topic(entry.topic), entry.sequence) for entry in entries],
+            )
+            self._db.executemany(
+                "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET frames = ?5",
+                [(session, *account, frames) for account, frames in captured.items()],
+            )
+            self._add(session, ended)
+
+    def settle(self, session: int, state: State, accounts: Mapping[Account, int]) -> None:
+        """Close the books of `session`: its state, and what is to be added to its accounts."""
+        with self._transaction():
+            self._add(session, accounts)
+            self._db.execute("UPDATE sessions SET state = ? WHERE session = ?", (state, session))
+
+    def end(self) -> None:
+        """The session ended in good order."""
+        self.settle(self._session, "ended", {})
+
+    def trim(self, before_ns: int, max_bytes: int) -> bool:
+        """Delete some of the oldest messages, if they are older than `before_ns` or the file holds more than
+        `max_bytes`; whether there is more to do. Deleted pages are used again; the file does not shrink.
+        """
+        limit = (1 << 63) - 1 if self.size() > max_bytes else before_ns
+        deleted = self._db.execute(
+            "DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND at_ns < ?",
+            (TRIMMED_AT_ONCE, limit),
+        ).rowcount
+        return deleted == TRIMMED_AT_ONCE
+
+    def size(self) -> int:
+        """What the file holds, without the pages that are free to be used again."""
+        return sum(
+            factor * self._pragma(name) * self._pragma("page_size")
+            for factor, name in ((1, "page_count"), (-1, "freelist_count"))
+        )
+
+    def oldest_ns(self) -> int | None:
+        """When the oldest message was kept (wall clock), None where there is none."""
+        row = self._db.execute("SELECT at_ns FROM messages ORDER BY id LIMIT 1").fetchone()
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _prepare(self) -> None:
+        application, version = self._pragma("application_id"), self._pragma("user_version")
+        if application == 0 and version == 0 and not self._pragma("schema_version"):
+            self._db.executescript(
+                f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        elif (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+            what = "of another version of inspector" if application == APPLICATION_ID else "no journal of inspector's"
+            raise OutputError(f"journal {self.path} is {what}; move it away, or choose another journal.path")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def _row(self, entry: Entry) -> tuple[int, int, int, int, bytes, str | None, bytes | None]:
+        _, header, *payloads = entry.parts
+        kept = (",".join(str(len(payload)) for payload in payloads), b"".join(payloads)) if payloads else (None, None)
+        return (self._session, self._topic(entry.topic), entry.sequence, entry.at_ns, header, *kept)
+
+    def _topic(self, topic: str) -> int:
+        number = self._topics.get(topic)
+        if number is None:
+            number = self._db.execute("INSERT INTO topics (topic) VALUES (?)", (topic,)).lastrowid or 0
+            self._topics[topic] = number
+        return number
+
+    def _add(self, session: int, accounts: Mapping[Account, int]) -> None:
+        self._db.executemany(
+            "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET frames = frames + ?5",
+            [(session, *account, frames) for account, frames in accounts.items()],
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        topics = dict(self._topics)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._topics = topics
+            if self._db.in_transaction:  # a full disk has SQLite roll back by itself
+                self._db.execute("ROLLBACK")
+            raise
