@@ -150,6 +150,8 @@ def assemble(
             traffic=publisher,
             ready=lambda: daemon.ready,
             calibrated={camera: one.seconds for camera, one in calibrations.items()},
+            journal=record.keeping.journal if record.keeping else None,
+            shift=record.shift,
         )
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
@@ -171,6 +173,7 @@ class _Record:
     keeping: Keeping | None = None
     aside: Mapping[str, Service] = field(default_factory=dict)
     news: Sequence[Event] = ()
+    shift: Callable[[], Mapping[tuple[str, str], int]] = dict
 
 
 def _record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock: Clock, rehearsal: bool) -> _Record:
@@ -196,6 +199,7 @@ def _record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock:
         Keeping(begun.journal, shifts.at, wish.results),
         {"journal": begun.journal, "keep": begun.keeper},
         news,
+        lambda: begun.journal.shift(shifts.at(clock.wall_ns())),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from inspector import __version__, logs
 from inspector.calibrate import commands as calibrating
 from inspector.errors import ConfigError, InspectorError, working_in
+from inspector.journal import commands as bookkeeping
 from inspector.training import commands
 
 EXIT_CODES = """\
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.verb(options)
+        sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
             print(f"inspector: {problem}", file=sys.stderr)
@@ -42,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read our lines went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return code
 
 
@@ -81,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--defective", type=_from_none, default=200, help="defective pictures for training (200)")
     simulate.set_defaults(verb=_simulate)
 
+    bookkeeping.register(verbs)
     commands.register(verbs)
     calibrating.register(verbs)
     return parser

@@ -39,6 +39,9 @@ LABELS: Mapping[str, str] = {
         "why: of an `unknown` verdict `deadline`, `overload`, `camera`, `model` or `shutdown` (`none` for the others); "
         "of a batch's end `full`, `wait`, `deadline` or `closed`"
     ),
+    "outcome": (
+        "`captured`, or a frame's end: `ok`, `ng`, the reason of an unknown verdict, or `crash` (the daemon was killed)"
+    ),
     "stage": (
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
         "of a queue the stage that takes from it: `infer` or `publish`"
@@ -69,6 +72,11 @@ TABLE = (
     Metric("inspector_verdicts_total", "counter",
            "Verdicts given. Captured frames are the sum of these and of those in flight, always.",
            ("camera", "verdict", "reason")),
+    Metric("inspector_frames_unaccounted", "gauge",
+           "Captured frames that have no verdict and are not in flight: 0, or there is a bug.", ("camera",)),
+    Metric("inspector_shift_frames", "gauge",
+           "Frames captured in this shift, and what they ended as, in all runs of the daemon; 0 without a journal.",
+           ("camera", "outcome")),
     Metric("inspector_late_results_total", "counter",
            "Results that came after the frame's verdict was settled, or after its deadline: no second verdict, "
            "but kept as evidence where there is a journal.",
@@ -108,6 +116,13 @@ TABLE = (
     Metric("inspector_subscribers", "gauge", "Subscriptions that match the topic.", ("topic",)),
     Metric("inspector_hostile_messages_total", "counter",
            "Messages from outside that made no sense and were dropped."),
+    Metric("inspector_journal_failing", "gauge",
+           "1 while the journal's disk is full, fails or hangs, and messages wait in memory; else 0."),
+    Metric("inspector_journal_unkept_messages_total", "counter",
+           "Messages that were published and could not be kept."),
+    Metric("inspector_journal_bytes", "gauge", "What the journal holds; 0 where there is none."),
+    Metric("inspector_journal_oldest_timestamp_seconds", "gauge",
+           "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none."),
     Metric("inspector_model_info", "gauge",
            "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider", "precision")),
     Metric("inspector_build_info", "gauge", "Always 1: which version runs.", ("version",)),

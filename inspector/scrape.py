@@ -23,6 +23,8 @@ FAMILIES: Mapping[str, Any] = {
 
 OUTCOMES = ((Verdict.OK, None), (Verdict.NG, None), *((Verdict.UNKNOWN, reason) for reason in Reason))
 """Every verdict with its reason."""
+ENDS = ("captured", Verdict.OK, Verdict.NG, *Reason, "crash")
+"""Every outcome that a journal's account knows."""
 
 
 class Counts(Protocol):
@@ -69,11 +71,21 @@ class Traffic(Protocol):
         """Messages from outside that made no sense."""
 
 
+class Journal(Protocol):
+    """How the journal is."""
+
+    failing: bool
+    unkept_messages: int
+    size: int
+    oldest_ns: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
 
     queues: how many frames wait, by the stage that takes them
+    shift: the frames of this shift, by camera and outcome
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
     """
 
@@ -83,6 +95,8 @@ class Core:
     traffic: Traffic
     ready: Callable[[], bool]
     calibrated: Mapping[str, float] = field(default_factory=dict)
+    journal: Journal | None = None
+    shift: Callable[[], Mapping[tuple[str, str], int]] = dict
 
 
 class Scrape(Collector):
@@ -113,6 +127,7 @@ class Scrape(Collector):
         yield from self._of_frames()
         yield from self._of_cameras()
         yield from self._of_traffic()
+        yield from self._of_journal()
         for queue, frames in self._core.queues.items():
             yield Sample("inspector_queue_frames", (queue,), frames())
         yield Sample("inspector_build_info", (__version__,), 1)
@@ -123,6 +138,8 @@ class Scrape(Collector):
             yield Sample("inspector_frames_captured_total", (camera,), counts.captured)
             yield Sample("inspector_frames_in_flight", (camera,), counts.in_flight)
             yield Sample("inspector_late_results_total", (camera,), counts.late)
+            ended = sum(counts.verdicts.values())
+            yield Sample("inspector_frames_unaccounted", (camera,), counts.captured - ended - counts.in_flight)
             for verdict, reason in OUTCOMES:
                 labels = (camera, verdict, reason or "none")
                 yield Sample("inspector_verdicts_total", labels, counts.verdicts.get((verdict, reason), 0))
@@ -133,6 +150,18 @@ class Scrape(Collector):
             yield Sample("inspector_camera_last_frame_timestamp_seconds", (name,), camera.last_frame)
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
             yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))
+
+    def _of_journal(self) -> Iterator[Sample]:
+        frames = self._core.shift()
+        for camera in self._core.cameras:
+            for outcome in ENDS:
+                yield Sample("inspector_shift_frames", (camera, outcome), frames.get((camera, outcome), 0))
+        journal = self._core.journal
+        yield Sample("inspector_journal_failing", (), journal is not None and journal.failing)
+        yield Sample("inspector_journal_unkept_messages_total", (), journal.unkept_messages if journal else 0)
+        yield Sample("inspector_journal_bytes", (), journal.size if journal else 0)
+        oldest = journal.oldest_ns if journal else None
+        yield Sample("inspector_journal_oldest_timestamp_seconds", (), (oldest or 0) / 1e9)
 
     def _of_traffic(self) -> Iterator[Sample]:
         traffic = self._core.traffic

@@ -70,6 +70,7 @@ class Captures:
 
     def close(self) -> None:
         """Let the file go to another process. The map stays: a reader that hangs in its driver may count yet."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # the map keeps the file open, and so would keep it locked
         os.close(self._file)
 
     def _left(self) -> tuple[int | None, Mapping[str, int]]:

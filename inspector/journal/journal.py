@@ -16,6 +16,7 @@ from pathlib import Path
 
 from inspector.archive import Chunk, Kept, Session
 from inspector.clock import Clock
+from inspector.errors import DataError
 from inspector.journal.reading import LATE, Reader, gaps
 from inspector.journal.store import CAPTURED, Account, Entry, Store
 from inspector.stage import Stage
@@ -117,7 +118,8 @@ class Journal:
         while True:
             stage.beat()
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), TRIM_SECONDS)
+                nap = max(self._trim_due - self._clock.monotonic(), 0.0)
+                self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), min(nap, TRIM_SECONDS))
                 over = self._stopping.is_set() and not self._pending and not self._writing
             if over:
                 break
@@ -151,6 +153,16 @@ class Journal:
         more = [Kept(entry.sequence, tuple(entry.parts)) for entry in waiting if chunk.last < entry.sequence <= end]
         messages = (*chunk.messages, *more)
         return replace(chunk, last=end, messages=messages, gone=gaps(first, end, messages))
+
+    def shift(self, shift: str) -> Mapping[tuple[str, str], int]:
+        """The frames of a shift by camera and outcome, over all sessions, as far as they are on disk; empty where that
+        cannot be read.
+        """
+        try:
+            return self._reader.shift(shift)
+        except DataError as error:
+            log.warning("%s", error)
+            return {}
 
     def sessions(self, since: int) -> list[Session]:
         """See `archive.Archive`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from inspector.archive import Chunk, Kept, Session
 from inspector.errors import DataError
@@ -14,6 +16,32 @@ from inspector.journal.store import APPLICATION_ID, SCHEMA_VERSION, Account
 
 LATE = "late/"
 """What topics of evidence begin with; they are never published, so no subscriber is told of them."""
+
+
+_END = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which messages: of topics that begin with `prefix`, of one session or all, by sequence (both ends included) and
+    by when they were kept (nanoseconds since 1970 UTC, `until_ns` not included).
+    """
+
+    prefix: str = ""
+    session: int | None = None
+    first: int = 0
+    last: int = _END
+    since_ns: int = 0
+    until_ns: int = _END
+
+
+class Recorded(NamedTuple):
+    """A message with its session and topic, and when it was kept (nanoseconds since 1970 UTC)."""
+
+    session: int
+    topic: str
+    at_ns: int
+    kept: Kept
 
 
 class Reader:
@@ -47,10 +75,26 @@ class Reader:
             )
             return [Session(session, self._lasts(session), state != "running") for session, state in found.fetchall()]
 
-    def topics(self) -> list[str]:
-        """Every topic that was ever kept, evidence included."""
-        with self._reading():
-            return [topic for (topic,) in self._db.execute("SELECT topic FROM topics ORDER BY topic")]
+    def messages(self, choice: Choice) -> Iterator[Recorded]:
+        """What was kept, evidence included, in the order in which it was; messages that are deleted meanwhile are left
+        out.
+        """
+        last = 0
+        while True:
+            with self._reading():
+                rows = self._db.execute(
+                    "SELECT messages.id, session, topics.topic, at_ns, sequence, header, sizes, payloads "
+                    "FROM messages JOIN topics ON topics.id = messages.topic WHERE messages.id > ? "
+                    "AND substr(topics.topic, 1, length(?2)) = ?2 AND (?3 IS NULL OR session = ?3) "
+                    "AND sequence BETWEEN ? AND ? AND at_ns >= ? AND at_ns < ? ORDER BY messages.id LIMIT 100",
+                    (last, choice.prefix, choice.session, choice.first, choice.last, choice.since_ns, choice.until_ns),
+                ).fetchall()
+            if not rows:
+                return
+            for _, session, topic, at_ns, sequence, header, sizes, payloads in rows:
+                parts = (topic.encode(), header, *_split(sizes, payloads))
+                yield Recorded(session, topic, at_ns, Kept(sequence, parts))
+            last = rows[-1][0]
 
     def last(self, session: int, topic: str) -> int:
         """The topic's last sequence in that session, as far as the journal was told; 0 if there is none."""
@@ -65,6 +109,14 @@ class Reader:
                 "ORDER BY shift, camera, session"
             )
             return [(session, state, Account(*account), frames) for session, state, *account, frames in rows]
+
+    def shift(self, shift: str) -> dict[tuple[str, str], int]:
+        """The frames of a shift by camera and outcome, over all sessions."""
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT camera, outcome, sum(frames) FROM accounts WHERE shift = ? GROUP BY camera, outcome", (shift,)
+            )
+            return {(camera, outcome): frames for camera, outcome, frames in rows}
 
     def check(self) -> str | None:
         """What is damaged, or None; reads the whole file (PRAGMA quick_check)."""

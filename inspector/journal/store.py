@@ -30,6 +30,7 @@ CREATE TABLE accounts (
     session INTEGER, shift TEXT, camera TEXT, outcome TEXT, frames INTEGER NOT NULL,
     PRIMARY KEY (session, shift, camera, outcome)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX accounts_by_shift ON accounts (shift);
 """
 APPLICATION_ID = 0x496E7370  # "Insp", where file(1) looks
 SCHEMA_VERSION = 1
@@ -79,11 +80,16 @@ class Store:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # a line's results are not everybody's
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
         try:
+            is_new = self._is_new()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {sync}")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")  # the keeper's work: no verdict waits for it
             self._db.execute(f"PRAGMA journal_size_limit = {16 << 20}")
-            self._prepare()
+            if is_new:
+                self._db.executescript(
+                    f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+                    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
         except BaseException:
             self._db.close()
             raise
@@ -164,16 +170,15 @@ class Store:
         """Let go of the file."""
         self._db.close()
 
-    def _prepare(self) -> None:
+    def _is_new(self) -> bool:
+        """Whether there is nothing yet; raises OutputError where there is something else than a journal."""
         application, version = self._pragma("application_id"), self._pragma("user_version")
         if application == 0 and version == 0 and not self._pragma("schema_version"):
-            self._db.executescript(
-                f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
-        elif (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+            return True
+        if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
             what = "of another version of inspector" if application == APPLICATION_ID else "no journal of inspector's"
             raise OutputError(f"journal {self.path} is {what}; move it away, or choose another journal.path")
+        return False
 
     def _pragma(self, name: str) -> int:
         return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])

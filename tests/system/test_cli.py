@@ -51,6 +51,8 @@ def test_help_tells_of_every_verb_and_exit_code() -> None:
         "compare",
         "calibrate",
         "quantise",
+        "ledger",
+        "replay",
     }
     assert set(VERBS) == known
     told = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}

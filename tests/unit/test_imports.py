@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "outputs": "",
     # the flow, and what joins it
     "worker": "inference judge logs",
-    "journal": "stage",
+    "journal": "outputs settings stage",
     "publisher": "codecs wire outputs journal",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",
@@ -58,7 +58,7 @@ MAY_IMPORT = {
     # the daemon never imports training
     "training": "critical inference judge",
     "calibrate": "calibration critical inference judge sources training values",
-    "cli": "assemble calibrate listen logs simulation training",
+    "cli": "assemble calibrate journal listen logs simulation training",
     "__main__": "cli",
 }
 

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.archive import Chunk, Kept
+from inspector.clock import ManualClock
+from inspector.errors import DataError, OutputError
+from inspector.journal import journal as module
+from inspector.journal.reading import Choice, Reader, gaps
+from inspector.journal.store import CAPTURED, TRIMMED_AT_ONCE, Account, Store
+from tests.inspections import few
+from tests.journals import CAMERAS, OK, SHIFT, VERDICTS, Parts, entries, entry, running
+
+RESULTS = "result/line1/cam1/"
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# ---- what is kept can be had again
+
+
+def test_a_message_comes_back_as_it_was(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        kept = entry(1, RESULTS, payloads=(b"mask", b"", b"picture"))
+        parts.journal.append([kept])
+        chunk = parts.journal.read(1000, RESULTS, 1, 9, 1 << 20)
+    assert chunk == Chunk(1000, RESULTS, 1, 1, (Kept(1, tuple(kept.parts)),), ())
+
+
+def test_what_was_appended_is_on_disk_when_append_returns(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        for sequence in range(1, 50):
+            parts.journal.append([entry(sequence)], [OK])
+            stranger = Reader(tmp_path / "j")
+            assert stranger.last(1000, VERDICTS) == sequence
+            assert stranger.shift(SHIFT) == {("cam1", "ok"): sequence}
+            stranger.close()
+
+
+def test_a_chunk_ends_before_the_budget_is_passed_but_holds_one_message_at_least(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 5, size=1000))
+        for budget, last in ((1, 1), (2100, 2), (1 << 20, 4)):
+            chunk = parts.journal.read(1000, VERDICTS, 1, 4, budget)
+            assert (chunk.last, len(chunk.messages), chunk.gone) == (last, last, ())
+
+
+def test_what_is_not_there_yet_is_not_gone(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 5))
+        assert parts.journal.read(1000, VERDICTS, 6, 9, 1000) == Chunk(1000, VERDICTS, 6, 5, (), ())
+        assert parts.journal.read(1000, "verdict/line1/cam2/", 1, 9, 1000).last == 0
+
+
+def test_all_of_a_session_that_nobody_knows_is_gone(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        assert parts.journal.read(7, VERDICTS, 3, 9, 1000) == Chunk(7, VERDICTS, 3, 9, (), ((3, 9),))
+
+
+def test_sessions_tell_the_last_of_each_topic_but_of_evidence(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append([*entries(1, 3), entry(1, RESULTS), entry(1, "late/line1/cam1/")])
+        (session,) = parts.journal.sessions(0)
+    assert (session.session, session.sequences, session.final) == (1000, {VERDICTS: 3, RESULTS: 1}, False)
+    reader = Reader(tmp_path / "j")
+    assert [one.final for one in reader.sessions(1000)] == [True]
+    assert reader.sessions(1001) == []
+    reader.close()
+
+
+@few
+@given(st.integers(1, 30), st.integers(0, 40), st.sets(st.integers(1, 60)))
+def test_messages_and_gaps_fill_a_range_without_overlap(first: int, length: int, kept: set[int]) -> None:
+    last = first + length
+    inside = [Kept(sequence, ()) for sequence in sorted(kept) if first <= sequence <= last]
+    gone = [sequence for begin, end in gaps(first, last, inside) for sequence in range(begin, end + 1)]
+    assert sorted([*gone, *(one.sequence for one in inside)]) == list(range(first, last + 1))
+
+
+def test_a_replay_tells_everything_in_the_order_in_which_it_came(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        now = time.time_ns()
+        for sequence in range(1, 251):
+            parts.journal.append(
+                [entry(sequence, at_ns=now + sequence), entry(sequence, RESULTS, at_ns=now + sequence)]
+            )
+        everything = list(parts.reader.messages(Choice()))
+        assert [(one.topic, one.kept.sequence) for one in everything] == [
+            (topic, sequence) for sequence in range(1, 251) for topic in (VERDICTS, RESULTS)
+        ]
+        chosen = Choice("verdict/", 1000, first=10, last=40, since_ns=now + 20, until_ns=now + 30)
+        assert [one.kept.sequence for one in parts.reader.messages(chosen)] == list(range(20, 30))
+        assert list(parts.reader.messages(Choice(session=999))) == []
+
+
+# ---- the disk fails
+
+
+def fill(parts: Parts) -> None:
+    """Let the file grow no more; SQLite then says what it says on a full disk."""
+    (pages,) = parts.store._db.execute("PRAGMA page_count").fetchone()
+    parts.store._db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def empty(parts: Parts) -> None:
+    parts.store._db.execute("PRAGMA max_page_count = 4294967294")
+
+
+def until_well(parts: Parts) -> None:
+    changed = parts.journal._changed
+    with changed:
+        assert changed.wait_for(lambda: not parts.journal.failing, 30)
+
+
+def until_failing(parts: Parts, first: int, size: int = 1000) -> int:
+    """Append one by one until the disk is full; the sequence after the last."""
+    while not parts.journal.failing:
+        parts.journal.append([entry(first, size=size)], [OK])
+        first += 1
+    return first
+
+
+def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 5), [OK] * 5)
+        fill(parts)
+        after = until_failing(parts, 6)
+        parts.journal.append(entries(after, after + 9), [OK] * 10)
+        assert parts.sequences() == list(range(1, after + 10)), "what waits in memory can be had, too"
+        ((state, detail),) = parts.journal.news()
+        assert state == "failing"
+        assert "full" in detail
+        assert str(tmp_path / "j") in detail
+        empty(parts)
+        until_well(parts)
+        assert parts.journal.news() == [
+            ("recovered", f"the journal {tmp_path / 'j'} works again; every message was kept")
+        ]
+        assert parts.sequences() == list(range(1, after + 10))
+        assert parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 9}
+        assert parts.journal.unkept_messages == 0
+
+
+def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j", memory_bytes=20_000) as parts:
+        fill(parts)
+        after = until_failing(parts, 1)
+        for sequence in range(after, after + 100):
+            parts.journal.append([entry(sequence, size=1000)], [OK])
+        there = parts.sequences()
+        lost = sorted(set(range(1, after + 100)) - set(there))
+        assert 0 < len(lost) == parts.journal.unkept_messages
+        empty(parts)
+        until_well(parts)
+        state, detail = parts.journal.news()[-1]
+        assert (state, detail.partition("; ")[2]) == ("recovered", f"not kept: {VERDICTS} {lost[0]} to {lost[-1]}")
+        assert lost == list(range(lost[0], lost[-1] + 1))
+        assert parts.sequences() == there, "what was not kept is gone, all else is there"
+        assert parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 99}, "the account balances all the same"
+
+
+def test_a_disk_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    with Parts(tmp_path / "j") as parts:
+        other = sqlite3.connect(tmp_path / "j", isolation_level=None, timeout=0)
+        other.execute("BEGIN IMMEDIATE")  # nobody else can write now
+        parts.journal.append(entries(1, 3))
+        parts.journal.append(entries(4, 6))
+        assert parts.journal.failing
+        assert parts.sequences() == [1, 2, 3, 4, 5, 6]
+        other.execute("ROLLBACK")
+        other.close()
+        until_well(parts)
+        assert parts.sequences() == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_end_does_not_wait_for_a_disk_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Parts(tmp_path / "j") as parts:
+        fill(parts)
+        until_failing(parts, 1)
+    assert "still fails at the end; not kept: verdict/line1/cam1/" in caplog.text
+
+
+def test_many_threads_may_append_and_read_at_once(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        seen: list[list[int]] = []
+        reading = threading.Thread(target=lambda: seen.extend(parts.sequences() for _ in range(20)))
+        reading.start()
+        for sequence in range(1, 200):
+            parts.journal.append([entry(sequence)])
+        reading.join()
+        assert all(one == list(range(1, len(one) + 1)) for one in seen)
+
+
+# ---- retention
+
+
+def test_what_is_too_old_is_deleted_and_then_gone(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with Parts(tmp_path / "j", clock=clock) as parts:
+        parts.journal.append(entries(1, 450, at_ns=clock.wall_ns()))
+        clock.advance(7200.0)
+        parts.journal.append(entries(451, 460, at_ns=clock.wall_ns()))
+        until(lambda: parts.journal.oldest_ns == clock.wall_ns())
+        chunk = parts.journal.read(1000, VERDICTS, 440, 455, 1 << 20)
+        assert chunk.gone == ((440, 450),)
+        assert [kept.sequence for kept in chunk.messages] == [451, 452, 453, 454, 455]
+
+
+def test_trimming_deletes_a_little_at_a_time_and_down_to_the_limit(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j", "normal")
+    store.begin(1, "line1", "test")
+    store.write(entries(1, 1000, size=1000, at_ns=50), {}, {})
+    assert not store.trim(before_ns=50, max_bytes=1 << 30)
+    full = store.size()
+    rounds = 0
+    while store.trim(before_ns=0, max_bytes=full // 2):
+        rounds += 1
+    assert store.size() <= full // 2
+    assert rounds >= 2
+    (left,) = store._db.execute("SELECT count(*) FROM messages").fetchone()
+    assert left == 1000 - rounds * TRIMMED_AT_ONCE
+    store.close()
+
+
+def test_pages_of_what_was_deleted_are_used_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j", "normal")
+    store.begin(1, "line1", "test")
+    for turn in range(5):
+        store.write(entries(turn * 500 + 1, turn * 500 + 500, size=1000, at_ns=turn), {}, {})
+        while store.trim(before_ns=turn + 1, max_bytes=1 << 30):
+            pass
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (tmp_path / "j").stat().st_size < 2 * 500 * 1100
+    store.close()
+
+
+# ---- the file
+
+
+def test_only_the_newest_messages_of_a_session_count_its_sequences(tmp_path: Path) -> None:
+    with running(tmp_path / "j") as first:
+        first.journal.append(entries(1, 3))
+    with running(tmp_path / "j") as second:
+        assert second.session > first.session
+        second.journal.append(entries(1, 2))
+        assert second.journal.read(first.session, VERDICTS, 1, 3, 1000).last == 3
+        assert [one.sequences for one in second.journal.sessions(0)] == [{VERDICTS: 3}, {VERDICTS: 2}]
+    assert second.losses == []
+
+
+def test_a_clock_that_was_set_back_makes_no_session_twice(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j", "normal")
+    assert store.begin(5000, "line1", "test") == 5000
+    assert store.begin(4000, "line1", "test") == 5001
+    store.close()
+
+
+def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "j"),
+        pytest.raises(OutputError, match="in use; stop the daemon that writes it"),
+        running(tmp_path / "j"),
+    ):
+        pass
+
+
+def test_a_damaged_file_is_moved_aside_and_the_line_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path / "j") as first:
+        first.journal.append(entries(1, 3))
+    size = (tmp_path / "j").stat().st_size
+    (tmp_path / "j").write_bytes(b"\xa5" * size)
+    with running(tmp_path / "j") as second:
+        second.journal.append(entries(1, 2))
+        ((state, detail),) = second.journal.news()
+        assert state == "damaged"
+        (aside,) = tmp_path.glob("j.damaged-*")
+        assert str(aside) in detail
+        assert aside.stat().st_size == size
+
+
+def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "j")
+    other.execute("CREATE TABLE treasure (gold)")
+    other.commit()
+    other.close()
+    before = (tmp_path / "j").read_bytes()
+    with pytest.raises(OutputError, match="no journal of inspector's; move it away"), running(tmp_path / "j"):
+        pass
+    assert (tmp_path / "j").read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["missing", "text"])
+def test_reading_what_is_no_journal_is_one_sentence(tmp_path: Path, what: str) -> None:
+    if what == "text":
+        (tmp_path / "j").write_text("Dear diary, " * 1000)
+    with pytest.raises(DataError, match=r"journal .*/j"):
+        Reader(tmp_path / "j")
+
+
+def test_captured_frames_are_set_and_not_added(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        for captured in (1, 3, 4):
+            parts.captured["cam1", SHIFT] = captured
+            parts.journal.append([entry(captured)], [OK])
+        assert parts.journal.shift(SHIFT) == {("cam1", CAPTURED): 4, ("cam1", "ok"): 3}
+        assert [account for _, _, account, _ in parts.reader.accounts()] == [Account(SHIFT, "cam1", CAPTURED), OK]
+    assert len(CAMERAS) == 2

@@ -1,0 +1,112 @@
+"""What a killed daemon leaves behind, and what its successor makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.errors import OutputError
+from inspector.journal import account
+from inspector.journal.captures import Captures
+from inspector.journal.reading import Reader
+from inspector.journal.recovery import settle
+from inspector.journal.store import CAPTURED, Account, Store
+from inspector.ledger import Ledger
+from tests.inspections import few
+from tests.journals import SHIFT, capture, entry
+
+
+def left_behind(path: Path, verdicts: list[int], told: int) -> None:
+    """A session that was cut off with these frames' verdicts on record, `told` of them noted as captured."""
+    store = Store(path, "normal")
+    store.begin(1000, "line1", "test")
+    rows = [replace(entry(frame), sequence=sequence) for sequence, frame in enumerate(verdicts, 1)]
+    store.write(rows, {Account(SHIFT, "cam1", CAPTURED): told}, {Account(SHIFT, "cam1", "ok"): len(verdicts)})
+    store.close()
+
+
+@few
+@given(st.data())
+def test_frames_without_a_verdict_are_counted_and_bounded(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("j") / "j"
+    captured = data.draw(st.integers(1, 60))
+    lost = data.draw(st.sets(st.integers(1, captured), min_size=1))
+    verdicts = data.draw(st.permutations([frame for frame in range(1, captured + 1) if frame not in lost]))
+    left_behind(path, verdicts, told=data.draw(st.integers(0, captured)))
+    store, reader = Store(path, "normal"), Reader(path)
+    cut_off, (loss,) = settle(store, reader, "line1", 1000, {"cam1": captured})
+    assert cut_off == [1000]
+    assert (loss.camera, loss.frames, loss.first, loss.last) == ("cam1", len(lost), min(lost), max(lost))
+    (row,) = account.rows(reader.accounts(), [], "")
+    assert (row.captured, row.ends["crash"], row.unaccounted) == (captured, len(lost), 0)
+    assert settle(store, reader, "line1", 1000, {"cam1": captured}) == ([], []), "the books are closed"
+    reader.close()
+    store.close()
+
+
+def test_a_session_that_lost_nothing_is_just_closed(tmp_path: Path) -> None:
+    left_behind(tmp_path / "j", [1, 2, 3], told=3)
+    store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")
+    assert settle(store, reader, "line1", 1000, {"cam1": 3}) == ([1000], [])
+    reader.close()
+    store.close()
+
+
+def test_captures_of_another_session_say_nothing_of_this_one(tmp_path: Path) -> None:
+    left_behind(tmp_path / "j", [1, 2], told=3)
+    store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")
+    _, (loss,) = settle(store, reader, "line1", 999, {"cam1": 50})
+    assert (loss.frames, loss.first, loss.last) == (1, 3, 3)
+    reader.close()
+    store.close()
+
+
+# ---- captured frames
+
+
+def test_counts_outlive_the_process_that_counted(tmp_path: Path) -> None:
+    captures = Captures(tmp_path / "c")
+    assert (captures.session, captures.counts) == (None, {})
+    captures.begin(7, ["a", "b"])
+    captures.count("b", 41)
+    captures.count("b", 42)
+    captures.close()
+    again = Captures(tmp_path / "c")
+    assert (again.session, again.counts) == (7, {"a": 0, "b": 42})
+    again.close()
+
+
+def test_the_file_is_held_by_one(tmp_path: Path) -> None:
+    captures = Captures(tmp_path / "c")
+    with pytest.raises(OutputError, match="in use"):
+        Captures(tmp_path / "c")
+    captures.close()
+    Captures(tmp_path / "c").close()
+
+
+@few
+@given(st.binary(max_size=200))
+def test_whatever_the_file_holds_is_read_or_left(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("c") / "c"
+    path.write_bytes(content)
+    captures = Captures(path)
+    captures.begin(1, ["a"])
+    captures.close()
+    again = Captures(path)
+    assert (again.session, again.counts) == (1, {"a": 0})
+    again.close()
+
+
+def test_the_ledger_tells_captures_and_shifts() -> None:
+    told: list[tuple[str, int]] = []
+    ledger = Ledger(["cam1"], lambda moment_ns: f"shift {moment_ns}", lambda *what: told.append(what))
+    for number, moment in enumerate((1, 1, 2, 3, 3, 4), 1):
+        capture(ledger, number, moment)
+    assert told == [("cam1", number) for number in range(1, 7)]
+    assert ledger.captured() == {("cam1", "shift 2"): 1, ("cam1", "shift 3"): 2, ("cam1", "shift 4"): 1}
