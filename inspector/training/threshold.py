@@ -2,17 +2,22 @@
 
 First the probability threshold that gives the highest F1, averaged over pictures, or of those about as good the one
 nearest to 0.5. Then the smallest region that still counts: small enough to keep the true defects, large enough to keep
-good parts free of false alarms. Where defects are synthetic, that says little of real ones; then the threshold is at
-least as high as most normal pictures need to be `ok`.
+good parts free of false alarms.
+
+Where defects are synthetic, that says little of real ones, which are fainter: the best threshold for the synthetic ones
+lets most of them escape. What the normal pictures need is known better, the better the more of them were held back. So
+the threshold lies between the two, and never so low that more than a few of the normal ones are `ng`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector.critical import critical_thresholds
 from inspector.training.macro_f1 import MacroF1
@@ -23,6 +28,9 @@ FALSE_REGIONS = 0.02
 
 FALSE_REJECTS = 0.05
 """Share of normal pictures that may be `ng` where all defects are synthetic."""
+
+FEW_NORMALS = 30
+"""So many normal pictures say as much of where the threshold should be as the synthetic defects do."""
 
 CERTAIN = 1 - 1e-5
 """The highest threshold: beyond it probabilities differ by rounding alone."""
@@ -58,23 +66,47 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     left = sum(area >= min_area for area in false_areas)
     defects = "real" if real else "synthetic"
     rule = "within a standard error of the highest and nearest to 0.5" if real else "the highest"
-    needed = 0.0 if real else _quiet([m for m, mask in zip(maps, masks, strict=True) if not mask.any()], min_area)
-    raised = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
-    threshold = min(max(threshold, needed), CERTAIN)
+    moved = ""
+    if not real:
+        normal = [m for m, mask in zip(maps, masks, strict=True) if not mask.any()]
+        threshold, moved = _between(threshold, _critical(normal, min_area))
     return Choice(
         threshold,
         min_area,
         f"threshold: F1 averaged over pictures is {f1:.3f}, {rule}, on {len(maps) - good} validation pictures with "
-        f"{defects} defects and {good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph "
+        f"{defects} defects and {good} normal ones{moved} (it was {threshold:.5g} before it was folded into the graph "
         f"as 0.5); min_area: the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} "
         f"of {len(false_areas)} are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
     )
 
 
-def _quiet(normal: Sequence[Map], min_area: int) -> float:
-    """The threshold from which on all but `FALSE_REJECTS` of the normal pictures are `ok`."""
-    critical = [critical_thresholds(Detection(0.0, m), m.shape[0], m.shape[1], [min_area])[0] for m in normal]
-    return float(np.quantile(critical, 1 - FALSE_REJECTS))
+def _between(threshold: float, normal: NDArray[np.float64]) -> tuple[float, str]:
+    """The threshold between the best for synthetic defects and what normal pictures need, and how it was moved.
+
+    normal: the critical thresholds of normal pictures (critical.py)
+    """
+    if not normal.size:
+        return threshold, ""
+    needed = float(np.quantile(normal, 1 - FALSE_REJECTS))
+    if needed > threshold:
+        return min(needed, CERTAIN), f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok"
+    best, highest = _logit(threshold), _logit(float(normal.max()))
+    if highest >= best:
+        return threshold, ""
+    share = normal.size / (normal.size + FEW_NORMALS)
+    lowered = 1 / (1 + math.exp(-(best + share * (highest - best))))
+    return lowered, f", lowered by {share:.0%} of the way (in logits) to where all of the normal ones are just ok"
+
+
+def _logit(probability: float) -> float:
+    inside = min(max(probability, 1 - CERTAIN), CERTAIN)
+    return math.log(inside / (1 - inside))
+
+
+def _critical(normal: Sequence[Map], min_area: int) -> NDArray[np.float64]:
+    """The threshold from which on each normal picture is `ok`, [N]."""
+    found = [critical_thresholds(Detection(0.0, m), m.shape[0], m.shape[1], [min_area])[0] for m in normal]
+    return np.array(found, np.float64)
 
 
 def _areas(maps: Sequence[Map], masks: Sequence[Mask], threshold: float) -> tuple[list[int], list[int], int]:

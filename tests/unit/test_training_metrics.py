@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
 from inspector.judge import Judge, Judgement
+from inspector.training.macro_f1 import MacroF1
 from inspector.training.metrics import PixelCounts, PixelScores, area_under_roc, cross_entropy, psnr, ssim
 from inspector.training.repair_metrics import RepairScores
 from inspector.training.threshold import choose
@@ -238,6 +240,22 @@ def test_where_defects_are_synthetic_most_normal_pictures_must_be_ok() -> None:
     assert found.threshold < 0.8
     assert raised.threshold >= 0.8
     assert "raised until 95% of the normal ones are ok" in raised.why
+
+
+@pytest.mark.parametrize(("normals", "share"), [(10, 0.25), (90, 0.75)])
+def test_the_more_normal_pictures_the_nearer_to_them_is_the_threshold(normals: int, share: float) -> None:
+    glow, mask = spotted(10, truth=True, level=0.98)
+    glow = np.where(mask, glow, np.float32(0.6))  # around a synthetic defect
+    pairs = [(glow, mask), *(spotted(16, level=0.2) for _ in range(normals))]
+    maps, masks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    choice = choose(maps, masks, real=False)
+    scores = MacroF1()
+    for probability, mask in zip(maps, masks, strict=True):
+        scores.add(probability, mask)
+    (_, highest), lowest = scores.best(), 0.2
+    logits = [math.log(p / (1 - p)) for p in (highest, choice.threshold, lowest)]
+    assert (logits[0] - logits[1]) / (logits[0] - logits[2]) == pytest.approx(share, abs=0.01)
+    assert f"lowered by {share:.0%} of the way" in choice.why
 
 
 # Repairs
