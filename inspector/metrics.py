@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inspector.clock import Clock
 from inspector.mailbox import BatchEnd
+from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Inspection, ModelTag, Reason
 
 NONE = math.nan
@@ -40,7 +41,7 @@ LABELS: Mapping[str, str] = {
         "of a batch's end `full`, `wait`, `deadline` or `closed`"
     ),
     "outcome": (
-        "`captured`, or a frame's end: `ok`, `ng`, the reason of an unknown verdict, or `crash` (the daemon was killed)"
+        f"`{CAPTURED}`, or what frames ended as: {', '.join(f'`{end}`' for end in ENDS)} (the daemon was killed)"
     ),
     "stage": (
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "

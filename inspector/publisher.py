@@ -16,6 +16,7 @@ from inspector.codecs import Formats
 from inspector.errors import DataError, OutputError
 from inspector.journal.journal import Journal
 from inspector.journal.store import Account, Entry
+from inspector.outcomes import end_of
 from inspector.outputs import Output
 from inspector.types import Event, Inspection, Late, Verdict
 from inspector.wire import Encoder
@@ -134,9 +135,7 @@ class Publisher:
         topic = self._verdicts[frame.camera]
         sequence = self._count(topic)
         if self._keeping is not None:
-            account = Account(
-                self._keeping.shift(frame.captured_ns), frame.camera, inspection.reason or inspection.verdict
-            )
+            account = Account(self._keeping.shift(frame.captured_ns), frame.camera, end_of(inspection))
             batch.ended.append(account)
         if self._is_due(topic):
             self._add(batch, topic, sequence, self._encoder.verdict(inspection, sequence, self._since(inspection)))

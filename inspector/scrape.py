@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from inspector import __version__
 from inspector.metrics import TABLE, Distribution, Metrics, Sample
+from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Reason, Verdict
 
 FAMILIES: Mapping[str, Any] = {
@@ -23,8 +24,6 @@ FAMILIES: Mapping[str, Any] = {
 
 OUTCOMES = ((Verdict.OK, None), (Verdict.NG, None), *((Verdict.UNKNOWN, reason) for reason in Reason))
 """Every verdict with its reason."""
-ENDS = ("captured", Verdict.OK, Verdict.NG, *Reason, "crash")
-"""Every outcome that a journal's account knows."""
 
 
 class Counts(Protocol):
@@ -154,7 +153,7 @@ class Scrape(Collector):
     def _of_journal(self) -> Iterator[Sample]:
         frames = self._core.shift()
         for camera in self._core.cameras:
-            for outcome in ENDS:
+            for outcome in (CAPTURED, *ENDS):
                 yield Sample("inspector_shift_frames", (camera, outcome), frames.get((camera, outcome), 0))
         journal = self._core.journal
         yield Sample("inspector_journal_failing", (), journal is not None and journal.failing)

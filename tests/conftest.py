@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import pytest
 
-from tests.bundles import convolutional, make_bundle, masked_pictures
+from tests.bundles import convolutional, make_bundle, masked_pictures, picture
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +25,15 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_bundle(tmp_path_factory.mktemp("bundles") / "reduced", graph=convolutional)
     for precision in (Precision.INT8, Precision.FP16):
         add(load(folder), masked_pictures(), True, precision, print)
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of 20 pictures, every fifth defective."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(20):
+        image = picture(square=(10, 10, 9, 9)) if number % 5 == 4 else picture()
+        cv2.imwrite(str(folder / f"{number:02}.png"), image)
     return folder

@@ -12,12 +12,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from inspector.journal.store import CAPTURED, CRASH, Account
-from inspector.types import Reason, Verdict
-
-ENDS = (Verdict.OK.value, Verdict.NG.value, *(reason.value for reason in Reason), CRASH)
-"""What a frame ends as: a verdict, the reason of an unknown one, or `crash`: the daemon was killed before that."""
-
+from inspector.journal.store import Account
+from inspector.outcomes import CAPTURED, ENDS
 
 FILE_WIDTH = 200
 """Columns of a table that goes to a file, where nothing wraps."""
@@ -78,7 +74,7 @@ def write_csv(found: Sequence[Row], out: TextIO) -> None:
 
 def write_table(found: Sequence[Row], out: TextIO) -> None:
     """A table for people; reasons that no frame has are left out."""
-    seen = [end for end in ENDS if end in ("ok", "ng") or any(row.ends[end] for row in found)]
+    seen = [end for end in ENDS if end in ENDS[:2] or any(row.ends[end] for row in found)]
     table = Table("shift", "camera", *(("captured", *seen, "in flight", "unaccounted")))
     for column in table.columns:
         column.no_wrap = True

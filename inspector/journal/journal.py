@@ -18,7 +18,8 @@ from inspector.archive import Chunk, Kept, Session
 from inspector.clock import Clock
 from inspector.errors import DataError
 from inspector.journal.reading import LATE, Reader, gaps
-from inspector.journal.store import CAPTURED, Account, Entry, Store
+from inspector.journal.store import Account, Entry, Store
+from inspector.outcomes import CAPTURED
 from inspector.stage import Stage
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from inspector.journal.reading import Reader
-from inspector.journal.store import CAPTURED, CRASH, Account, Store
+from inspector.journal.store import Account, Store
+from inspector.outcomes import CAPTURED, CRASH
 
 OVERTAKING = 2000
 """By how many frames one may be late to its verdict: a camera's queue holds 1000 at most."""

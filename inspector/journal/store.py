@@ -37,16 +37,11 @@ SCHEMA_VERSION = 1
 TRIMMED_AT_ONCE = 200
 """Messages deleted in one transaction: about a millisecond, which is what a verdict may have to wait for."""
 
-CAPTURED = "captured"
-"""The outcome under which an account counts the frames that were captured; all others are the frames' ends."""
-CRASH = "crash"
-"""The outcome of frames that a killed daemon left without a verdict."""
-
 State: TypeAlias = Literal["running", "ended", "cut off"]
 
 
 class Account(NamedTuple):
-    """What a number of frames belongs to; `outcome` is a verdict, the reason of an unknown one, or a word above."""
+    """What a number of frames belongs to; `outcome` is one of outcomes.py."""
 
     shift: str
     camera: str

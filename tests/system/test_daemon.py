@@ -20,24 +20,11 @@ import signal
 import socket
 from pathlib import Path
 
-import cv2
 import pytest
 
 from inspector.client import Subscriber
 from inspector.messages import BeatMessage, ResultMessage, VerdictMessage
-from tests.bundles import picture
 from tests.daemon import Process, configure, run
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder of 20 pictures, every fifth defective."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(20):
-        image = picture(square=(10, 10, 9, 9)) if number % 5 == 4 else picture()
-        cv2.imwrite(str(folder / f"{number:02}.png"), image)
-    return folder
 
 
 def test_1_sigterm_under_load_loses_no_verdict(bright: Path, pictures: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "judge": "",
     "critical": "judge",
     "ledger": "",
+    "outcomes": "",
     "stage": "",
     "codecs": "",
     "fields": "",
@@ -34,8 +35,8 @@ MAY_IMPORT = {
     "logs": "",
     "notify": "",
     "health": "",
-    "metrics": "",
-    "scrape": "metrics",
+    "metrics": "outcomes",
+    "scrape": "metrics outcomes",
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
@@ -44,8 +45,8 @@ MAY_IMPORT = {
     "outputs": "",
     # the flow, and what joins it
     "worker": "inference judge logs",
-    "journal": "outputs settings stage",
-    "publisher": "codecs wire outputs journal",
+    "journal": "outcomes outputs settings stage",
+    "publisher": "codecs journal outcomes outputs wire",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",
     "assemble": "calibration codecs daemon health inference journal judge ledger metrics mistakes outputs pipeline "

@@ -15,7 +15,8 @@ from inspector.clock import ManualClock
 from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
 from inspector.journal.reading import Choice, Reader, gaps
-from inspector.journal.store import CAPTURED, TRIMMED_AT_ONCE, Account, Store
+from inspector.journal.store import TRIMMED_AT_ONCE, Account, Store
+from inspector.outcomes import CAPTURED
 from tests.inspections import few
 from tests.journals import CAMERAS, OK, SHIFT, VERDICTS, Parts, entries, entry, running
 

@@ -14,8 +14,9 @@ from inspector.journal import account
 from inspector.journal.captures import Captures
 from inspector.journal.reading import Reader
 from inspector.journal.recovery import settle
-from inspector.journal.store import CAPTURED, Account, Store
+from inspector.journal.store import Account, Store
 from inspector.ledger import Ledger
+from inspector.outcomes import CAPTURED
 from tests.inspections import few
 from tests.journals import SHIFT, capture, entry
 
