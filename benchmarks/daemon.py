@@ -31,14 +31,14 @@ class Daemon:
 
 
 @contextmanager
-def running(given: Material, cameras: int, rate: str = "max") -> Iterator[Daemon]:
-    """A daemon with so many cameras, each a clip in a loop at `rate` frames a second.
+def running(given: Material, cameras: int, rate: str = "max", journal: bool = False) -> Iterator[Daemon]:
+    """A daemon with so many cameras, each a clip in a loop at `rate` frames a second; with a journal, or without.
 
     All settings are the defaults but the device: the limit is one of the CPU.
     """
     folder = Path(tempfile.mkdtemp(dir=given.folder))
     config, log = folder / "inspector.toml", folder / "log"
-    config.write_text(configuration(given, cameras, rate))
+    config.write_text(configuration(given, cameras, rate, journal))
     command = [sys.executable, "-m", "inspector", "run", str(config)]
     with log.open("w") as file:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file, text=True)
@@ -50,14 +50,14 @@ def running(given: Material, cameras: int, rate: str = "max") -> Iterator[Daemon
         children.end(process)
 
 
-def measure(given: Material, cameras: int) -> Load:
+def measure(given: Material, cameras: int, journal: bool = False) -> Load:
     """A window of the daemon at full load."""
-    with running(given, cameras) as daemon:
+    with running(given, cameras, journal=journal) as daemon:
         time.sleep(given.plan.warm_up)
         return accounting.watch(daemon.pid, lambda: scrape.account(daemon.http).tally, given.plan.window)
 
 
-def configuration(given: Material, cameras: int, rate: str) -> str:
+def configuration(given: Material, cameras: int, rate: str, journal: bool = False) -> str:
     """The configuration file."""
     tables = [
         'workers = { device = "cpu" }',
@@ -65,6 +65,8 @@ def configuration(given: Material, cameras: int, rate: str) -> str:
         "http = { port = 0 }",
         'daemon = { log = "text" }',
     ]
+    if journal:
+        tables.append('journal = { path = "journal.sqlite" }')
     for index in range(cameras):
         source = f"file:{given.clips[index % len(given.clips)]}?loop=1&rate={rate}"
         tables.append(f'[[camera]]\nname = "cam{index + 1}"\nsource = "{source}"\nbundle = "{given.bundle}"')

@@ -17,7 +17,7 @@ from benchmarks.limit import ALWAYS
 from benchmarks.material import CAMERAS
 from benchmarks.overload import TIMES, Overload
 from benchmarks.plumbing import Run
-from benchmarks.throughput import FEW, MANY, SCRIPT, Throughput, label
+from benchmarks.throughput import FEW, KEPT, MANY, SCRIPT, Throughput, label
 
 FOUR, SIXTEEN = label(CAMERAS), label(MANY)
 MIB = 1 << 20
@@ -98,7 +98,13 @@ def _throughput(found: Throughput) -> Iterator[str]:
         seconds = found.median(lambda one, part=part: one.limit.parts[part])  # type: ignore[misc]
         often = "of every frame" if part in ALWAYS else f"of a defective frame ({share:.1%} are)"
         yield f"    {part:36}{1e3 * seconds:10.3f}  {often}"
-    for name, what in ((label(FEW), "daemon"), (FOUR, "daemon"), (SIXTEEN, "daemon"), (SCRIPT, "afternoon")):
+    for name, what in (
+        (label(FEW), "daemon"),
+        (FOUR, "daemon"),
+        (KEPT, "daemon"),
+        (SIXTEEN, "daemon"),
+        (SCRIPT, "afternoon"),
+    ):
         if name not in rounds[0].loads:
             continue
         loads = [one.loads[name] for one in rounds]
@@ -120,6 +126,11 @@ def _throughput_goals(found: Throughput) -> Iterator[Goal]:
         yield Goal(f"daemon / limit in CPU time, {FOUR}", f"{reached:.3f}", ">= 0.90", reached >= 0.90)
         beyond = found.median(lambda one: one.overhead_ms(FOUR))
         yield Goal("overhead, CPU ms a frame beyond the limit's parts", f"{beyond:.2f}", "<= 0.50", beyond <= 0.50)
+    if FOUR in names and KEPT in names:
+        kept = found.median(lambda one: one.reached(KEPT) / one.reached(FOUR))
+        yield Goal("with a journal / without, in CPU time", f"{kept:.3f}", ">= 0.95", kept >= 0.95)
+        rate = found.median(lambda one: one.loads[KEPT].rate / one.loads[FOUR].rate)
+        yield Goal("with a journal / without, in frames/s", f"{rate:.3f}", ">= 0.95", rate >= 0.95)
     if FOUR in names and SIXTEEN in names:
         even = found.median(lambda one: one.reached(SIXTEEN) / one.reached(FOUR))
         yield Goal(f"{SIXTEEN} / {FOUR} in CPU time", f"{even:.3f}", ">= 0.95", even >= 0.95)

@@ -18,11 +18,12 @@ from benchmarks.material import CAMERAS, Material
 
 FEW, MANY = 1, 16
 SCRIPT = "script"
+KEPT = f"{CAMERAS} cameras, journal"
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The limit, and the loads by name: `label(cameras)` for the daemon, `SCRIPT`."""
+    """The limit, and the loads by name: `label(cameras)` for the daemon, `KEPT` for one with a journal, `SCRIPT`."""
 
     limit: Limit
     loads: dict[str, Load]
@@ -59,6 +60,7 @@ def measure(given: Material, wanted: Collection[str]) -> Throughput:
     runs: dict[str, Callable[[], Load]] = {}
     if "daemon" in wanted:
         runs[label(CAMERAS)] = partial(daemon.measure, given, CAMERAS)
+        runs[KEPT] = partial(daemon.measure, given, CAMERAS, journal=True)
     if "rival" in wanted:
         runs[SCRIPT] = partial(rival.measure, given)
     if "daemon" in wanted:
