@@ -142,12 +142,42 @@ class EventMessage(Header):
 
 @dataclass(frozen=True, slots=True)
 class BeatMessage(Header):
-    """Once a second: the last sequence of each topic so far; `final` says that the session ends with it."""
+    """Once a second: the last sequence of each topic so far; `final` says that the session ends with it.
+
+    catchup: the endpoint that answers for what was missed, as the daemon bound it; None where there is none (and before
+    version 1.2)
+    """
 
     kind: ClassVar[Kind] = "beat"
     at_ns: int
     final: bool
     sequences: Mapping[str, int]
+    catchup: str | None
 
 
 Message: TypeAlias = VerdictMessage | ResultMessage | EventMessage | BeatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Messages of a topic that were published but that nobody can have any more; stands in the stream in their place.
+
+    line: the production line's name;  topic, session: where they were published
+    first, last: their sequences, both ends included
+    """
+
+    kind: ClassVar[Literal["gone"]] = "gone"
+    line: str
+    topic: str
+    session: int
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        """How many messages they are."""
+        return self.last - self.first + 1
+
+
+Item: TypeAlias = Message | Gone
+"""What a subscriber hands out."""

@@ -36,7 +36,7 @@ from inspector.types import Box, CalibrationTag, Event, Inspection, ModelTag, Pr
 T = TypeVar("T")
 
 SCHEMA = "inspector"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 VERSION = f"{MAJOR}.{MINOR}"
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEFECTS = 1000
@@ -73,16 +73,23 @@ class Encoder:
     """Makes the messages of one session of a line.
 
     config_sha256: the configuration's checksum, hex;  calibrations: by camera, of those that are calibrated
+    catchup: the endpoint that answers for what was missed, as bound; None where there is none
 
     The JSON is put together by hand, its constant parts once: a verdict is due on the line, and json.dumps alone
     would cost it more than all of this.
     """
 
     def __init__(
-        self, line: str, session: int, config_sha256: str, calibrations: Mapping[str, CalibrationTag] = _NONE
+        self,
+        line: str,
+        session: int,
+        config_sha256: str,
+        calibrations: Mapping[str, CalibrationTag] = _NONE,
+        catchup: str | None = None,
     ) -> None:
         self.line = line
         self._config = _quoted(config_sha256)
+        self._catchup = _quoted(catchup)
         self._calibrations = {
             camera: json.dumps(dataclasses.asdict(tag), separators=(",", ":")) for camera, tag in calibrations.items()
         }
@@ -122,7 +129,7 @@ class Encoder:
         """The message that says how far each topic is."""
         header = (
             f'{self._heads["beat"]},"at_ns":{at_ns},"final":{"true" if final else "false"}'
-            f',"sequences":{json.dumps(dict(sequences))},"payloads":[]}}'
+            f',"sequences":{json.dumps(dict(sequences))},"catchup":{self._catchup},"payloads":[]}}'
         )
         return [topic("beat", self.line).encode(), header.encode()]
 
@@ -206,7 +213,7 @@ def decode(parts: Sequence[bytes]) -> Message:
     """
     if len(parts) < 2:
         raise WireError(f"a message has 2 parts or more, topic and header first; this has {len(parts)}")
-    fields = _header(parts[1])
+    fields = header(parts[1], KINDS)
     kind, line = fields.text("kind"), fields.text("line")
     head = (line, fields.whole("session"), parts[1], _payloads(fields, parts[2:]))
     message: Message
@@ -214,7 +221,8 @@ def decode(parts: Sequence[bytes]) -> Message:
         expected = f"{kind}/{line}/"
         table = fields.table("sequences")
         sequences = {name: table.whole(name) for name in table}
-        message = BeatMessage(*head, fields.whole("at_ns"), fields.flag("final"), sequences)
+        told = (fields.whole("at_ns"), fields.flag("final"), sequences, fields.maybe_text("catchup"))
+        message = BeatMessage(*head, *told)
     elif kind == "event":
         event = Event(fields.text("subject"), fields.text("state"), fields.text("detail"), fields.whole("at_ns"))
         expected = f"{kind}/{line}/{event.subject}/"
@@ -224,12 +232,21 @@ def decode(parts: Sequence[bytes]) -> Message:
         expected = f"{kind}/{line}/{message.camera}/"
         for payload in message.payloads:
             codecs.check(payload, message.size)
-    if parts[0] != expected.encode() or not _TOPIC.fullmatch(expected):
+    if parts[0] != expected.encode() or not is_topic(expected):
         raise WireError(f"the topic is {reprlib.repr(parts[0])}, its header makes it {reprlib.repr(expected)}")
     return message
 
 
-def _header(data: bytes) -> Fields:
+def is_topic(text: str) -> bool:
+    """Whether `text` has the form of a topic."""
+    return _TOPIC.fullmatch(text) is not None
+
+
+def header(data: bytes, kinds: Sequence[str]) -> Fields:
+    """The fields of a header of ours that is one of `kinds`.
+
+    Raises UnknownMessageError for another kind or major version, and WireError for what is no header of ours.
+    """
     if len(data) > MAX_HEADER_BYTES:
         raise WireError(f"the header has {len(data)} bytes, more than the {MAX_HEADER_BYTES} that are allowed")
     fields = Fields.parse(data)
@@ -238,8 +255,8 @@ def _header(data: bytes) -> Fields:
     version = fields.text("version")
     if version != VERSION:
         _check_version(version)
-    if fields.text("kind") not in KINDS:
-        raise UnknownMessageError(f"the message's kind is {reprlib.repr(fields.text('kind'))}, not one of {KINDS}")
+    if fields.text("kind") not in kinds:
+        raise UnknownMessageError(f"the message's kind is {reprlib.repr(fields.text('kind'))}, not one of {kinds}")
     return fields
 
 

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "fields": "",
     "messages": "codecs",
     "wire": "codecs fields messages",
+    "asking": "archive fields wire",
     # operation
     "values": "",
     "mistakes": "",

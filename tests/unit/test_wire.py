@@ -20,7 +20,7 @@ from inspector.errors import DataError, WireError
 from inspector.messages import BeatMessage, EventMessage, Latency, ResultMessage, VerdictMessage
 from inspector.types import CalibrationTag, Event, Inspection, Patch, Reason, Region, Verdict
 from inspector.wire import Encoder, UnknownMessageError, decode
-from tests.inspections import events, few, frame, inspections, many, name, ng, ok, seconds, whole
+from tests.inspections import events, few, frame, inspections, many, name, ng, ok, seconds, text, whole
 
 PACKAGE = Path(inspector.__file__).parent
 SCHEMA = json.loads((PACKAGE / "message.schema.json").read_text())
@@ -109,11 +109,12 @@ def test_an_event_comes_back_as_it_was(event, sequence):
 
 
 @few
-@given(st.dictionaries(name.map("verdict/line1/{}/".format), whole), whole, st.booleans())
-def test_a_beat_comes_back_as_it_was(sequences, at_ns, final):
-    message = decode(ENCODER.beat(sequences, at_ns, final))
+@given(st.dictionaries(name.map("verdict/line1/{}/".format), whole), whole, st.booleans(), st.none() | text)
+def test_a_beat_comes_back_as_it_was(sequences, at_ns, final, catchup):
+    message = decode(Encoder("line1", 17, "c0" * 32, catchup=catchup).beat(sequences, at_ns, final))
     assert isinstance(message, BeatMessage)
     assert (message.sequences, message.at_ns, message.final) == (sequences, at_ns, final)
+    assert message.catchup == catchup
 
 
 def test_patches_without_the_frame_say_what_is_needed():
@@ -349,6 +350,12 @@ def test_a_message_of_1_0_was_judged_in_fp32():
     fields = json.loads(VALID["verdict"][1])
     del fields["model"]["precision"]
     assert decode([VALID["verdict"][0], json.dumps(fields | {"version": "1.0"}).encode()]).model.precision == "fp32"
+
+
+def test_a_beat_of_1_1_tells_of_no_catch_up():
+    fields = json.loads(VALID["beat"][1])
+    del fields["catchup"]
+    assert decode([VALID["beat"][0], json.dumps(fields | {"version": "1.1"}).encode()]).catchup is None
 
 
 def test_a_codec_from_the_future_is_no_picture():
