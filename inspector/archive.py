@@ -1,4 +1,4 @@
-"""What a journal shows to whoever reads it: messages as they were published, by session, topic and sequence."""
+"""What whoever reads the journal sees of it: ranges of messages, and which sessions there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One message as it was published; `parts` are its topic, header and payloads."""
+    """One message as it was published. sequence: its number in its topic;  parts: topic, header, payloads."""
 
     sequence: int
     parts: tuple[bytes, ...]
@@ -17,11 +17,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The answer to a range of sequences.
+    """The answer to a range of one topic of one session.
 
-    first, last: the sequences that it covers, all of them; `last` is first - 1 where there is nothing (yet)
+    first, last: the sequences that it covers, all of them; where last is first - 1, there is nothing there (yet)
     messages: ascending
-    gone: ranges, both ends included, within first to last that nobody can have any more
+    gone: ranges (both ends included) within first..last that nobody can have any more
     """
 
     session: int
@@ -36,8 +36,8 @@ class Chunk:
 class Session:
     """One run of the daemon.
 
-    sequences: the last sequence by topic, of all topics that are published
-    final: it is over, nothing more will come in it
+    sequences: the last sequence so far of every topic of the line, but those of evidence (`late/`)
+    final: it is over, and nothing more will come in it
     """
 
     session: int
@@ -46,15 +46,17 @@ class Session:
 
 
 class Archive(Protocol):
-    """Where messages can be had once more."""
+    """What was published, to be read by one thread. Both methods raise OutputError where it cannot be read now."""
 
     def read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
-        """The messages `first` to `last`: one at least if there is one, then as many as `budget` bytes hold.
+        """What is kept of first..last (both ends included).
 
-        Of a session or topic that it does not know, all that was asked for is `gone`.
+        It holds at least one message if there is one, then ends before `budget` bytes are passed: `last` of the chunk
+        says how far it came. Of a session or topic that is not known all that was asked for is gone. What was published
+        but could not be kept is gone, too: only what lies beyond the last message is not there yet.
         """
         ...
 
     def sessions(self, since: int) -> list[Session]:
-        """Those from `since` on, ascending, the running one included."""
+        """The sessions from number `since` on, ascending, the running one included."""
         ...

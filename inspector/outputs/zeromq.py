@@ -5,15 +5,12 @@ It never blocks: a subscriber whose queue is full loses messages, alone, and see
 
 from __future__ import annotations
 
-import errno
-import socket
-import stat
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import zmq
 
 from inspector import address
+from inspector.binding import bind
 from inspector.errors import ConfigError, OutputError
 
 ASSUMED_MESSAGE_BYTES = 16_384
@@ -52,11 +49,10 @@ class ZeroMqOutput:
             self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
             self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
             self._socket.setsockopt(zmq.IPV6, "[" in url)
-            self._bind(url)
+            self.endpoint = bind(self._socket, url, "output")
         except BaseException:
             self._context.destroy(linger=0)
             raise
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def poll(self) -> None:
         """Take in new subscriptions and cancellations."""
@@ -89,18 +85,6 @@ class ZeroMqOutput:
 
     def _readable(self) -> bool:
         return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
-
-    def _bind(self, url: str) -> None:
-        if url.startswith("ipc://"):
-            _make_room(Path(url.removeprefix("ipc://")))
-        try:
-            self._socket.bind(url.replace(":*", ":0"))
-        except zmq.ZMQError as error:
-            if error.errno == zmq.EADDRINUSE:
-                raise OutputError(f"output {url} is in use; stop the program that has it, or choose another") from error
-            raise OutputError(f"output {url} cannot be bound: {error.strerror}") from error
-        if url.startswith("ipc://"):
-            Path(url.removeprefix("ipc://")).chmod(0o660)  # the daemon's user and group, nobody else
 
     def _take_in(self, frame: zmq.Frame) -> None:
         """One message from below: a subscription, a cancellation, the cancellation of one who left, or nonsense."""
@@ -140,19 +124,3 @@ def _connection(frame: zmq.Frame) -> int:
         return int(frame.get(zmq.SRCFD))
     except zmq.ZMQError:
         return _DEPARTED
-
-
-def _make_room(path: Path) -> None:
-    """Refuse what must not be replaced: ZeroMQ unlinks any file at `path` before it binds, also one in use."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputError(f"output ipc://{path} cannot be bound: {error.strerror}") from error
-    if not stat.S_ISSOCK(mode):
-        raise OutputError(f"output ipc://{path}: there is a file of another kind; remove it, or choose another path")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
-            raise OutputError(f"output ipc://{path} is in use; stop the program that has it, or choose another path")
