@@ -60,3 +60,17 @@ class Archive(Protocol):
     def sessions(self, since: int) -> list[Session]:
         """The sessions from number `since` on, ascending, the running one included."""
         ...
+
+
+class Empty:
+    """An archive in which there is nothing."""
+
+    def read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
+        """All of it is gone."""
+        del budget
+        return Chunk(session, topic, first, last, (), ((first, last),))
+
+    def sessions(self, since: int) -> list[Session]:
+        """None."""
+        del since
+        return []

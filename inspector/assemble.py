@@ -18,7 +18,9 @@ import cv2
 
 from inspector import calibration
 from inspector import settings as configuration
+from inspector.archive import Empty
 from inspector.calibration import Calibration
+from inspector.catchup.server import CatchUp
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
 from inspector.daemon import Daemon, Wake
@@ -73,6 +75,8 @@ def read(path: Path) -> Settings:
     }
     settings = configuration.load(path, probes)
     problems = [f"{path}: {problem}" for camera in settings.camera if (problem := _reference_problem(camera))]
+    if settings.publish.catchup is not None and settings.journal.path is None:
+        problems.append(f"{path}: publish.catchup answers from the journal, and there is none; set journal.path")
     if problems:
         raise ConfigError(*problems)
     return settings
@@ -120,11 +124,13 @@ def assemble(
         names = [camera.name for camera in settings.camera]
         record = _record(stack, settings, names, clock, rehearsal)
         metrics = Metrics(names, list(tags.values()), clock)
+        catchup = _catchup(stack, settings, record, clock)
         encoder = Encoder(
             settings.line,
             record.session,
             configuration.config_sha256(settings),
             {camera: one.tag for camera, one in calibrations.items()},
+            None if catchup is None else catchup.endpoint,
         )
         publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe, record.keeping)
         pipeline = Pipeline(
@@ -140,7 +146,7 @@ def assemble(
             on_batch=lambda model, frames, end: metrics.batch(tags[model].name, frames, end),
             on_stage_end=wake.ring,
             clock=clock,
-            aside=record.aside,
+            aside={**record.aside, **({} if catchup is None else {"catch-up": catchup})},
         )
         daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news)
         core = Core(
@@ -151,6 +157,7 @@ def assemble(
             ready=lambda: daemon.ready,
             calibrated={camera: one.seconds for camera, one in calibrations.items()},
             journal=record.keeping.journal if record.keeping else None,
+            catchup=catchup,
             shift=record.shift,
         )
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
@@ -201,6 +208,18 @@ def _record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock:
         news,
         lambda: begun.journal.shift(shifts.at(clock.wall_ns())),
     )
+
+
+def _catchup(stack: ExitStack, settings: Settings, record: _Record, clock: Clock) -> CatchUp | None:
+    """What answers subscribers from the journal, if that is wished for; `stack` closes it."""
+    publish = settings.publish
+    if publish.catchup is None:
+        return None
+    archive = record.keeping.journal if record.keeping else Empty()  # a rehearsal has none
+    catchup = CatchUp(publish.catchup, archive, clock, publish.allow_plaintext)
+    stack.callback(catchup.close)
+    log.info("catch-up at %s", catchup.endpoint)
+    return catchup
 
 
 def _sizes(settings: Settings, device: str) -> tuple[int, int]:

@@ -43,6 +43,10 @@ LABELS: Mapping[str, str] = {
     "outcome": (
         f"`{CAPTURED}`, or what frames ended as: {', '.join(f'`{end}`' for end in ENDS)} (the daemon was killed)"
     ),
+    "answer": (
+        "`chunk` (a range of messages), `sessions` (which there are), `busy` (asked too much at a time) or `refused` "
+        "(the request made no sense)"
+    ),
     "stage": (
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
         "of a queue the stage that takes from it: `infer` or `publish`"
@@ -124,6 +128,9 @@ TABLE = (
     Metric("inspector_journal_bytes", "gauge", "What the journal holds; 0 where there is none."),
     Metric("inspector_journal_oldest_timestamp_seconds", "gauge",
            "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none."),
+    Metric("inspector_catchup_requests_total", "counter",
+           "Requests at the catch-up endpoint, by how they were answered.", ("answer",)),
+    Metric("inspector_catchup_messages_total", "counter", "Messages that were sent once more from the journal."),
     Metric("inspector_model_info", "gauge",
            "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider", "precision")),
     Metric("inspector_build_info", "gauge", "Always 1: which version runs.", ("version",)),

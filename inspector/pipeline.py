@@ -101,7 +101,7 @@ class Pipeline:
         self.watching = stage("watch", self._watch)
         self.publishing = stage("publish", self._publish)
         self._services = list(aside.values())
-        self.aside = [stage(name, service.run) for name, service in aside.items()]
+        self.aside = [stage(name, partial(_serve, service)) for name, service in aside.items()]
 
     def start(self) -> None:
         """Start downstream first, so that nothing is handed to a stage that does not run yet."""
@@ -183,3 +183,7 @@ class Pipeline:
             self.outbox.put("", item)
         except Closed:
             log.warning("%s came after the last goodbye and is not published", type(item).__name__)
+
+
+def _serve(service: Service, stage: Stage) -> None:
+    service.run(stage.beat)

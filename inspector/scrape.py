@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from inspector import __version__
+from inspector.asking import ANSWERS
 from inspector.metrics import TABLE, Distribution, Metrics, Sample
 from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Reason, Verdict
@@ -79,6 +80,17 @@ class Journal(Protocol):
     oldest_ns: int | None
 
 
+class CatchUp(Protocol):
+    """What the catch-up endpoint has counted."""
+
+    messages: int
+    hostile: int
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Requests by how they were answered; it holds every answer from the start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
@@ -95,6 +107,7 @@ class Core:
     ready: Callable[[], bool]
     calibrated: Mapping[str, float] = field(default_factory=dict)
     journal: Journal | None = None
+    catchup: CatchUp | None = None
     shift: Callable[[], Mapping[tuple[str, str], int]] = dict
 
 
@@ -127,6 +140,7 @@ class Scrape(Collector):
         yield from self._of_cameras()
         yield from self._of_traffic()
         yield from self._of_journal()
+        yield from self._of_catchup()
         for queue, frames in self._core.queues.items():
             yield Sample("inspector_queue_frames", (queue,), frames())
         yield Sample("inspector_build_info", (__version__,), 1)
@@ -162,6 +176,13 @@ class Scrape(Collector):
         oldest = journal.oldest_ns if journal else None
         yield Sample("inspector_journal_oldest_timestamp_seconds", (), (oldest or 0) / 1e9)
 
+    def _of_catchup(self) -> Iterator[Sample]:
+        catchup = self._core.catchup
+        for answer in ANSWERS:
+            told = catchup.requests[answer] if catchup else 0
+            yield Sample("inspector_catchup_requests_total", (answer,), told)
+        yield Sample("inspector_catchup_messages_total", (), catchup.messages if catchup else 0)
+
     def _of_traffic(self) -> Iterator[Sample]:
         traffic = self._core.traffic
         for metric, by_topic in (
@@ -172,4 +193,5 @@ class Scrape(Collector):
             for topic, value in dict(by_topic).items():
                 yield Sample(metric, (topic,), value)
         yield Sample("inspector_publish_errors_total", (), traffic.errors)
-        yield Sample("inspector_hostile_messages_total", (), traffic.hostile)
+        asked = self._core.catchup.hostile if self._core.catchup else 0
+        yield Sample("inspector_hostile_messages_total", (), traffic.hostile + asked)

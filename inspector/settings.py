@@ -107,6 +107,9 @@ class Publish(_Part):
     """Whether `endpoint` may be reached from other machines, though nothing is encrypted."""
     endpoint: Endpoint = "tcp://127.0.0.1:5600"
     """ZeroMQ address that the publisher binds: `tcp://HOST:PORT` (port * for any free one) or `ipc://PATH`."""
+    catchup: Endpoint | None = None
+    """ZeroMQ address where subscribers ask for what they missed: `tcp://HOST:PORT` or `ipc://PATH`. It needs a journal,
+    which it answers from. Without it what a subscriber misses is lost to it."""
     buffer_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Megabytes that may wait for one slow subscriber before its messages are dropped."""
     mask: Literal["png", "rle", "raw"] = "png"

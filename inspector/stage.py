@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 class Service(Protocol):
     """Work beside the flow, such as the journal's: `run` is the body of a stage, which `stop` brings to its end."""
 
-    def run(self, stage: Stage) -> None:
-        """Work until `stop`."""
+    def run(self, beat: Callable[[], None]) -> None:
+        """Work until `stop`; `beat` is called as it makes progress."""
         ...
 
     def stop(self) -> None:

@@ -45,7 +45,7 @@ class Parts:
         self.journal = Journal(
             self.store, self.reader, lambda: self.captured, 3600.0, 1 << 30, memory_bytes, clock or SystemClock()
         )
-        self.stage = Stage("journal", self.journal.run, SystemClock(), lambda: None)
+        self.stage = Stage("journal", lambda stage: self.journal.run(stage.beat), SystemClock(), lambda: None)
 
     def __enter__(self) -> Parts:
         self.stage.start()
@@ -74,7 +74,7 @@ def running(path: Path, captured: Mapping[tuple[str, str], int] | None = None) -
     """A daemon's journal from its start to its end in good order."""
     terms = Terms(path, "normal", 3600.0, 1 << 30, 1 << 20)
     with opened(terms, "line1", CAMERAS, lambda: captured or {}, SystemClock()) as begun:
-        stage = Stage("journal", begun.journal.run, SystemClock(), lambda: None)
+        stage = Stage("journal", lambda stage: begun.journal.run(stage.beat), SystemClock(), lambda: None)
         stage.start()
         yield begun
         begun.journal.stop()

@@ -16,11 +16,10 @@ from pathlib import Path
 
 from inspector.archive import Chunk, Kept, Session
 from inspector.clock import Clock
-from inspector.errors import DataError
+from inspector.errors import DataError, OutputError
 from inspector.journal.reading import LATE, Reader, gaps
 from inspector.journal.store import Account, Entry, Store
 from inspector.outcomes import CAPTURED
-from inspector.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -114,10 +113,13 @@ class Journal:
         with self._changed:
             self._tell(state, detail)
 
-    def run(self, stage: Stage) -> None:
-        """Write what is appended, and delete what is too old, until `stop`; then write the rest and return."""
+    def run(self, beat: Callable[[], None]) -> None:
+        """Write what is appended, and delete what is too old, until `stop`; then write the rest and return.
+
+        beat: called as it makes progress
+        """
         while True:
-            stage.beat()
+            beat()
             with self._changed:
                 nap = max(self._trim_due - self._clock.monotonic(), 0.0)
                 self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), min(nap, TRIM_SECONDS))
@@ -126,7 +128,7 @@ class Journal:
                 break
             try:
                 while self._pending or self._writing:
-                    stage.beat()
+                    beat()
                     self._write()
                 self._trim()
             except sqlite3.DatabaseError as error:
@@ -147,8 +149,11 @@ class Journal:
         with self._changed:  # before the disk is asked: what moves there meanwhile is in both, not in neither
             waiting = [entry for entry in (*self._writing, *self._pending) if entry.topic == topic]
             end = min(last, self._lasts.get(topic, 0))
-        chunk = self._reader.read(session, topic, first, last, budget)
-        on_disk = min(last, self._reader.last(session, topic))
+        try:
+            chunk = self._reader.read(session, topic, first, last, budget)
+            on_disk = min(last, self._reader.last(session, topic))
+        except DataError as error:
+            raise OutputError(str(error)) from error
         if session != self._store.session or end <= on_disk or chunk.last < min(on_disk, end):
             return chunk
         more = [Kept(entry.sequence, tuple(entry.parts)) for entry in waiting if chunk.last < entry.sequence <= end]
@@ -170,10 +175,11 @@ class Journal:
         running = self._store.session
         with self._changed:
             lasts = {topic: last for topic, last in self._lasts.items() if not topic.startswith(LATE)}
-        return [
-            replace(one, sequences={**one.sequences, **lasts}) if one.session == running else one
-            for one in self._reader.sessions(since)
-        ]
+        try:
+            found = self._reader.sessions(since)
+        except DataError as error:
+            raise OutputError(str(error)) from error
+        return [replace(one, sequences={**one.sequences, **lasts}) if one.session == running else one for one in found]
 
     def _write(self) -> None:
         """Write some of what waits, in one transaction."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from inspector.errors import DataError
 from inspector.journal.reading import Reader
-from inspector.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +32,14 @@ class Keeper:
         self._report = report
         self._stopping = threading.Event()
 
-    def run(self, stage: Stage) -> None:
-        """Move pages out of the write-ahead log as it grows, until `stop`."""
+    def run(self, beat: Callable[[], None]) -> None:
+        """Move pages out of the write-ahead log as it grows, until `stop`; `beat` is called as it makes progress."""
         if self._doubtful:
             self._check()
         db = sqlite3.connect(self._path, isolation_level=None, timeout=0.1)
         try:
             while not self._stopping.wait(PERIOD):
-                stage.beat()
+                beat()
                 self._checkpoint(db)
         finally:
             db.close()

@@ -181,7 +181,7 @@ def test_an_archive_that_fails_makes_peers_wait(archive: MemoryArchive, server: 
 
 
 def test_other_machines_are_kept_out_unless_told_otherwise(archive: MemoryArchive) -> None:
-    with pytest.raises(ConfigError, match="catch-up endpoint 'tcp://0.0.0.0:0': other machines could read"):
+    with pytest.raises(ConfigError, match=r"catch-up endpoint 'tcp://0\.0\.0\.0:0': other machines could read"):
         CatchUp("tcp://0.0.0.0:0", archive, SystemClock())
     CatchUp("tcp://0.0.0.0:0", archive, SystemClock(), allow_plaintext=True).close()
 
@@ -215,14 +215,18 @@ class CurveKeys:
 
 def test_with_keys_it_speaks_curve_alone(archive: MemoryArchive) -> None:
     keys = CurveKeys()
-    with zmq.Context() as context, serving(archive, keys=keys, context=context) as server:
-        with context.socket(zmq.DEALER) as armed, context.socket(zmq.DEALER) as bare:
-            armed.rcvtimeo = 60_000
-            armed.linger = bare.linger = 0
-            CurveKeys(keys.public).arm(armed)
-            bare.connect(server.endpoint)
-            bare.send(asking.encode_request(Ask(1, 200, TOPIC, 1, 30)))
-            armed.connect(server.endpoint)
-            assert chunk(ask(armed, Ask(2, 200, TOPIC, 1, 30))).last == 30
-            assert not bare.poll(0)
+    with (
+        zmq.Context() as context,
+        serving(archive, keys=keys, context=context) as server,
+        context.socket(zmq.DEALER) as armed,
+        context.socket(zmq.DEALER) as bare,
+    ):
+        armed.rcvtimeo = 60_000
+        armed.linger = bare.linger = 0
+        CurveKeys(keys.public).arm(armed)
+        bare.connect(server.endpoint)
+        bare.send(asking.encode_request(Ask(1, 200, TOPIC, 1, 30)))
+        armed.connect(server.endpoint)
+        assert chunk(ask(armed, Ask(2, 200, TOPIC, 1, 30))).last == 30
+        assert not bare.poll(0)
     assert server.requests["chunk"] == 1

@@ -45,6 +45,7 @@ def test_the_sample_is_a_valid_configuration():
     assert settings == Settings(
         camera=[settings.camera[0].model_dump(include={"name", "source", "bundle"})],
         journal={"path": settings.journal.path},
+        publish={"catchup": "tcp://127.0.0.1:5601"},
     )
 
 

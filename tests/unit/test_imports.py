@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "notify": "",
     "health": "",
     "metrics": "outcomes",
-    "scrape": "metrics outcomes",
+    "scrape": "asking metrics outcomes",
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
@@ -52,8 +52,8 @@ MAY_IMPORT = {
     "publisher": "codecs journal outcomes outputs wire",
     "pipeline": "ledger publisher sources stage worker",
     "daemon": "notify pipeline stage",
-    "assemble": "calibration codecs daemon health inference journal judge ledger metrics mistakes outputs pipeline "
-    "publisher scrape settings sources stage wire worker",
+    "assemble": "calibration catchup codecs daemon health inference journal judge ledger metrics mistakes outputs "
+    "pipeline publisher scrape settings sources stage wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "codecs messages wire",
     "album": "codecs messages",
