@@ -39,6 +39,17 @@ def objection(address: str, allow_plaintext: bool) -> str | None:
     return None
 
 
+def seen_from(bound: str, connected: str) -> str:
+    """`bound`, an address as its server bound it, as whoever is connected to that server's `connected` reaches it.
+
+    A server that binds a wildcard says 0.0.0.0 or [::], which is no host to connect to.
+    """
+    if tcp_host(bound) not in ("0.0.0.0", "::", "*"):  # noqa: S104 - read, not bound
+        return bound
+    host = tcp_host(connected) or "127.0.0.1"
+    return f"tcp://{f'[{host}]' if ':' in host else host}:{bound.rpartition(':')[2]}"
+
+
 def is_ipc(address: str) -> bool:
     """Whether it is an `ipc://PATH`; ZeroMQ's abstract names and wildcards are not, as no mode protects them."""
     return _IPC.fullmatch(address) is not None

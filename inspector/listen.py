@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
 import sys
@@ -19,7 +21,7 @@ from inspector import address
 from inspector.album import Album
 from inspector.board import Board
 from inspector.client import Subscriber
-from inspector.messages import KINDS, Message, ResultMessage
+from inspector.messages import KINDS, Gone, Message, ResultMessage
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 5.0
@@ -87,7 +89,9 @@ def _listen(
     while not is_over():
         message = subscriber.receive(REFRESH_SECONDS)
         now = time.monotonic()
-        if message is not None:
+        if isinstance(message, Gone):
+            view.lost(message)
+        elif message is not None:
             board.take(message, now, time.time_ns())
             view.take(message)
             if album is not None and isinstance(message, ResultMessage):
@@ -111,6 +115,9 @@ class _View:
     def take(self, message: Message) -> None:
         """A message came."""
 
+    def lost(self, gone: Gone) -> None:
+        """Messages are gone for good; they are in the subscriber's count already."""
+
     def refresh(self, board: Board, missing: int, now: float) -> None:
         """`REFRESH_SECONDS` are over."""
 
@@ -121,7 +128,13 @@ class _JsonLines(_View):
 
     def take(self, message: Message) -> None:
         # A line break in JSON is never inside a text, so that a space means the same.
-        self._out.write(message.raw.decode().replace("\n", " ").replace("\r", " ") + "\n")
+        self._write(message.raw.decode().replace("\n", " ").replace("\r", " "))
+
+    def lost(self, gone: Gone) -> None:
+        self._write(json.dumps({"kind": gone.kind, **dataclasses.asdict(gone)}))
+
+    def _write(self, line: str) -> None:
+        self._out.write(line + "\n")
         self._out.flush()
 
 

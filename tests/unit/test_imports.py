@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "assemble": "calibration catchup codecs daemon health inference journal judge ledger metrics mistakes outputs "
     "pipeline publisher scrape settings sources stage wire worker",
     # whoever listens knows the wire and nothing of the daemon
-    "client": "codecs messages wire",
+    "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
     "board": "messages",
     "listen": "album board client messages",
