@@ -75,7 +75,10 @@ class Core:
         return any(line.waits for line in self._lines.values())
 
     def position(self) -> dict[str, tuple[int, int]]:
-        """By topic, session and sequence of what was taken last; a beat's topic tells up to which session they are all."""
+        """By topic, session and sequence of what was taken last.
+
+        The topic of a line's beat is there, too: these are all of its topics up to that session.
+        """
         return dict(self._handed)
 
     def take(self) -> Item | None:

@@ -111,6 +111,7 @@ class Line:
 
     def requests(self, now: float) -> Iterator[Request]:
         """What to ask now."""
+        self._requests.expire(now)
         if not self.waits:
             self._gap_since = None
             return

@@ -36,10 +36,13 @@ class Requests:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def may_ask(self, now: float) -> bool:
-        """Whether another request may be made; those that waited too long are given up first."""
+    def expire(self, now: float) -> None:
+        """Give up those that waited too long."""
         for number in [number for number, waiting in self._waiting.items() if now >= waiting.until]:
             self._waiting.pop(number).over()
+
+    def may_ask(self, now: float) -> bool:
+        """Whether another request may be made."""
         return len(self._waiting) < MOST_UNDER_WAY and now >= self._pause_until
 
     def next_number(self) -> int:

@@ -1,0 +1,246 @@
+"""The subscriber's core against everything that can happen between a daemon and it, by hypothesis."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from inspector import asking, wire
+from inspector.asking import Ask, AskSessions, Busy, ChunkAnswer, SessionsAnswer
+from inspector.client.core import Core
+from inspector.messages import EventMessage, Gone
+from inspector.types import Event
+from inspector.wire import Encoder
+from tests.archives import MemoryArchive
+
+ENDPOINT = "tcp://127.0.0.1:5600"
+CATCHUP = "tcp://127.0.0.1:5601"
+SUBJECTS = ("cam1", "cam2", "cam3")
+TOPICS = [wire.topic("event", "line1", subject) for subject in SUBJECTS]
+PREFIXES = ("event/", "beat/")
+A_MESSAGE = 260
+"""About its bytes."""
+
+subjects = st.sampled_from(SUBJECTS)
+fates = st.sampled_from(["arrives", "arrives", "is late", "is lost", "comes twice"])
+answers = st.sampled_from(["comes", "comes", "comes", "is lost", "comes twice", "is late", "busy", "damaged"])
+
+
+class World(RuleBasedStateMachine):
+    """A daemon, its journal, a subscriber, and a network between them that does what it likes.
+
+    `started` is what the subscriber owes: by topic, the session and sequence that it begins with. `at` is how far it
+    came: by topic, session and sequence.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.archive = MemoryArchive()
+        self.session = 100
+        self.now = 0.0
+        self.underway: dict[str, deque[list[bytes]]] = defaultdict(deque)
+        self.late_answers: list[list[bytes]] = []
+        self.at: dict[str, tuple[int, int]] = {}
+        self.core: Core | None = None
+
+    # ---- the daemon
+
+    @precondition(lambda self: self.core is None)
+    @rule(names=st.sets(subjects), explicit=st.booleans(), holds=st.integers(0, 6), before=st.integers(0, 3))
+    def begin(self, names, explicit, holds, before):
+        self.explicit, self.holds = explicit, holds
+        self.start_daemon(names)
+        for name in names:
+            for _ in range(before):
+                self.publish(name, "is lost", True)
+        self.start_subscriber({})
+
+    def start_daemon(self, names):
+        self.encoder = Encoder("line1", self.session, "0" * 64, catchup=CATCHUP)
+        self.archive.begin(self.session, [wire.topic("event", "line1", name) for name in sorted(names)])
+
+    @precondition(lambda self: self.core)
+    @rule(subject=subjects, fate=fates, number=st.integers(1, 6), kept=st.integers(0, 9))
+    def publish_some(self, subject, fate, number, kept):
+        for _ in range(number):
+            self.publish(subject, fate, kept > 0)
+
+    def publish(self, subject, fate, is_kept):
+        topic = wire.topic("event", "line1", subject)
+        sequence = self.archive.last().get(topic, 0) + 1
+        parts = self.encoder.event(Event(subject, "up", f"{self.session} {sequence}", 5), sequence)
+        assert self.archive.keep(topic, parts) == sequence
+        if not is_kept:
+            self.archive.forget(self.session, topic, sequence, sequence)
+        if fate != "is lost":
+            self.underway[topic] += [parts] * (2 if fate == "comes twice" else 1)
+        if fate != "is late":
+            self.deliver(topic)
+
+    @precondition(lambda self: self.core)
+    @rule(topic=st.sampled_from(TOPICS))
+    def deliver(self, topic):
+        """What is late comes now, in its topic's order."""
+        while self.underway[topic]:
+            parts = self.underway[topic].popleft()
+            message = wire.decode(parts)
+            self.hears(message.session, {topic: message.sequence - 1})
+            self.core.live(parts)
+
+    @precondition(lambda self: self.core)
+    @rule(final=st.booleans())
+    def beat(self, final):
+        """It overtakes nothing: all that it tells of is here, or lost."""
+        for topic in TOPICS:
+            self.deliver(topic)
+        self.hears(self.session, self.archive.last())
+        self.is_told = True
+        self.core.live(self.encoder.beat(self.archive.last(), 5, final))
+
+    @precondition(lambda self: self.core)
+    @rule(names=st.sets(subjects), times=st.integers(1, 3), unheard=st.integers(0, 2))
+    def restart_daemon(self, names, times, unheard):
+        for _ in range(times):
+            self.session += 1
+            self.start_daemon(names)
+            for name in names:
+                for _ in range(unheard):
+                    self.publish(name, "is lost", True)
+
+    @precondition(lambda self: self.core)
+    @rule(topic=st.sampled_from(TOPICS), back=st.integers(0, 2), first=st.integers(1, 9), more=st.integers(0, 9))
+    def retention(self, topic, back, first, more):
+        self.archive.forget(self.session - back, topic, first, first + more)
+
+    # ---- the subscriber
+
+    def start_subscriber(self, position):
+        self.core = Core(
+            ENDPOINT, PREFIXES, frozenset({"event"}), position, CATCHUP if self.explicit else None,
+            self.holds * A_MESSAGE,
+        )  # fmt: skip
+        self.is_told = self.explicit
+        if not position:
+            self.joined: int | None = None
+            self.started: dict[str, tuple[int, int]] = {}
+        for topic in set(self.started) - set(position):
+            del self.started[topic]  # nothing of it was ever handed out, nor was it told where it begins
+        assert set(self.at) <= set(position)
+
+    def hears(self, session, told):
+        """In the session that it came to late, a topic begins with what is heard of it first."""
+        if self.joined is None:
+            self.joined = session
+        if session == self.joined:
+            for topic, last in told.items():
+                self.started.setdefault(topic, (session, last + 1))
+
+    @precondition(lambda self: self.core)
+    @rule(number=st.integers(1, 10))
+    def take(self, number):
+        for _ in range(number):
+            if not self.take_one():
+                return
+
+    def take_one(self):
+        item = self.core.take()
+        if item is None:
+            return False
+        assert isinstance(item, EventMessage | Gone)
+        if isinstance(item, Gone):
+            topic, first, last = item.topic, item.first, item.last
+            kept = self.archive.read(item.session, topic, first, last, 1 << 40).messages
+            assert kept == (), "what is said to be gone is gone"
+        else:
+            topic = wire.topic("event", "line1", item.event.subject)
+            first = last = item.sequence
+            assert item.event.detail == f"{item.session} {first}"
+        assert (item.session, first) == self.due(topic)
+        assert first <= last
+        self.at[topic] = item.session, last
+        return True
+
+    def due(self, topic):
+        """What comes next of a topic: session and sequence; None where nothing does."""
+        ends = {session.session: session.sequences.get(topic, 0) for session in self.archive.sessions(0)}
+        if topic in self.at:
+            session, last = self.at[topic]
+            following = last + 1
+        elif topic in self.started:
+            session, following = self.started[topic]
+        elif self.joined is None:
+            return None
+        else:
+            session, following = self.joined, ends[self.joined] + 1
+        while following > ends[session]:
+            session, following = min((other for other in ends if other > session), default=None), 1
+            if session is None:
+                return None
+        return session, following
+
+    @precondition(lambda self: self.core)
+    @rule()
+    def restart_subscriber(self):
+        self.underway.clear()
+        self.late_answers.clear()
+        self.start_subscriber(self.core.position())
+
+    # ---- catch-up
+
+    @precondition(lambda self: self.core)
+    @rule(fate=answers, pause=st.sampled_from([0.0, 0.3, 4.0]))
+    def ask_some(self, fate, pause):
+        self.ask(fate, pause)
+
+    def ask(self, fate, pause):
+        self.now += pause if self.is_told else 0.0
+        requests = list(self.core.requests(self.now))
+        for name, endpoint, request in requests:
+            assert (name, endpoint) == ("line1", CATCHUP)
+            parts = asking.encode_answer(self.answer(asking.decode_request(asking.encode_request(request)), fate))
+            if fate == "is late":
+                self.late_answers.append(parts)
+            elif fate == "damaged":
+                self.core.answered(name, [parts[0].replace(b'first":', b'first":1'), *parts[1:]], self.now)
+                self.core.answered(name, [b"{}"], self.now)
+            elif fate != "is lost":
+                for _ in range(2 if fate == "comes twice" else 1):
+                    self.core.answered(name, parts, self.now)
+        return len(requests)
+
+    @precondition(lambda self: self.late_answers)
+    @rule()
+    def late_answers_come(self):
+        while self.late_answers:
+            self.core.answered("line1", self.late_answers.pop(), self.now)
+
+    def answer(self, request, fate):
+        if fate == "busy":
+            return Busy(request.id, 0.2)
+        if isinstance(request, AskSessions):
+            return SessionsAnswer(request.id, tuple(self.archive.sessions(request.since)[:2]))
+        assert isinstance(request, Ask)
+        of = request.session, request.topic, request.first, request.last
+        return ChunkAnswer(request.id, self.archive.read(*of, 4 * A_MESSAGE))
+
+    # ---- the end
+
+    def teardown(self):
+        """The network heals: all that was owed comes, and nothing else."""
+        if self.core is None:
+            return
+        self.beat(True)
+        for _ in range(3000):
+            asked = self.ask("comes", 4.0)
+            took = self.take_one()
+            if not self.core.waits and not asked and not took:
+                break
+        assert not self.core.waits
+        assert {topic: self.due(topic) for topic in TOPICS} == dict.fromkeys(TOPICS)
+
+
+World.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestWorld = World.TestCase
