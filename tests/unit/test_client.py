@@ -8,138 +8,19 @@ from itertools import islice
 
 import pytest
 import zmq
-from hypothesis import given
-from hypothesis import strategies as st
 
 from inspector import codecs
-from inspector.client import Account, Subscriber
+from inspector.client import Gone, Subscriber
 from inspector.codecs import Formats
 from inspector.errors import ConfigError
 from inspector.messages import BeatMessage, Message, VerdictMessage
 from inspector.types import Event
 from inspector.wire import Encoder
-from tests.inspections import few, many, ng, ok
+from tests.inspections import ng, ok
 
 HANG = 60.0  # seconds after which something that should have come is said to hang
 NOBODY = "tcp://127.0.0.1:1"
 CAM1, CAM2 = "verdict/line1/cam1/", "verdict/line1/cam2/"
-
-
-# ---- Account
-
-
-def test_what_comes_first_begins_the_count():
-    account = Account()
-    assert account.arrived("a", 1, 7) == range(7, 7)
-    assert account.arrived("a", 1, 8) == range(8, 8)
-
-
-def test_a_gap_is_told_by_the_message_after_it():
-    account = Account()
-    account.arrived("a", 1, 3)
-    assert account.arrived("a", 1, 7) == range(4, 7)
-    assert account.arrived("a", 1, 8) == range(8, 8)
-
-
-def test_a_beat_tells_what_is_missing_at_the_end_and_only_once():
-    account = Account()
-    account.arrived("a", 1, 3)
-    assert account.told("a", 1, 5) == range(4, 6)
-    assert not account.told("a", 1, 5)
-    assert not account.arrived("a", 1, 6)
-
-
-def test_a_beat_begins_the_count_too():
-    account = Account()
-    assert not account.told("a", 1, 0)
-    assert not account.told("b", 1, 4)
-    assert account.arrived("a", 1, 3) == range(1, 3)
-    assert account.arrived("b", 1, 6) == range(5, 6)
-
-
-@pytest.mark.parametrize("again", [1, 2, 3])
-def test_what_was_booked_before_came_twice(again):
-    account = Account()
-    for sequence in (1, 2, 3):
-        account.arrived("a", 1, sequence)
-    assert account.arrived("a", 1, again) is None
-    assert account.arrived("a", 1, 4) == range(4, 4)
-
-
-def test_a_beat_that_comes_late_takes_nothing_back():
-    account = Account()
-    account.arrived("a", 1, 5)
-    assert not account.told("a", 1, 3)
-    assert account.arrived("a", 1, 7) == range(6, 7)
-
-
-def test_a_later_session_is_expected_from_its_beginning():
-    account = Account()
-    account.arrived("a", 1, 90)
-    assert account.arrived("a", 2, 4) == range(1, 4)
-    assert account.told("b", 2, 2) == range(1, 3)
-    assert account.told("b", 3, 1) == range(1, 2)
-
-
-def test_topics_do_not_mix():
-    account = Account()
-    account.arrived("a", 1, 1)
-    account.arrived("b", 1, 10)
-    assert account.arrived("a", 1, 3) == range(2, 3)
-    assert account.arrived("b", 1, 11) == range(11, 11)
-
-
-FATES = st.sampled_from(["arrives", "is lost", "comes twice", "is lost, and a beat tells"])
-sessions = st.lists(st.lists(st.tuples(st.sampled_from("ab"), FATES), max_size=20), min_size=1, max_size=4)
-
-
-@many
-@given(sessions)
-def test_nothing_is_lost_or_doubled_unnoticed(sessions):
-    """Any sessions of two topics, each ended by a beat: exactly what was lost is missing, exactly once."""
-    account = Account()
-    missing: list[tuple[int, str, int]] = []
-    expected: list[tuple[int, str, int]] = []
-    twice = found_twice = 0
-    was_there = False  # in the first session a topic counts from the first that is heard of it
-    for session, messages in enumerate(sessions, 100):
-        published = {"a": 0, "b": 0}
-        heard = {topic for topic in published if was_there}
-        for topic, fate in messages:
-            published[topic] += 1
-            sequence = published[topic]
-            if fate.startswith("is lost") and topic in heard:
-                expected.append((session, topic, sequence))
-            for _ in range({"arrives": 1, "comes twice": 2}.get(fate, 0)):
-                gap = account.arrived(topic, session, sequence)
-                found_twice += gap is None
-                missing += [(session, topic, number) for number in gap or ()]
-            if fate.endswith("a beat tells"):
-                missing += [(session, topic, number) for number in account.told(topic, session, sequence)]
-            twice += fate == "comes twice"
-            if fate != "is lost":
-                heard.add(topic)
-        for topic, last in published.items():
-            missing += [(session, topic, number) for number in account.told(topic, session, last)]
-        was_there = True
-    assert sorted(missing) == sorted(expected)
-    assert found_twice == twice
-
-
-@few
-@given(st.sets(st.integers(1, 60), min_size=1), st.integers(0, 5))
-def test_what_arrived_and_what_is_missing_is_all(arriving, more):
-    account = Account()
-    account.told("a", 1, 0)
-    seen = set(arriving)
-    for sequence in sorted(arriving):
-        seen |= set(account.arrived("a", 1, sequence) or ())
-    last = max(arriving) + more
-    seen |= set(account.told("a", 1, last))
-    assert seen == set(range(1, last + 1))
-
-
-# ---- Subscriber
 
 
 class Daemon:
@@ -189,12 +70,13 @@ class Daemon:
 
 
 class Link:
-    """A daemon and a subscriber that it has heard."""
+    """A daemon and a subscriber that it has heard, which asks nobody for what is missing unless told otherwise."""
 
     def __init__(self, stack: ExitStack, subscriptions: int = 4, **options: object) -> None:
         self._stack = stack
         self._subscriptions = subscriptions
         self.daemon = self._daemon()
+        options = {"catchup": False} | options
         self.subscriber = stack.enter_context(Subscriber(self.daemon.endpoint, **options))  # type: ignore[arg-type]
         self.prefixes = self.daemon.hears(self.subscriber, subscriptions)
 
@@ -204,21 +86,25 @@ class Link:
         self.daemon.hears(self.subscriber, self._subscriptions)
 
     def read(self, number: int) -> list[Message]:
-        read = [self.subscriber.receive(HANG) for _ in range(number)]
-        assert None not in read
-        return [message for message in read if message is not None]
+        """The next messages; what is gone is left out."""
+        read: list[Message] = []
+        while len(read) < number:
+            item = self.subscriber.receive(HANG)
+            assert item is not None
+            if not isinstance(item, Gone):
+                read.append(item)
+        return read
 
     def verdicts(self, number: int) -> list[tuple[str, int]]:
         read = self.read(number)
         return [(m.camera, m.sequence) for m in read if isinstance(m, VerdictMessage)]
 
     def to_the_end(self) -> list[Message]:
-        """All until the final beat, which is left out."""
+        """All messages until the final beat, which is left out."""
         self.daemon.beat(final=True)
         read: list[Message] = []
         while True:
-            message = self.subscriber.receive(HANG)
-            assert message is not None
+            (message,) = self.read(1)
             if isinstance(message, BeatMessage) and message.final:
                 return read
             read.append(message)
@@ -256,6 +142,39 @@ def test_a_gap_is_missing_by_topic(link):
         one.daemon.verdict(sequence, camera)
     assert len(one.verdicts(6)) == 6
     assert one.subscriber.missing == {CAM1: 3}
+
+
+def test_what_is_gone_stands_in_its_place(link):
+    one = link(kinds=["verdict"], subscriptions=2)
+    for sequence in (1, 4, 5):
+        one.daemon.verdict(sequence)
+    one.daemon.beat(cam1=7)
+    items = [one.subscriber.receive(HANG) for _ in range(5)]
+    assert [item.kind for item in items] == ["verdict", "gone", "verdict", "verdict", "gone"]
+    assert items[1] == Gone("line1", CAM1, 1, 2, 3)
+    assert items[4] == Gone("line1", CAM1, 1, 6, 7)
+    assert [item.count for item in items if isinstance(item, Gone)] == [2, 2]
+
+
+def test_a_gap_waits_for_the_beat_that_tells_whether_anybody_can_be_asked(link):
+    one = link(kinds=["verdict"], subscriptions=2, catchup=None)
+    for sequence, camera in [(1, "cam1"), (4, "cam1"), (1, "cam2")]:
+        one.daemon.verdict(sequence, camera)
+    assert one.verdicts(2) == [("cam1", 1), ("cam2", 1)]
+    assert not one.subscriber.missing
+    one.daemon.beat(cam1=4, cam2=1)
+    assert one.verdicts(1) == [("cam1", 4)]
+    assert one.subscriber.missing == {CAM1: 2}
+
+
+def test_a_beat_that_names_no_address_to_ask_is_malformed(link):
+    one = link(catchup=None)
+    good = one.daemon.encoder.beat({}, 5, False)
+    one.daemon.send(*changed(good, catchup="http://example.com"))
+    one.daemon.send(*changed(good, catchup="tcp://127.0.0.1:99999"))
+    one.daemon.verdict(1)
+    assert one.verdicts(1) == [("cam1", 1)]
+    assert one.subscriber.malformed == 2
 
 
 def test_a_message_that_comes_twice_is_handed_out_once(link):
@@ -382,6 +301,11 @@ def test_what_is_no_address_is_refused_in_a_sentence(endpoint):
     (problem,) = caught.value.problems
     assert problem.startswith(f"{endpoint!r} is no ZeroMQ address; use tcp://HOST:PORT")
     assert "\n" not in problem
+
+
+def test_whom_to_ask_has_to_be_an_address_too():
+    with pytest.raises(ConfigError, match="'nonsense' is no ZeroMQ address"):
+        Subscriber(NOBODY, catchup="nonsense")
 
 
 def test_a_shared_context_is_left_as_it_was():
