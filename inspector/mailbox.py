@@ -1,20 +1,22 @@
 """The only way between threads: a bounded queue with lanes.
 
 Each lane (a camera, say) keeps its own order and its own bound, so that one lane cannot crowd out another. A taker
-gets the most urgent head of all lanes, and more of the same group (the same model, say) to fill a batch. A closed
-mailbox takes nothing in but still hands out what it holds.
+gets the head that the mailbox's order puts first, and more of the same group (the same model, say) to fill a batch. A
+closed mailbox takes nothing in but still hands out what it holds.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from threading import Condition, Lock
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Closed(Exception):  # noqa: N818 - not an error: it ends a loop, as StopIteration does
@@ -26,6 +28,7 @@ class BatchEnd(StrEnum):
 
     FULL = "full"
     WAIT = "wait"
+    DEADLINE = "deadline"
     CLOSED = "closed"
 
 
@@ -35,6 +38,31 @@ class Batch(NamedTuple, Generic[T]):
     items: list[T]
     opened: float
     end: BatchEnd
+
+
+class Order(Generic[T_contra]):
+    """Decides what goes next: here the first lane that holds anything. Others do better; see schedule.py.
+
+    It is called under the mailbox's lock, so it neither waits nor calls the mailbox.
+    """
+
+    def is_spoiled(self, item: T_contra, newest: bool) -> bool:
+        """Whether to drop the item instead of handing it out. newest: it is the only one of its lane"""
+        return False
+
+    def first(self, heads: Sequence[T_contra]) -> int:
+        """Which of `heads`, the oldest item of each lane that holds any (one lane at least), goes next."""
+        return 0
+
+    def close_by(self, item: T_contra) -> float:
+        """The monotonic time by which a batch with this item must be closed."""
+        return math.inf
+
+    def taken(self, item: T_contra) -> None:
+        """Learn that the item is handed out."""
+
+    def lost(self, item: T_contra) -> None:
+        """Learn that the item was dropped or pushed out."""
 
 
 class _Lane(Generic[T]):
@@ -56,17 +84,12 @@ class _Lane(Generic[T]):
 
 
 class Mailbox(Generic[T]):
-    """A bounded queue with one lane a key of `lanes`, which maps it to (group, depth).
+    """A bounded queue with one lane a key of `lanes`, which maps it to (group, depth); `order` says what goes next."""
 
-    urgency: the least is handed out first; where lanes tie, the first of `lanes` is served
-    """
-
-    def __init__(
-        self, lanes: Mapping[str, tuple[str, int]], urgency: Callable[[T], tuple[float, ...]] = lambda _: ()
-    ) -> None:
+    def __init__(self, lanes: Mapping[str, tuple[str, int]], order: Order[T] | None = None) -> None:
         lock = Lock()
         self._lanes = {key: _Lane[T](group, depth, lock) for key, (group, depth) in lanes.items()}
-        self._urgency = urgency
+        self._order = Order[T]() if order is None else order
         self._closed = False
         self._filled = Condition(lock)
 
@@ -81,6 +104,8 @@ class Mailbox(Generic[T]):
             if self._closed:
                 raise Closed
             oldest = lane.items.popleft() if len(lane.items) >= lane.depth else None
+            if oldest is not None:
+                self._order.lost(oldest)
             lane.items.append(item)
             self._filled.notify()
         return oldest
@@ -97,33 +122,34 @@ class Mailbox(Generic[T]):
             self._filled.notify()
 
     def take(self, most: int, linger: float = 0.0, wait: float | None = None) -> Batch[T]:
-        """Take up to `most` items of one group, most urgent first.
+        """Take up to `most` items of one group, as the order has them; what it finds spoiled is dropped.
 
         Waits up to `wait` seconds (None: as long as it takes) for the first; then lingers up to `linger` seconds for
-        more. Load itself makes batches grow: what is queued is taken at once. Returns an empty batch when nothing
-        came in time; raises Closed when closed and empty.
+        more, but no longer than the order allows for what it has. Load itself makes batches grow: what is queued is
+        taken at once. Returns an empty batch when nothing came in time; raises Closed when closed and empty.
         """
         with self._filled:
-            if not self._filled.wait_for(self._has_items_or_closed, wait):
+            if not self._filled.wait_for(lambda: self._waiting(self._lanes.values()) or self._closed, wait):
                 return Batch([], time.monotonic(), BatchEnd.WAIT)
             opened = time.monotonic()
-            first = self._most_urgent(self._lanes.values())
+            first = self._next(self._lanes.values())
             if first is None:
-                raise Closed
-            items = [first.pop()]
+                if self._closed:
+                    raise Closed
+                return Batch([], opened, BatchEnd.WAIT)  # spoiled a moment ago
+            items = [self._pop(first)]
             mates = [lane for lane in self._lanes.values() if lane.group == first.group]
             self._fill(items, mates, most)
             last_call = opened + linger
             while len(items) < most and not self._closed:
-                remaining = last_call - time.monotonic()
+                remaining = min(last_call, *map(self._order.close_by, items)) - time.monotonic()
                 if remaining <= 0:
                     break
                 self._filled.wait(remaining)
                 self._fill(items, mates, most)
             if any(lane.items for lane in self._lanes.values()):
                 self._filled.notify()  # this taker may have swallowed a wake-up that another needs
-            end = BatchEnd.FULL if len(items) == most else BatchEnd.CLOSED if self._closed else BatchEnd.WAIT
-            return Batch(items, opened, end)
+            return Batch(items, opened, self._end(items, most, last_call))
 
     def close(self) -> None:
         """Take nothing in any more; wakes everyone who waits."""
@@ -133,17 +159,29 @@ class Mailbox(Generic[T]):
             for lane in self._lanes.values():
                 lane.emptied.notify_all()
 
-    def _has_items_or_closed(self) -> bool:
-        return self._closed or any(lane.items for lane in self._lanes.values())
+    def _fill(self, items: list[T], lanes: Sequence[_Lane[T]], most: int) -> None:
+        while len(items) < most and (lane := self._next(lanes)) is not None:
+            items.append(self._pop(lane))
 
-    def _most_urgent(self, lanes: Iterable[_Lane[T]]) -> _Lane[T] | None:
-        best: _Lane[T] | None = None
-        least: tuple[float, ...] = ()
+    def _next(self, lanes: Iterable[_Lane[T]]) -> _Lane[T] | None:
+        waiting = self._waiting(lanes)
+        return waiting[self._order.first([lane.items[0] for lane in waiting])] if waiting else None
+
+    def _waiting(self, lanes: Iterable[_Lane[T]]) -> list[_Lane[T]]:
+        """The lanes that hold anything when what is spoiled is dropped."""
         for lane in lanes:
-            if lane.items and (best is None or self._urgency(lane.items[0]) < least):
-                best, least = lane, self._urgency(lane.items[0])
-        return best
+            while lane.items and self._order.is_spoiled(lane.items[0], len(lane.items) == 1):
+                self._order.lost(lane.pop())
+        return [lane for lane in lanes if lane.items]
 
-    def _fill(self, items: list[T], lanes: list[_Lane[T]], most: int) -> None:
-        while len(items) < most and (lane := self._most_urgent(lanes)) is not None:
-            items.append(lane.pop())
+    def _pop(self, lane: _Lane[T]) -> T:
+        item = lane.pop()
+        self._order.taken(item)
+        return item
+
+    def _end(self, items: Sequence[T], most: int, last_call: float) -> BatchEnd:
+        if len(items) == most:
+            return BatchEnd.FULL
+        if self._closed:
+            return BatchEnd.CLOSED
+        return BatchEnd.DEADLINE if min(map(self._order.close_by, items)) < last_call else BatchEnd.WAIT

@@ -7,8 +7,9 @@ settles it first: a worker that inspected it, the watch at its deadline, a newer
 out, or the drain at shutdown. What is settled goes to the outbox; the publisher has the journal keep it, if there is
 one, and then hands it out. A result that comes after that goes the same way as evidence, but never out.
 
-There is no batcher: a free worker takes the most urgent frame, lingers a moment for more of the same model, and goes;
-so load itself makes batches grow. The pipeline is handed what touches the world and opens nothing.
+There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
+model if no deadline forbids it, and goes; so load itself makes batches grow. The pipeline is handed what touches the
+world and opens nothing.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from inspector.clock import Clock
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd, Closed, Mailbox
 from inspector.publisher import Publisher
+from inspector.schedule import Schedule
 from inspector.sources import Source
 from inspector.sources.reader import Reader
 from inspector.stage import Service, Stage
-from inspector.types import Event, Frame, Image, Inspection, Late, Reason, Verdict
+from inspector.types import Event, Image, Inspection, Late, Reason, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -76,16 +78,14 @@ class Pipeline:
         aside: Mapping[str, Service] = MappingProxyType({}),
     ) -> None:
         self.ledger = ledger
-        self.inbox: Mailbox[Frame] = Mailbox(
-            {camera.name: (camera.model, camera.queue) for camera in cameras},
-            urgency=lambda frame: (frame.deadline, frame.captured),
-        )
+        self._models = {camera.name: camera.model for camera in cameras}
+        self.schedule = Schedule(self._models, self.ledger.is_open, clock)
+        self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
         self.outbox: Mailbox[Inspection | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
         self.readers = [
             Reader(c.name, c.source, c.fit, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
             for c in cameras
         ]
-        self._models = {camera.name: camera.model for camera in cameras}
         self._publisher = publisher
         self._max_batch, self._max_wait = max_batch, max_wait
         self._on_batch = on_batch
@@ -149,10 +149,11 @@ class Pipeline:
                 batch = self.inbox.take(self._max_batch, self._max_wait, wait=LONGEST_WAIT)
             except Closed:
                 return
-            frames = [frame for frame in batch.items if self.ledger.is_open(frame)]
-            if frames:
-                self._on_batch(self._models[frames[0].camera], len(frames), batch.end)
-                worker.inspect(frames, batch.opened, self._clock.monotonic(), self._settle)
+            if batch.items:
+                model, closed = self._models[batch.items[0].camera], self._clock.monotonic()
+                self._on_batch(model, len(batch.items), batch.end)
+                worker.inspect(batch.items, batch.opened, closed, self._settle)
+                self.schedule.ran(model, self._clock.monotonic() - closed)
 
     def _watch(self, stage: Stage) -> None:
         """Settle every frame at its deadline, by a clock that does not depend on the workers."""

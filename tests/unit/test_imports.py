@@ -22,6 +22,9 @@ MAY_IMPORT = {
     "critical": "judge",
     "ledger": "",
     "outcomes": "",
+    "estimate": "",
+    "shares": "",
+    "schedule": "estimate shares",
     "stage": "",
     "codecs": "",
     "fields": "",
@@ -50,7 +53,7 @@ MAY_IMPORT = {
     "worker": "inference judge logs",
     "journal": "outcomes outputs settings stage",
     "publisher": "codecs journal outcomes outputs wire",
-    "pipeline": "ledger publisher sources stage worker",
+    "pipeline": "ledger publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
     "assemble": "calibration catchup codecs daemon health inference journal judge ledger metrics mistakes outputs "
     "pipeline publisher scrape settings sources stage wire worker",

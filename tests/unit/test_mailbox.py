@@ -1,20 +1,48 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.mailbox import BatchEnd, Closed, Mailbox
+from inspector.mailbox import Batch, BatchEnd, Closed, Mailbox, Order
+
+Item = tuple[float, str]
 
 
-def box(depth: int = 3) -> Mailbox[tuple[float, str]]:
+class Least(Order[Item]):
+    """The least number first; by the number too a batch must be closed, if it `hurries`."""
+
+    def __init__(self, spoiled: Callable[[Item, bool], bool] = lambda *_: False, hurries: bool = False) -> None:
+        self.spoiled = spoiled
+        self.hurries = hurries
+        self.log: list[tuple[str, str]] = []
+
+    def is_spoiled(self, item: Item, newest: bool) -> bool:
+        return self.spoiled(item, newest)
+
+    def first(self, heads: Sequence[Item]) -> int:
+        return min(range(len(heads)), key=lambda index: heads[index][0])
+
+    def close_by(self, item: Item) -> float:
+        return item[0] if self.hurries else super().close_by(item)
+
+    def taken(self, item: Item) -> None:
+        self.log.append(("taken", item[1]))
+
+    def lost(self, item: Item) -> None:
+        self.log.append(("lost", item[1]))
+
+
+def box(depth: int = 3, order: Order[Item] | None = None) -> Mailbox[Item]:
     lanes = {"a": ("m", depth), "b": ("m", depth), "c": ("other", depth)}
-    return Mailbox(lanes, urgency=lambda item: (item[0],))
+    return Mailbox(lanes, order or Least())
 
 
-def test_most_urgent_first_across_lanes() -> None:
+def test_the_order_decides_across_lanes() -> None:
     mailbox = box()
     mailbox.offer("a", (5.0, "a1"))
     mailbox.offer("b", (2.0, "b1"))
@@ -106,23 +134,108 @@ def test_an_empty_mailbox_gives_an_empty_batch_after_the_wait() -> None:
     assert box().take(1, wait=0.0).items == []
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 100)), max_size=60), st.integers(1, 7))
-def test_nothing_is_lost_or_doubled_and_lanes_keep_their_order(puts: list[tuple[str, int]], most: int) -> None:
-    mailbox: Mailbox[tuple[int, str, int]] = Mailbox(
-        {key: ("even" if key == "b" else "odd", 4) for key in "abc"}, urgency=lambda item: (item[0],)
-    )
-    pushed_out, taken = [], []
-    for index, (key, urgency) in enumerate(puts):
-        oldest = mailbox.offer(key, (urgency, key, index))
-        if oldest is not None:
-            pushed_out.append(oldest)
+def test_without_an_order_lanes_are_served_in_turn() -> None:
+    mailbox: Mailbox[str] = Mailbox({"a": ("", 3), "b": ("", 3)})
+    for key in "bab":
+        mailbox.offer(key, key)
+    assert mailbox.take(3).items == ["a", "b", "b"]
+
+
+def test_lingering_ends_when_the_order_says_so() -> None:
+    mailbox = box(order=Least(hurries=True))
+    mailbox.offer("a", (time.monotonic() + 0.02, "a1"))
+    batch = mailbox.take(2, linger=60.0)
+    assert [name for _, name in batch.items] == ["a1"]
+    assert batch.end is BatchEnd.DEADLINE
+
+
+def test_whoever_joins_may_hurry_the_batch() -> None:
+    mailbox = box(order=Least(hurries=True))
+    mailbox.offer("a", (time.monotonic() + 60.0, "a1"))
+    taken: list[Batch[Item]] = []
+    thread = threading.Thread(target=lambda: taken.append(mailbox.take(3, linger=60.0)))
+    thread.start()
+    mailbox.offer("b", (time.monotonic(), "b1"))
+    thread.join(30)
+    (batch,) = taken
+    assert {name for _, name in batch.items} == {"a1", "b1"}
+    assert batch.end is BatchEnd.DEADLINE
+
+
+def test_a_deadline_beyond_the_longest_wait_does_not_count() -> None:
+    mailbox = box(order=Least(hurries=True))
+    mailbox.offer("a", (time.monotonic() + 60.0, "a1"))
+    assert mailbox.take(2, linger=0.001).end is BatchEnd.WAIT
+
+
+def test_what_is_spoiled_is_dropped_and_told() -> None:
+    order = Least(lambda item, _: item[0] < 0)
+    mailbox = box(order=order)
+    for key, item in (("a", (-1.0, "a1")), ("a", (2.0, "a2")), ("b", (-1.0, "b1")), ("a", (-1.0, "a3"))):
+        mailbox.offer(key, item)
+    assert [name for _, name in mailbox.take(8).items] == ["a2"]
+    assert sorted(order.log) == [("lost", "a1"), ("lost", "a3"), ("lost", "b1"), ("taken", "a2")]
+    assert mailbox.take(8, wait=0.0).items == []
+
+
+def test_the_order_hears_whether_an_item_is_its_lanes_newest() -> None:
+    mailbox = box(order=Least(lambda _, newest: not newest))
+    for number in (1.0, 2.0, 3.0):
+        mailbox.offer("a", (number, f"a{number:.0f}"))
+    assert [name for _, name in mailbox.take(8).items] == ["a3"]
+
+
+def test_the_order_hears_of_what_is_pushed_out() -> None:
+    order = Least()
+    mailbox = box(depth=1, order=order)
+    mailbox.offer("a", (1.0, "a1"))
+    mailbox.offer("a", (2.0, "a2"))
+    assert order.log == [("lost", "a1")]
+
+
+def test_who_waits_for_room_gets_that_of_what_is_spoiled() -> None:
+    mailbox = box(depth=1, order=Least(lambda item, _: item[0] < 0))
+    mailbox.put("a", (-1.0, "a1"))
+    thread = threading.Thread(target=lambda: mailbox.put("a", (1.0, "a2")))
+    thread.start()
+    assert [name for _, name in mailbox.take(1).items] == ["a2"]
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_closed_with_nothing_but_what_is_spoiled_is_closed() -> None:
+    mailbox = box(order=Least(lambda *_: True))
+    mailbox.offer("a", (1.0, "a1"))
+    mailbox.close()
+    with pytest.raises(Closed):
+        mailbox.take(1)
+    assert not len(mailbox)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-20, 100)), max_size=60), st.integers(1, 7), st.booleans()
+)
+def test_nothing_is_lost_untold_or_doubled_and_lanes_keep_their_order(
+    puts: list[tuple[str, int]], most: int, drops: bool
+) -> None:
+    order = Least(lambda item, _: drops and item[0] < 0)
+    mailbox: Mailbox[Item] = Mailbox({key: ("even" if key == "b" else "odd", 4) for key in "abc"}, order)
+    taken: list[str] = []
+    for index, (key, number) in enumerate(puts):
+        mailbox.offer(key, (number, f"{key}{index:02}"))
     mailbox.close()
     while len(mailbox):
-        batch = mailbox.take(most).items
+        try:
+            batch = [name for _, name in mailbox.take(most).items]
+        except Closed:
+            break
         assert 1 <= len(batch) <= most
-        assert len({key == "b" for _, key, _ in batch}) == 1
+        assert len({name[0] == "b" for name in batch}) == 1
         taken += batch
-    assert sorted(index for _, _, index in pushed_out + taken) == list(range(len(puts)))
+    assert [name for fate, name in order.log if fate == "taken"] == taken
+    assert sorted(name[1:] for _, name in order.log) == [f"{index:02}" for index in range(len(puts))]
     for lane in "abc":
-        order = [index for _, key, index in taken if key == lane]
-        assert order == sorted(order)
+        names = [name for name in taken if name[0] == lane]
+        assert names == sorted(names)
+    if drops:
+        assert not {name for name in taken if puts[int(name[1:])][1] < 0}

@@ -1,0 +1,86 @@
+"""Which frame is judged next (pure): earliest deadline first, fairly between cameras, and none that is too late.
+
+Earliest deadline first meets every deadline that can be met (Liu and Layland 1973), but under overload it serves
+frames that are about to be late, and cameras with short deadlines alone. So three rules stand before it:
+
+1. A frame that has its verdict, or is past its deadline, is dropped; whoever keeps the ledger sees to its verdict.
+2. A frame that would be late by the time its batch is done is without hope. It gives way to every other, and is
+   dropped where a newer one of its camera waits (the "early drop" of Nexus, SOSP 2019). As that time is an estimate,
+   such a frame is served all the same if there is no better work, or if its camera was not served for `PATIENCE`
+   seconds: an estimate that is wrong puts itself right, and no camera is shut out for ever, even if its deadline is
+   shorter than its model's time.
+3. A camera that loses clearly more of its frames than the one whose turn it is goes first (shares.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from inspector.clock import Clock
+from inspector.estimate import Estimate
+from inspector.mailbox import Order
+from inspector.shares import Shares
+from inspector.types import Frame
+
+PATIENCE = 3.0
+"""Seconds after which a camera's frame is tried in spite of the estimate."""
+RESERVE = 0.002
+"""Seconds that a batch is closed earlier than its estimate asks for: so long a verdict may take to leave."""
+
+
+class Schedule(Order[Frame]):
+    """The order of frames in the inbox.
+
+    models: by camera the model whose batches it shares
+    is_open: whether a frame still waits for its verdict
+    """
+
+    def __init__(self, models: Mapping[str, str], is_open: Callable[[Frame], bool], clock: Clock) -> None:
+        self._models = models
+        self._is_open = is_open
+        self._clock = clock
+        self._estimates = {model: Estimate() for model in models.values()}
+        self._shares = Shares(models)
+        self._served = dict.fromkeys(models, -math.inf)
+
+    def ran(self, model: str, seconds: float) -> None:
+        """Learn how long a batch of `model` took, until its last verdict; from any thread."""
+        self._estimates[model].add(seconds)
+
+    def is_spoiled(self, frame: Frame, newest: bool) -> bool:
+        """Whether to drop it. newest: no newer frame of its camera waits"""
+        now = self._clock.monotonic()
+        return now >= frame.deadline or not self._is_open(frame) or not (newest or self._has_hope(frame, now))
+
+    def first(self, heads: Sequence[Frame]) -> int:
+        """Which of `heads`, the oldest frame of each camera that has any, is judged next."""
+        now = self._clock.monotonic()
+        hopeful = {frame.camera: index for index, frame in enumerate(heads) if self._has_hope(frame, now)}
+        if not hopeful:
+            return max(range(len(heads)), key=lambda index: self._slack(heads[index], now))
+        due = min((heads[index] for index in hopeful.values()), key=lambda frame: (frame.deadline, frame.captured))
+        return hopeful[self._shares.turn(due.camera, hopeful)]
+
+    def close_by(self, frame: Frame) -> float:
+        """Monotonic seconds by which a batch must be closed for `frame` to be judged in time."""
+        return frame.deadline - self._estimate(frame) - RESERVE
+
+    def taken(self, frame: Frame) -> None:
+        """Learn that a worker takes it."""
+        now = self._served[frame.camera] = self._clock.monotonic()
+        self._shares.count(frame.camera, lost=False, now=now)
+
+    def lost(self, frame: Frame) -> None:
+        """Learn that no worker will take it: it was spoiled, or a newer one pushed it out."""
+        self._shares.count(frame.camera, lost=True, now=self._clock.monotonic())
+
+    def _has_hope(self, frame: Frame, now: float) -> bool:
+        return self._slack(frame, now) >= 0 or now - self._served[frame.camera] >= PATIENCE
+
+    def _slack(self, frame: Frame, now: float) -> float:
+        """Seconds that it can still wait."""
+        return frame.deadline - now - self._estimate(frame)
+
+    def _estimate(self, frame: Frame) -> float:
+        return self._estimates[self._models[frame.camera]].seconds

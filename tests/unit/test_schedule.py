@@ -1,0 +1,247 @@
+"""The schedule by a clock of its own, in a mailbox: single decisions, and simulated lines."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.clock import ManualClock
+from inspector.mailbox import Mailbox
+from inspector.schedule import PATIENCE, RESERVE, Schedule
+from inspector.types import Frame
+from tests.inspections import few
+
+
+class House:
+    """A schedule of cameras of one model, and what waits."""
+
+    def __init__(self, cameras: Sequence[str] = ("a", "b"), queue: int = 8) -> None:
+        self.clock = ManualClock(100.0)
+        self.settled: set[tuple[str, int]] = set()
+        self.schedule = Schedule(
+            dict.fromkeys(cameras, "m"), lambda frame: (frame.camera, frame.number) not in self.settled, self.clock
+        )
+        self.inbox = Mailbox(dict.fromkeys(cameras, ("m", queue)), self.schedule)
+        self._numbers = {camera: itertools.count(1) for camera in cameras}
+
+    def capture(self, camera: str, deadline: float) -> Frame | None:
+        """A frame captured now and due in `deadline` seconds; what it pushed out."""
+        now = self.clock.monotonic()
+        return self.inbox.offer(camera, Frame(camera, next(self._numbers[camera]), 0, now, now + deadline, None))
+
+    def take(self, most: int = 1) -> list[tuple[str, int]]:
+        return [(frame.camera, frame.number) for frame in self.inbox.take(most, wait=0.0).items]
+
+    def serve_all(self) -> None:
+        """So that no camera was left out for long."""
+        while self.take():
+            pass
+
+
+def test_the_earliest_deadline_first() -> None:
+    house = House()
+    for camera, deadline in (("a", 0.5), ("b", 0.2), ("b", 0.6), ("a", 0.7)):
+        house.capture(camera, deadline)
+    assert house.take(4) == [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
+
+
+def test_of_equal_deadlines_the_oldest_first() -> None:
+    house = House()
+    house.capture("b", 0.5)
+    house.clock.advance(0.25)
+    house.capture("a", 0.25)
+    assert house.take(2) == [("b", 1), ("a", 1)]
+
+
+def test_what_is_too_late_or_has_its_verdict_is_not_served() -> None:
+    house = House()
+    house.capture("a", 0.5)
+    house.capture("a", 0.75)
+    house.capture("b", 2.0)
+    house.capture("b", 3.0)
+    house.settled.add(("b", 1))
+    house.clock.advance(0.5)
+    assert house.take(4) == [("a", 2), ("b", 2)]
+    assert not len(house.inbox)
+
+
+def test_what_has_no_hope_gives_way_to_what_has() -> None:
+    house = House()
+    house.capture("a", 9.0)
+    house.serve_all()
+    house.schedule.ran("m", 0.3)
+    house.capture("a", 0.2)
+    house.capture("b", 0.5)
+    assert house.take() == [("b", 1)]
+    assert house.take() == [("a", 2)], "there was no better work left"
+
+
+def test_of_several_without_hope_the_nearest_to_it_is_served() -> None:
+    house = House()
+    for camera in "ab":
+        house.capture(camera, 9.0)
+    house.serve_all()
+    house.schedule.ran("m", 0.3)
+    house.capture("a", 0.1)
+    house.capture("b", 0.2)
+    assert house.take(2) == [("b", 2), ("a", 2)]
+
+
+def test_what_has_no_hope_is_dropped_where_a_newer_one_waits() -> None:
+    house = House()
+    house.capture("a", 9.0)
+    house.serve_all()
+    house.schedule.ran("m", 0.3)
+    for deadline in (0.1, 0.2, 0.4):
+        house.capture("a", deadline)
+    assert house.take(3) == [("a", 4)]
+
+
+def test_no_estimate_shuts_a_camera_out_for_ever() -> None:
+    house = House()
+    house.schedule.ran("m", 60.0)
+    house.serve_all()
+    served = {"a": 0, "b": 0}
+    for _ in range(40):  # one worker, 4 batches a second; `b` always has something better
+        house.clock.advance(0.25)
+        house.capture("a", 1.0)
+        house.capture("b", 90.0)
+        for camera, _ in house.take():
+            served[camera] += 1
+    assert 10 / PATIENCE - 1 <= served["a"] <= 10 / PATIENCE + 1
+    assert served["a"] + served["b"] == 40
+
+
+def test_an_estimate_that_is_wrong_puts_itself_right() -> None:
+    house = House(["a"])
+    house.schedule.ran("m", 60.0)
+    for number in range(1, 31):
+        house.clock.advance(0.1)
+        house.capture("a", 0.05)
+        assert house.take() == [("a", number)]
+        house.schedule.ran("m", 0.01)
+    house.capture("a", 0.05)
+    house.capture("a", 0.05)
+    assert house.take() == [("a", 31)], "it has hope again, so it is not dropped for the newer one"
+
+
+def test_a_batch_is_closed_in_time_for_its_slowest_model() -> None:
+    house = House()
+    frame = Frame("a", 1, 0, 100.0, 101.0, None)
+    assert house.schedule.close_by(frame) == pytest.approx(101.0 - RESERVE)
+    house.schedule.ran("m", 0.25)
+    assert house.schedule.close_by(frame) == pytest.approx(100.75 - RESERVE)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """rate: frames a second;  deadline: seconds"""
+
+    rate: float
+    deadline: float
+
+
+class Line:
+    """Simulated cameras and workers; a batch is one frame.
+
+    work: seconds that a frame takes
+    captured, judged: frames by camera;  taken: in order, those in time and those that were not
+    """
+
+    def __init__(self, cameras: Mapping[str, Camera], work: Callable[[], float], workers: int, seconds: float) -> None:
+        house = House(tuple(cameras))
+        begin = house.clock.monotonic()
+        self.captured, self.judged = dict.fromkeys(cameras, 0), dict.fromkeys(cameras, 0)
+        self.early_enough = True
+        self.in_order = True
+        waiting: list[tuple[float, float, str]] = []
+        tie = itertools.count()
+        due: list[tuple[float, int, str | Frame]] = [
+            (begin + 0.5 / camera.rate, next(tie), name) for name, camera in cameras.items()
+        ]
+        heapq.heapify(due)
+        free, started = workers, {}
+        while due[0][0] < begin + seconds:
+            now, _, what = heapq.heappop(due)
+            house.clock.advance(now - house.clock.monotonic())
+            if isinstance(what, str):
+                self.captured[what] += 1
+                house.capture(what, cameras[what].deadline)
+                waiting.append((now + cameras[what].deadline, now, what))
+                heapq.heappush(due, (now + 1 / cameras[what].rate, next(tie), what))
+            else:
+                free += 1
+                house.schedule.ran("m", now - started.pop((what.camera, what.number)))
+                self.judged[what.camera] += now <= what.deadline
+            while free and (frames := house.inbox.take(1, wait=0.0).items):
+                (frame,) = frames
+                free -= 1
+                self.early_enough &= now < frame.deadline
+                self.in_order &= (frame.deadline, frame.captured, frame.camera) == min(waiting)
+                waiting.remove((frame.deadline, frame.captured, frame.camera))
+                started[frame.camera, frame.number] = now
+                heapq.heappush(due, (now + work(), next(tie), frame))
+
+    def lost(self) -> dict[str, float]:
+        return {name: 1 - self.judged[name] / self.captured[name] for name in self.captured}
+
+
+def working(mean: float, spread: float, seed: int) -> Callable[[], float]:
+    rng = random.Random(seed)
+    return lambda: mean * rng.uniform(1 - spread, 1 + spread)
+
+
+OVERLOADED = {
+    "deadlines from short to long": (Camera(60, 0.1), Camera(90, 0.2), Camera(60, 0.5), Camera(90, 1.0)),
+    "the fast one has time": (Camera(10, 0.06), Camera(100, 0.1), Camera(30, 0.5), Camera(160, 1.0)),
+    "the fast one has none": (Camera(160, 0.08), Camera(30, 0.1), Camera(10, 0.5), Camera(100, 2.0)),
+    "a slow one": (Camera(2, 0.3), Camera(98, 0.1), Camera(200, 1.0)),
+}
+
+
+@pytest.mark.parametrize("name", OVERLOADED)
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_under_three_times_the_load_all_cameras_lose_about_the_same_share(name: str, spread: float) -> None:
+    cameras = dict(zip("abcd", OVERLOADED[name], strict=False))
+    assert sum(camera.rate for camera in cameras.values()) == 300
+    line = Line(cameras, working(0.02, spread, seed=1), workers=2, seconds=60.0)
+    lost = line.lost()
+    assert line.early_enough
+    assert max(lost.values()) - min(lost.values()) < 0.1
+    assert sum(line.judged.values()) > 0.95 * 60 * 100, "workers that waste no work judge a hundred a second"
+
+
+def test_without_the_shares_the_short_deadlines_would_take_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.shares.Shares.turn", lambda _, due, __: due)
+    cameras = dict(zip("abcd", OVERLOADED["deadlines from short to long"], strict=True))
+    lost = Line(cameras, working(0.02, 0.0, 1), 2, 20.0).lost()
+    assert lost["a"] < 0.05
+    assert lost["d"] > 0.95
+
+
+@few
+@given(
+    st.lists(st.builds(Camera, st.floats(2, 20), st.floats(0.5, 2.0)), min_size=2, max_size=4),
+    st.integers(0, 100),
+)
+def test_without_overload_it_is_exactly_the_earliest_deadline_first(cameras: list[Camera], seed: int) -> None:
+    named = {f"cam{index}": camera for index, camera in enumerate(cameras)}
+    line = Line(named, working(0.9 / sum(camera.rate for camera in cameras), 0.2, seed), workers=1, seconds=20.0)
+    assert line.in_order
+    assert line.early_enough
+
+
+def test_a_camera_whose_deadline_is_too_short_keeps_no_other_from_being_served() -> None:
+    cameras = {"hopeless": Camera(50, 0.01), "a": Camera(45, 0.2), "b": Camera(45, 0.5)}
+    line = Line(cameras, working(0.02, 0.1, 1), workers=2, seconds=30.0)
+    lost = line.lost()
+    assert lost["hopeless"] == 1.0
+    assert lost["a"] < 0.03
+    assert lost["b"] < 0.03
