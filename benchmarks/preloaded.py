@@ -60,7 +60,7 @@ class Line:
         self.daemon = daemon
         self._child = child
 
-    def stop(self) -> tuple[Account, dict[str, float]]:
+    def stop(self) -> tuple[Account, dict[str, Any]]:
         """Drain it; its account of the frames, and what the subscriber had received when all had time to arrive."""
         self._child.terminate()
         account = Account(**self._child.answer())
@@ -78,12 +78,14 @@ def running(
     rate: float | None = None,
     workers: int = 0,
     max_batch: int = 0,
+    **camera: float,
 ) -> Iterator[Line]:
     """A daemon with a camera a clip, whose first frames it holds at `size` (width, height).
 
-    rate: of each camera, live; None: as fast as they are taken;  workers, max_batch: as in the configuration
+    rate: of each camera, live; None: as fast as they are taken
+    workers, max_batch, camera: as in the configuration
     """
-    options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch}
+    options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch, "camera": camera}
     with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
         where = child.answer()
         with receiving(where["endpoint"]) as receiver:
@@ -106,7 +108,7 @@ def main() -> None:
         publish=Publish(endpoint="tcp://127.0.0.1:*"),
         http=Http(port=0),
         camera=tuple(
-            Camera(name=f"cam{index}", source=source, bundle=Path(given["bundle"]))
+            Camera(name=f"cam{index}", source=source, bundle=Path(given["bundle"]), **given["camera"])
             for index, source in enumerate(sources, 1)
         ),
     )

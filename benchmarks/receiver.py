@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import zmq
@@ -18,19 +18,21 @@ import zmq
 from benchmarks import children
 from inspector.client import Subscriber
 from inspector.messages import ResultMessage, VerdictMessage
-from inspector.types import Verdict
+from inspector.types import Reason, Verdict
 
 WAIT = 0.2
 """Seconds between looks whether it should end."""
 
 
 class Arrival(NamedTuple):
-    """A verdict that came."""
+    """A verdict that came. reason: of an `unknown`;  left: seconds from capture until it was handed to the socket"""
 
     camera: str
     frame: int
     captured_ns: int
     verdict: str
+    reason: str | None = None
+    left: float = 0.0
 
 
 class Count:
@@ -41,19 +43,26 @@ class Count:
         self.defective = 0
         self._frames: defaultdict[str, set[int]] = defaultdict(set)
         self._latencies: list[int] = []
+        self._cut: list[tuple[float, float]] = []
 
     def take(self, arrival: Arrival) -> None:
         """Count a verdict."""
-        self._latencies.append(time.time_ns() - arrival.captured_ns)
+        latency = time.time_ns() - arrival.captured_ns
+        self._latencies.append(latency)
+        if arrival.reason == Reason.DEADLINE:
+            self._cut.append((arrival.left, latency / 1e9))
         self._frames[arrival.camera].add(arrival.frame)
         self.defective += arrival.verdict == Verdict.NG
         self.verdicts += 1
 
-    def answer(self, forget: bool = False) -> dict[str, float]:
-        """The count; latencies, capture to receive, in seconds. forget: the latencies, for a new beginning"""
-        latencies = self._latencies
+    def answer(self, forget: bool = False) -> dict[str, Any]:
+        """The count; latencies, capture to receive, in seconds. forget: the latencies, for a new beginning
+
+        cut: of each `unknown: deadline` the seconds from capture until it left, and until it came
+        """
+        latencies, cut = self._latencies, self._cut
         if forget:
-            self._latencies = []
+            self._latencies, self._cut = [], []
         p50, p99, most = np.percentile(latencies, (50, 99, 100)) / 1e9 if latencies else (0.0, 0.0, 0.0)
         return {
             "at": time.monotonic(),
@@ -66,6 +75,7 @@ class Count:
             "p50": float(p50),
             "p99": float(p99),
             "max": float(most),
+            "cut": cut,
         }
 
 
@@ -76,7 +86,10 @@ def inspector(endpoint: str, count: Count, ended: threading.Event) -> Iterator[A
             message = subscriber.receive(WAIT)
             count.missing, count.duplicates = sum(subscriber.missing.values()), subscriber.duplicates
             if isinstance(message, VerdictMessage):
-                yield Arrival(message.camera, message.frame, message.captured_ns, message.verdict)
+                left = message.latency.total
+                yield Arrival(
+                    message.camera, message.frame, message.captured_ns, message.verdict, message.reason, left
+                )
             elif isinstance(message, ResultMessage):
                 count.results += 1
 
