@@ -87,9 +87,7 @@ def inspector(endpoint: str, count: Count, ended: threading.Event) -> Iterator[A
             count.missing, count.duplicates = sum(subscriber.missing.values()), subscriber.duplicates
             if isinstance(message, VerdictMessage):
                 left = message.latency.total
-                yield Arrival(
-                    message.camera, message.frame, message.captured_ns, message.verdict, message.reason, left
-                )
+                yield Arrival(message.camera, message.frame, message.captured_ns, message.verdict, message.reason, left)
             elif isinstance(message, ResultMessage):
                 count.results += 1
 

@@ -12,6 +12,7 @@ import cv2
 import onnxruntime
 
 from benchmarks import material
+from benchmarks.deadline import DEADLINE, Cut
 from benchmarks.latency import LOAD, Latency
 from benchmarks.limit import ALWAYS
 from benchmarks.material import CAMERAS
@@ -44,6 +45,7 @@ class Results:
     plumbing: Mapping[str, Sequence[Run]] | None = None
     latency: Latency | None = None
     overload: Overload | None = None
+    deadline: Cut | None = None
 
     def lines(self) -> Iterator[str]:
         """The figures."""
@@ -55,6 +57,8 @@ class Results:
             yield from _latency(self.latency)
         if self.overload is not None:
             yield from _overload(self.overload)
+        if self.deadline is not None:
+            yield from _deadline(self.deadline)
 
     def goals(self) -> Iterator[Goal]:
         """Those that could be looked at."""
@@ -71,6 +75,9 @@ class Results:
             yield Goal(name, f"{1e3 * late.p99:.1f}", f"<= {1e3 * late.bound:.1f}", late.p99 <= late.bound)
         if self.overload is not None:
             yield from _overload_goals(self.overload)
+        if self.deadline is not None:
+            p99 = 1e3 * self.deadline.left.p99
+            yield Goal("unknown: deadline leaves after the deadline, p99, ms", f"{p99:.1f}", "<= 5.0", p99 <= 5)
 
 
 def machine() -> str:
@@ -171,3 +178,14 @@ def _overload_goals(found: Overload) -> Iterator[Goal]:
     yield Goal("overload: memory, last quarter / first", f"{growth:.3f}", "<= 1.05", growth <= 1.05)
     in_time = found.most <= found.deadline
     yield Goal("overload: longest latency, ms", f"{1e3 * found.most:.0f}", f"<= {1e3 * found.deadline:.0f}", in_time)
+
+
+def _deadline(found: Cut) -> Iterator[str]:
+    yield ""
+    yield (
+        f"Deadlines of {1e3 * DEADLINE:.0f} ms at {TIMES}x overload: {found.frames} of {found.verdicts} frames ended as "
+        f"unknown: deadline; the daemon had {found.busy:.0%} of the cores, load average before {found.load:.1f}"
+    )
+    for what, spread in (("left the daemon", found.left), ("reached a subscriber", found.came)):
+        p50, p99, most = (1e3 * value for value in (spread.p50, spread.p99, spread.most))
+        yield f"  {what} after the deadline: p50 {p50:.1f} ms, p99 {p99:.1f} ms, at most {most:.1f} ms"

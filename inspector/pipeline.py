@@ -38,6 +38,8 @@ OUTBOX_DEPTH = 64
 """Inspections that may wait to be encoded; workers wait when it is full, for each may hold a picture."""
 LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""
+WORKERS_NICENESS = 5
+"""So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,14 @@ class Pipeline:
         self._longest_nap = min([LONGEST_WAIT, *(camera.deadline for camera in cameras)])
         self._drained = threading.Event()
 
-        def stage(name: str, body: Callable[[Stage], None]) -> Stage:
-            return Stage(name, body, clock, on_stage_end)
+        def stage(name: str, body: Callable[[Stage], None], niceness: int = 0) -> Stage:
+            return Stage(name, body, clock, on_stage_end, niceness)
 
         self.reading = [stage(f"read-{reader.camera}", partial(self._read, reader)) for reader in self.readers]
-        self.working = [stage(f"work-{index}", partial(self._work, worker)) for index, worker in enumerate(workers)]
+        self.working = [
+            stage(f"work-{index}", partial(self._work, worker), WORKERS_NICENESS)
+            for index, worker in enumerate(workers)
+        ]
         self.watching = stage("watch", self._watch)
         self.publishing = stage("publish", self._publish)
         self._services = list(aside.values())
@@ -162,7 +167,7 @@ class Pipeline:
             for frame in self.ledger.overdue(self._clock.monotonic()):
                 self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
             nap = self.ledger.next_deadline() - self._clock.monotonic()
-            self._drained.wait(min(max(nap, 0.001), self._longest_nap))
+            self._drained.wait(min(max(nap, 0.0), self._longest_nap))
 
     def _publish(self, stage: Stage) -> None:
         while True:

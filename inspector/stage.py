@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -29,14 +31,23 @@ class Stage:
 
     The body beats as it makes progress; `idle_since` then tells a hung stage from a quiet one, since a body that
     waits does so in short waits. `on_end` is called in the stage's thread when the body returned or raised.
+    niceness: by how much its thread gives way to the process's others (0 to 19), where threads have one of their own
     """
 
-    def __init__(self, name: str, body: Callable[[Stage], None], clock: Clock, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[Stage], None],
+        clock: Clock,
+        on_end: Callable[[], None],
+        niceness: int = 0,
+    ) -> None:
         self.name = name
         self.error: BaseException | None = None
         self._body = body
         self._clock = clock
         self._on_end = on_end
+        self._niceness = niceness
         self._last_beat = clock.monotonic()
         # A daemon thread: one that hangs in a driver must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -68,9 +79,22 @@ class Stage:
 
     def _run(self) -> None:
         try:
+            if self._niceness:
+                _give_way(self.name, self._niceness)
             self._body(self)
         except BaseException as error:  # kept for the daemon, which drains, reports it and exits non-zero
             self.error = error
             log.exception("stage %s failed", self.name)
         finally:
             self._on_end()
+
+
+def _give_way(name: str, niceness: int) -> None:
+    """Add to this thread's niceness. On Linux each thread has its own (sched(7)), elsewhere the process has one."""
+    if sys.platform != "linux":
+        return
+    thread = threading.get_native_id()
+    try:
+        os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + niceness, 19))
+    except OSError as error:  # a sandbox may forbid it; then verdicts that are due wait a little longer
+        log.warning("stage %s keeps its priority: %s", name, error)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks import bare, material, plumbing, report, scrape
 from benchmarks.accounting import Load
+from benchmarks.deadline import Cut, Spread
 from benchmarks.latency import Latency
 from benchmarks.limit import ALWAYS, DEFECTIVE, Limit
 from benchmarks.material import HEIGHT, WIDTH
@@ -133,10 +134,16 @@ def test_the_subscriber_counts_each_frame_once() -> None:
     for frame in (1, 2, 2):
         count.take(Arrival("cam1", frame, 0, "ng"))
     count.take(Arrival("cam2", 1, 0, "ok"))
+    count.take(Arrival("cam2", 1, 0, "unknown", "deadline", 0.125))
+    count.take(Arrival("cam2", 1, 0, "unknown", "overload", 0.25))
     answer = count.answer(forget=True)
-    assert (answer["verdicts"], answer["defective"], answer["distinct"]) == (4, 3, 3)
+    ((left, came),) = answer["cut"]
+    assert left == 0.125
+    assert came > 1e9  # seconds since 1970
+    assert (answer["verdicts"], answer["defective"], answer["distinct"]) == (6, 3, 3)
     assert answer["p50"] > 1e9  # seconds since 1970
     assert count.answer()["p50"] == 0.0
+    assert count.answer()["cut"] == []
 
 
 def a_limit(often: float = 10e-3) -> Limit:
@@ -169,15 +176,23 @@ def test_goals_say_what_was_reached(cost: float, reached: bool) -> None:
         plumbing={"copied": [Run(Load(50_000, 0, 8.0, 8.0, 1), complete=reached)]},
         latency=Latency(100.0, 70.0, 0.01, p99=0.02, most=0.05, bound=0.03 if reached else 0.01),
         overload=Overload(100.0, 60.0, Account(9, 0, {"ok": 9}), 9, 9, 0 if reached else 1, 0.5, 1.0, (100,) * 8),
+        deadline=Cut(100.0, 900, 600, Spread(0.1e-3, 4e-3 if reached else 6e-3, 0.1), Spread(0, 0, 0), 0.9, 0.1),
     )
     goals = {goal.name: goal.reached for goal in results.goals()}
-    assert len(goals) == 9
+    assert len(goals) == 10
     assert goals.pop("16 cameras / 4 cameras in CPU time")
     assert goals.pop("overload: memory, last quarter / first")
     assert goals.pop("overload: longest latency, ms")
     assert set(goals.values()) == {reached}
     text = "\n".join(results.lines())
-    for name in ("daemon 16 cameras", "afternoon script", "copied", "p99 20.0 ms", "captured 9 = 9 ok"):
+    for name in (
+        "daemon 16 cameras",
+        "afternoon script",
+        "copied",
+        "p99 20.0 ms",
+        "captured 9 = 9 ok",
+        "600 of 900 frames",
+    ):
         assert name in text
 
 
