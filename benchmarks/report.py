@@ -183,8 +183,8 @@ def _overload_goals(found: Overload) -> Iterator[Goal]:
 def _deadline(found: Cut) -> Iterator[str]:
     yield ""
     yield (
-        f"Deadlines of {1e3 * DEADLINE:.0f} ms at {TIMES}x overload: {found.frames} of {found.verdicts} frames ended as "
-        f"unknown: deadline; the daemon had {found.busy:.0%} of the cores, load average before {found.load:.1f}"
+        f"Deadlines of {1e3 * DEADLINE:.0f} ms at {TIMES}x overload: {found.frames} of {found.verdicts} frames ended as"
+        f" unknown: deadline; the daemon had {found.busy:.0%} of the cores, load average before {found.load:.1f}"
     )
     for what, spread in (("left the daemon", found.left), ("reached a subscriber", found.came)):
         p50, p99, most = (1e3 * value for value in (spread.p50, spread.p99, spread.most))

@@ -69,7 +69,7 @@ class Workers(_Part):
     max_batch: Annotated[int, Field(ge=0, le=1024)] = 0
     """Most frames in one batch. 0: 1 on a CPU, where batches do not pay, 16 on a GPU."""
     max_wait: Annotated[float, Field(ge=0, le=10)] = 0.005
-    """Seconds that a worker lingers for a batch to fill once it has a first frame."""
+    """Seconds that a worker lingers for a batch to fill once it has a first frame; less where a frame would be late."""
 
 
 class Camera(_Part):
