@@ -239,7 +239,7 @@ def test_a_batch_is_counted_by_size_and_end(house):
     assert house.value("inspector_batch_frames_bucket", model="lines", le="4.0") == 1
     assert house.value("inspector_batch_frames_bucket", model="lines", le="16.0") == 2
     ends = {end: house.value("inspector_batch_closed_total", model="lines", reason=end) for end in BatchEnd}
-    assert ends == {BatchEnd.FULL: 1, BatchEnd.WAIT: 1, BatchEnd.CLOSED: 0}
+    assert ends == {BatchEnd.FULL: 1, BatchEnd.WAIT: 1, BatchEnd.DEADLINE: 0, BatchEnd.CLOSED: 0}
 
 
 def test_no_frame_is_lost_between_threads_and_scrapes(house):
