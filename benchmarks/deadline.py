@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +19,8 @@ from benchmarks.overload import TIMES
 
 DEADLINE = 0.1
 """Seconds; shorter than the queues are long, so that most frames end there."""
-QUEUE = 64
-"""Frames of a camera that may wait: so many that none is pushed out."""
+LATE: Mapping[str, Any] = {"deadline": DEADLINE, "queue": 64}
+"""Of each camera: so many frames may wait that none is pushed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Spread:
 class Cut:
     """capacity: frames a second;  frames: that ended as `unknown: deadline`, of `verdicts` verdicts
 
-    left: until the verdict was handed to the socket;  came: until a subscriber had it
+    left: until the verdict was written, before the journal keeps it;  came: until a subscriber had it
     busy: share of this machine's CPU time that the daemon took, of all cores;  load: the machine's load average before
     """
 
@@ -45,7 +49,20 @@ class Cut:
     load: float
 
 
-def measure(given: Material) -> Cut:
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """plain: nothing is kept;  kept: each verdict is on disk before it leaves"""
+
+    plain: Cut
+    kept: Cut
+
+
+def measure(given: Material) -> Cuts:
+    """Without a journal and with one."""
+    return Cuts(_measure(given, None), _measure(given, Path(tempfile.mkdtemp(dir=given.folder)) / "journal"))
+
+
+def _measure(given: Material, journal: Path | None) -> Cut:
     """Find the capacity on the same preloaded pictures, then overload."""
     load, size, window = os.getloadavg()[0], (WIDTH, HEIGHT), given.plan.window
     with preloaded.running(given.bundle, given.clips, size) as line:
@@ -53,7 +70,7 @@ def measure(given: Material) -> Cut:
         http = line.daemon.http
         capacity = accounting.watch(line.daemon.pid, lambda: scrape.account(http).tally, window / 2).rate
     rate = TIMES * capacity / len(given.clips)
-    with preloaded.running(given.bundle, given.clips, size, rate=rate, deadline=DEADLINE, queue=QUEUE) as line:
+    with preloaded.running(given.bundle, given.clips, size, rate=rate, journal=journal, **LATE) as line:
         time.sleep(given.plan.warm_up + DEADLINE)
         before, cpu = line.daemon.receiver.ask(forget=True), accounting.cpu_seconds(line.daemon.pid)
         time.sleep(2 * window)

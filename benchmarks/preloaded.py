@@ -20,7 +20,7 @@ from benchmarks.children import Child
 from benchmarks.daemon import Daemon, receiving
 from benchmarks.scrape import Account
 from inspector.assemble import assemble
-from inspector.settings import Camera, Http, Publish, Settings, Workers
+from inspector.settings import Camera, Http, Journal, Publish, Settings, Workers
 from inspector.sources.pace import Pace
 from inspector.types import Image, Shot
 
@@ -78,14 +78,16 @@ def running(
     rate: float | None = None,
     workers: int = 0,
     max_batch: int = 0,
+    journal: Path | None = None,
     **camera: float,
 ) -> Iterator[Line]:
     """A daemon with a camera a clip, whose first frames it holds at `size` (width, height).
 
     rate: of each camera, live; None: as fast as they are taken
-    workers, max_batch, camera: as in the configuration
+    workers, max_batch, camera: as in the configuration;  journal: its file; None: nothing is kept
     """
     options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch, "camera": camera}
+    options["journal"] = journal
     with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
         where = child.answer()
         with receiving(where["endpoint"]) as receiver:
@@ -107,6 +109,7 @@ def main() -> None:
         workers=Workers(device="cpu", count=given["workers"], max_batch=given["max_batch"]),
         publish=Publish(endpoint="tcp://127.0.0.1:*"),
         http=Http(port=0),
+        journal=Journal(path=given["journal"] and Path(given["journal"])),
         camera=tuple(
             Camera(name=f"cam{index}", source=source, bundle=Path(given["bundle"]), **given["camera"])
             for index, source in enumerate(sources, 1)

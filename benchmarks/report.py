@@ -12,7 +12,7 @@ import cv2
 import onnxruntime
 
 from benchmarks import material
-from benchmarks.deadline import DEADLINE, Cut
+from benchmarks.deadline import DEADLINE, Cuts
 from benchmarks.latency import LOAD, Latency
 from benchmarks.limit import ALWAYS
 from benchmarks.material import CAMERAS
@@ -45,7 +45,7 @@ class Results:
     plumbing: Mapping[str, Sequence[Run]] | None = None
     latency: Latency | None = None
     overload: Overload | None = None
-    deadline: Cut | None = None
+    deadline: Cuts | None = None
 
     def lines(self) -> Iterator[str]:
         """The figures."""
@@ -76,8 +76,9 @@ class Results:
         if self.overload is not None:
             yield from _overload_goals(self.overload)
         if self.deadline is not None:
-            p99 = 1e3 * self.deadline.left.p99
-            yield Goal("unknown: deadline leaves after the deadline, p99, ms", f"{p99:.1f}", "<= 5.0", p99 <= 5)
+            left, came = 1e3 * self.deadline.plain.left.p99, 1e3 * self.deadline.kept.came.p99
+            yield Goal("unknown: deadline leaves after the deadline, p99, ms", f"{left:.1f}", "<= 5.0", left <= 5)
+            yield Goal("  on disk and at a subscriber, p99, ms", f"{came:.1f}", "<= 5.0", came <= 5)
 
 
 def machine() -> str:
@@ -180,12 +181,14 @@ def _overload_goals(found: Overload) -> Iterator[Goal]:
     yield Goal("overload: longest latency, ms", f"{1e3 * found.most:.0f}", f"<= {1e3 * found.deadline:.0f}", in_time)
 
 
-def _deadline(found: Cut) -> Iterator[str]:
+def _deadline(found: Cuts) -> Iterator[str]:
     yield ""
-    yield (
-        f"Deadlines of {1e3 * DEADLINE:.0f} ms at {TIMES}x overload: {found.frames} of {found.verdicts} frames ended as"
-        f" unknown: deadline; the daemon had {found.busy:.0%} of the cores, load average before {found.load:.1f}"
-    )
-    for what, spread in (("left the daemon", found.left), ("reached a subscriber", found.came)):
-        p50, p99, most = (1e3 * value for value in (spread.p50, spread.p99, spread.most))
-        yield f"  {what} after the deadline: p50 {p50:.1f} ms, p99 {p99:.1f} ms, at most {most:.1f} ms"
+    yield f"Deadlines of {1e3 * DEADLINE:.0f} ms at {TIMES}x overload"
+    for journal, cut in (("no journal", found.plain), ("a journal", found.kept)):
+        yield (
+            f"  {journal}: {cut.frames} of {cut.verdicts} frames ended as unknown: deadline; the daemon had"
+            f" {cut.busy:.0%} of the cores, load average before {cut.load:.1f}"
+        )
+        for what, spread in (("verdict written", cut.left), ("reached a subscriber", cut.came)):
+            p50, p99, most = (1e3 * value for value in (spread.p50, spread.p99, spread.most))
+            yield f"    {what} after the deadline: p50 {p50:.1f} ms, p99 {p99:.1f} ms, at most {most:.1f} ms"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks import bare, material, plumbing, report, scrape
 from benchmarks.accounting import Load
-from benchmarks.deadline import Cut, Spread
+from benchmarks.deadline import Cut, Cuts, Spread
 from benchmarks.latency import Latency
 from benchmarks.limit import ALWAYS, DEFECTIVE, Limit
 from benchmarks.material import HEIGHT, WIDTH
@@ -171,15 +171,17 @@ def test_ratios_are_of_one_round_and_of_the_same_share_of_defects() -> None:
 @pytest.mark.parametrize(("cost", "reached"), [(12.3, True), (13.5, False)])
 def test_goals_say_what_was_reached(cost: float, reached: bool) -> None:
     loads = {label(1): a_load(cost), label(4): a_load(cost), label(16): a_load(cost), SCRIPT: a_load(13.0)}
+    late = Spread(0.1e-3, 4e-3 if reached else 6e-3, 0.1)
+    cut = Cut(100.0, 900, 600, late, late, 0.9, 0.1)
     results = Results(
         throughput=Throughput((Round(a_limit(), loads),)),
         plumbing={"copied": [Run(Load(50_000, 0, 8.0, 8.0, 1), complete=reached)]},
         latency=Latency(100.0, 70.0, 0.01, p99=0.02, most=0.05, bound=0.03 if reached else 0.01),
         overload=Overload(100.0, 60.0, Account(9, 0, {"ok": 9}), 9, 9, 0 if reached else 1, 0.5, 1.0, (100,) * 8),
-        deadline=Cut(100.0, 900, 600, Spread(0.1e-3, 4e-3 if reached else 6e-3, 0.1), Spread(0, 0, 0), 0.9, 0.1),
+        deadline=Cuts(cut, cut),
     )
     goals = {goal.name: goal.reached for goal in results.goals()}
-    assert len(goals) == 10
+    assert len(goals) == 11
     assert goals.pop("16 cameras / 4 cameras in CPU time")
     assert goals.pop("overload: memory, last quarter / first")
     assert goals.pop("overload: longest latency, ms")
