@@ -13,6 +13,7 @@ without gaps.
  8. a stage that raises                                     -> exit code 70, after the drain
  9. a worker that hangs, beside stages that only wait       -> the health check names it alone
 10. a repair that fails                                     -> ng with its mask but no patches, the line goes on
+11. frames whose deadline passes in the queue               -> unknown: deadline, and no worker looks at them
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def test_1_verdicts_masks_and_repairs(line: Callable[..., Line]) -> None:
 
 
 def test_2_a_hanging_worker_cannot_hold_a_verdict_back(line: Callable[..., Line]) -> None:
-    one = line(deadline=0.5)
+    one = line(deadline=1.0)
     one.gates["m"].open.clear()
     one.sources["cam1"].show(BAD)
     assert one.gates["m"].entered.wait(30)
@@ -233,3 +234,18 @@ def test_10_a_failing_repair_leaves_the_verdict(line: Callable[..., Line], engin
     assert failed.residual is None
     assert failed.latency.repair == 0
     assert repaired.residual == pytest.approx(FILL / 255)
+
+
+def test_11_what_is_too_late_is_not_looked_at(line: Callable[..., Line]) -> None:
+    one = line(deadline=1.0)
+    one.gates["m"].open.clear()
+    one.sources["cam1"].show(GOOD)
+    assert one.gates["m"].entered.wait(30)
+    for _ in range(3):
+        one.sources["cam1"].show(GOOD)
+    one.wait_for(4)
+    assert {verdict[2:] for verdict in one.verdicts()} == {(Verdict.UNKNOWN, Reason.DEADLINE)}
+    one.gates["m"].open.set()
+    one.pipeline.drain(10.0)
+    assert sum(frames for _, frames, _ in one.batches) == 1
+    assert [late.frame.number for late in one.publisher.late] == [1]
