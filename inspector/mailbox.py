@@ -129,14 +129,12 @@ class Mailbox(Generic[T]):
         taken at once. Returns an empty batch when nothing came in time; raises Closed when closed and empty.
         """
         with self._filled:
-            if not self._filled.wait_for(lambda: self._waiting(self._lanes.values()) or self._closed, wait):
+            if not self._filled.wait_for(lambda: self._has_items() or self._closed, wait):
                 return Batch([], time.monotonic(), BatchEnd.WAIT)
             opened = time.monotonic()
             first = self._next(self._lanes.values())
             if first is None:
-                if self._closed:
-                    raise Closed
-                return Batch([], opened, BatchEnd.WAIT)  # spoiled a moment ago
+                raise Closed
             items = [self._pop(first)]
             mates = [lane for lane in self._lanes.values() if lane.group == first.group]
             self._fill(items, mates, most)
@@ -160,24 +158,31 @@ class Mailbox(Generic[T]):
                 lane.emptied.notify_all()
 
     def _fill(self, items: list[T], lanes: Sequence[_Lane[T]], most: int) -> None:
-        while len(items) < most and (lane := self._next(lanes)) is not None:
-            items.append(self._pop(lane))
+        for lane in lanes:
+            self._sift(lane)
+        while len(items) < most and (best := self._next(lanes)) is not None:
+            items.append(self._pop(best))
 
     def _next(self, lanes: Iterable[_Lane[T]]) -> _Lane[T] | None:
-        waiting = self._waiting(lanes)
+        waiting = [lane for lane in lanes if lane.items]
         return waiting[self._order.first([lane.items[0] for lane in waiting])] if waiting else None
-
-    def _waiting(self, lanes: Iterable[_Lane[T]]) -> list[_Lane[T]]:
-        """The lanes that hold anything when what is spoiled is dropped."""
-        for lane in lanes:
-            while lane.items and self._order.is_spoiled(lane.items[0], len(lane.items) == 1):
-                self._order.lost(lane.pop())
-        return [lane for lane in lanes if lane.items]
 
     def _pop(self, lane: _Lane[T]) -> T:
         item = lane.pop()
         self._order.taken(item)
+        self._sift(lane)
         return item
+
+    def _has_items(self) -> bool:
+        """Whether there is anything when what is spoiled is dropped."""
+        for lane in self._lanes.values():
+            self._sift(lane)
+        return any(lane.items for lane in self._lanes.values())
+
+    def _sift(self, lane: _Lane[T]) -> None:
+        """Drop what is spoiled at the head of a lane."""
+        while lane.items and self._order.is_spoiled(lane.items[0], len(lane.items) == 1):
+            self._order.lost(lane.pop())
 
     def _end(self, items: Sequence[T], most: int, last_call: float) -> BatchEnd:
         if len(items) == most:

@@ -37,16 +37,16 @@ class Schedule(Order[Frame]):
     """
 
     def __init__(self, models: Mapping[str, str], is_open: Callable[[Frame], bool], clock: Clock) -> None:
-        self._models = models
         self._is_open = is_open
         self._clock = clock
-        self._estimates = {model: Estimate() for model in models.values()}
+        self._of_models = {model: Estimate() for model in models.values()}
+        self._of_cameras = {camera: self._of_models[model] for camera, model in models.items()}
         self._shares = Shares(models)
         self._served = dict.fromkeys(models, -math.inf)
 
     def ran(self, model: str, seconds: float) -> None:
         """Learn how long a batch of `model` took, until its last verdict; from any thread."""
-        self._estimates[model].add(seconds)
+        self._of_models[model].add(seconds)
 
     def is_spoiled(self, frame: Frame, newest: bool) -> bool:
         """Whether to drop it. newest: no newer frame of its camera waits"""
@@ -55,6 +55,8 @@ class Schedule(Order[Frame]):
 
     def first(self, heads: Sequence[Frame]) -> int:
         """Which of `heads`, the oldest frame of each camera that has any, is judged next."""
+        if len(heads) == 1:
+            return 0
         now = self._clock.monotonic()
         hopeful = {frame.camera: index for index, frame in enumerate(heads) if self._has_hope(frame, now)}
         if not hopeful:
@@ -64,7 +66,7 @@ class Schedule(Order[Frame]):
 
     def close_by(self, frame: Frame) -> float:
         """Monotonic seconds by which a batch must be closed for `frame` to be judged in time."""
-        return frame.deadline - self._estimate(frame) - RESERVE
+        return frame.deadline - self._of_cameras[frame.camera].seconds - RESERVE
 
     def taken(self, frame: Frame) -> None:
         """Learn that a worker takes it."""
@@ -80,7 +82,4 @@ class Schedule(Order[Frame]):
 
     def _slack(self, frame: Frame, now: float) -> float:
         """Seconds that it can still wait."""
-        return frame.deadline - now - self._estimate(frame)
-
-    def _estimate(self, frame: Frame) -> float:
-        return self._estimates[self._models[frame.camera]].seconds
+        return frame.deadline - now - self._of_cameras[frame.camera].seconds
