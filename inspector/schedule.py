@@ -1,7 +1,8 @@
 """Which frame is judged next (pure): earliest deadline first, fairly between cameras, and none that is too late.
 
-Earliest deadline first meets every deadline that can be met (Liu and Layland 1973), but under overload it serves
-frames that are about to be late, and cameras with short deadlines alone. So three rules stand before it:
+Earliest deadline first is the order that meets deadlines as long as there is time for all (Liu and Layland 1973), but
+under overload it serves frames that are about to be late, and cameras with short deadlines alone. So three rules stand
+before it:
 
 1. A frame that has its verdict, or is past its deadline, is dropped; whoever keeps the ledger sees to its verdict.
 2. A frame that would be late by the time its batch is done is without hope. It gives way to every other, and is
