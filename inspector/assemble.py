@@ -193,7 +193,7 @@ def _record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock:
         # Milliseconds since 1970 name the session: greater than that of every run before.
         return _Record(Ledger(cameras, shifts.at), clock.wall_ns() // 1_000_000)
     terms = Terms(wish.path, wish.sync, wish.keep_days * 86_400, round(wish.max_gb * 1e9), wish.memory_mb << 20)
-    begun = stack.enter_context(opened(terms, settings.line, cameras, lambda: ledger.captured(), clock))
+    begun = stack.enter_context(opened(terms, settings.line, cameras, lambda: ledger.captured(), shifts.at, clock))
     ledger = Ledger(cameras, shifts.at, begun.captures.count)
     news = []
     for loss in begun.losses:

@@ -80,7 +80,8 @@ TABLE = (
     Metric("inspector_frames_unaccounted", "gauge",
            "Captured frames that have no verdict and are not in flight: 0, or there is a bug.", ("camera",)),
     Metric("inspector_shift_frames", "gauge",
-           "Frames captured in this shift, and what they ended as, in all runs of the daemon; 0 without a journal.",
+           "Frames captured in this shift, and what they ended as, in all runs of the daemon, as of a second ago; 0 "
+           "without a journal.",
            ("camera", "outcome")),
     Metric("inspector_late_results_total", "counter",
            "Results that came after the frame's verdict was settled, or after its deadline: no second verdict, "

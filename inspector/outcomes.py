@@ -14,6 +14,9 @@ ENDS = (Verdict.OK.value, Verdict.NG.value, *(f"unknown:{reason}" for reason in 
 
 def end_of(inspection: Inspection) -> str:
     """What the frame ends as."""
-    if inspection.reason is None:
-        return inspection.verdict.value
-    return f"unknown:{inspection.reason}"
+    return end(inspection.verdict, inspection.reason)
+
+
+def end(verdict: str, reason: str | None) -> str:
+    """What a frame with this verdict ends as."""
+    return f"unknown:{reason}" if verdict == Verdict.UNKNOWN else str(verdict)

@@ -8,7 +8,7 @@ what nobody wants and no journal keeps is not encoded. Verdicts go before result
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from inspector import codecs, wire
 from inspector.clock import Clock
@@ -37,14 +37,6 @@ class Keeping:
     journal: Journal
     shift: Callable[[int], str]
     results: bool = True
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Messages that leave together, and the accounts of the frames that end with them."""
-
-    entries: list[Entry] = field(default_factory=list)
-    ended: list[Account] = field(default_factory=list)
 
 
 class Publisher:
@@ -99,7 +91,8 @@ class Publisher:
 
     def publish(self, items: Iterable[Inspection | Late | Event]) -> None:
         """Publish inspections and events: verdicts and events in the order given, then the results."""
-        batch, judged = _Batch(), []
+        batch: list[Entry] = []
+        judged = []
         for item in items:
             if isinstance(item, Late):
                 self._keep_late(item.inspection, batch)
@@ -110,7 +103,7 @@ class Publisher:
                 judged.append(item)
         self._send(batch)
         waited = [self._since(inspection) for inspection in judged]
-        results = _Batch()
+        results: list[Entry] = []
         for inspection, seconds in zip(judged, waited, strict=True):
             took = self._result(inspection, results) if inspection.verdict is Verdict.NG else 0.0
             self._observe(inspection, took, seconds)
@@ -130,17 +123,18 @@ class Publisher:
         self._report()
         self._send_beat(final=True)
 
-    def _verdict(self, inspection: Inspection, batch: _Batch) -> None:
+    def _verdict(self, inspection: Inspection, batch: list[Entry]) -> None:
         frame = inspection.frame
         topic = self._verdicts[frame.camera]
         sequence = self._count(topic)
+        end = None
         if self._keeping is not None:
-            account = Account(self._keeping.shift(frame.captured_ns), frame.camera, end_of(inspection))
-            batch.ended.append(account)
+            end = Account(self._keeping.shift(frame.captured_ns), frame.camera, end_of(inspection))
         if self._is_due(topic):
-            self._add(batch, topic, sequence, self._encoder.verdict(inspection, sequence, self._since(inspection)))
+            parts = self._encoder.verdict(inspection, sequence, self._since(inspection))
+            batch.append(Entry(topic, sequence, parts, self._clock.wall_ns(), end))
 
-    def _result(self, inspection: Inspection, batch: _Batch) -> float:
+    def _result(self, inspection: Inspection, batch: list[Entry]) -> float:
         """Encode the result; the seconds that its payloads took."""
         topic = self._results[inspection.frame.camera]
         sequence = self._count(topic)
@@ -158,29 +152,29 @@ class Publisher:
         self._add(batch, topic, sequence, self._encoder.result(inspection, sequence, payloads, took, waited))
         return took
 
-    def _event(self, event: Event, batch: _Batch) -> None:
+    def _event(self, event: Event, batch: list[Entry]) -> None:
         topic = self._events[event.subject]
         sequence = self._count(topic)
         if self._is_due(topic):
             self._add(batch, topic, sequence, self._encoder.event(event, sequence))
 
-    def _keep_late(self, inspection: Inspection, batch: _Batch) -> None:
+    def _keep_late(self, inspection: Inspection, batch: list[Entry]) -> None:
         """Evidence, for the journal alone."""
         if self._keeping is not None:
             topic = self._late[inspection.frame.camera]
             self._evidence[topic] += 1
             self._add(batch, topic, self._evidence[topic], self._encoder.late(inspection, self._evidence[topic]))
 
-    def _add(self, batch: _Batch, topic: str, sequence: int, parts: Sequence[bytes]) -> None:
-        batch.entries.append(Entry(topic, sequence, parts, self._clock.wall_ns()))
+    def _add(self, batch: list[Entry], topic: str, sequence: int, parts: Sequence[bytes]) -> None:
+        batch.append(Entry(topic, sequence, parts, self._clock.wall_ns()))
 
-    def _send(self, batch: _Batch) -> None:
+    def _send(self, batch: list[Entry]) -> None:
         """Have the journal keep it, then hand it over."""
-        if not batch.entries:
+        if not batch:
             return
         if self._keeping is not None:
-            self._keeping.journal.append([entry for entry in batch.entries if self._is_kept(entry.topic)], batch.ended)
-        for entry in batch.entries:
+            self._keeping.journal.append([entry for entry in batch if self._is_kept(entry.topic)])
+        for entry in batch:
             if entry.topic in self._sequences:
                 self._write(entry.topic, entry.parts)
 
@@ -235,7 +229,7 @@ class Publisher:
             told = trouble.news()
             if told is not None:
                 news.append(told)
-        batch = _Batch()
+        batch: list[Entry] = []
         for state, detail in news:
             self._event(Event(DAEMON, state, detail, self._clock.wall_ns()), batch)
         self._send(batch)

@@ -135,8 +135,9 @@ class Journal(_Part):
     """Gigabytes that the file may hold; then the oldest messages are deleted."""
     results: bool = True
     """Whether results are kept too, with the masks and pictures that `[publish]` says; else verdicts and events."""
-    sync: Literal["full", "normal"] = "full"
-    """What a verdict on disk survives: `full` a power cut, `normal` the death of the process, with less waiting."""
+    sync: Literal["normal", "full"] = "normal"
+    """What verdicts survive: `normal` the death of the daemon, and all but the last second or so a power cut; `full` a
+    power cut too, but then each waits for the disk."""
     memory_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Megabytes of messages that may wait in memory while the disk is full or fails."""
     shifts: Annotated[tuple[str, ...], AfterValidator(_shifts)] = ("00:00",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,11 +24,25 @@ OK = Account(SHIFT, "cam1", "ok")
 
 
 def entry(
-    sequence: int, topic: str = VERDICTS, payloads: Sequence[bytes] = (), at_ns: int | None = None, size: int = 0
+    sequence: int,
+    topic: str = VERDICTS,
+    payloads: Sequence[bytes] = (),
+    at_ns: int | None = None,
+    size: int = 0,
+    end: Account | None = OK,
 ) -> Entry:
-    """A message whose header tells its frame, as a verdict's does."""
-    header = f'{{"frame":{sequence},"filler":"{"x" * size}"}}'.encode()
-    return Entry(topic, sequence, (topic.encode(), header, *payloads), time.time_ns() if at_ns is None else at_ns)
+    """A message whose header tells of its frame as a verdict's does."""
+    told = {
+        "frame": sequence,
+        "camera": "cam1",
+        "captured_ns": 1,
+        "verdict": "ok",
+        "reason": None,
+        "filler": "x" * size,
+    }
+    parts = (topic.encode(), json.dumps(told).encode(), *payloads)
+    end = end if topic.startswith("verdict/") else None
+    return Entry(topic, sequence, parts, time.time_ns() if at_ns is None else at_ns, end)
 
 
 def entries(first: int, last: int, **how: object) -> list[Entry]:
@@ -73,7 +88,7 @@ class Parts:
 def running(path: Path, captured: Mapping[tuple[str, str], int] | None = None) -> Iterator[Opened]:
     """A daemon's journal from its start to its end in good order."""
     terms = Terms(path, "normal", 3600.0, 1 << 30, 1 << 20)
-    with opened(terms, "line1", CAMERAS, lambda: captured or {}, SystemClock()) as begun:
+    with opened(terms, "line1", CAMERAS, lambda: captured or {}, lambda _: SHIFT, SystemClock()) as begun:
         stage = Stage("journal", lambda stage: begun.journal.run(stage.beat), SystemClock(), lambda: None)
         stage.start()
         yield begun

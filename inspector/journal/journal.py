@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,8 @@ PATIENCE = 0.5
 """Seconds that a verdict waits for the disk before the line goes on without it."""
 RETRY = 1.0
 """Seconds between two attempts on a disk that failed."""
-TRIM_SECONDS = 1.0
+HOUSE_SECONDS = 1.0
+"""How often the accounts are brought up to date, and old messages looked for."""
 MOST_RANGES = 20
 """That a sentence lists."""
 MOST_ENTRIES, MOST_BYTES = 1000, 8 << 20
@@ -76,24 +77,20 @@ class Journal:
         self._ended: Counter[Account] = Counter()
         self._news: deque[tuple[str, str]] = deque(maxlen=100)
         self._stopping = threading.Event()
-        self._trim_due = clock.monotonic()
+        self._house_due = clock.monotonic()
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._store.path
 
-    def append(self, entries: Sequence[Entry], ended: Iterable[Account] = ()) -> None:
-        """Keep `entries`; returns when they are on disk, or when the disk fails or takes longer than `PATIENCE`.
-
-        ended: the accounts of the frames that end with them, one a frame
-        """
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Keep `entries`; returns when they are kept, or when the disk fails or takes longer than `PATIENCE`."""
         with self._changed:
             self._pending += entries
             self._pending_bytes += sum(entry.size for entry in entries)
             self._appended += len(entries)
             ticket = self._appended
-            self._ended.update(ended)
             self._changed.notify_all()
             if not self.failing and not self._changed.wait_for(lambda: self._done >= ticket or self.failing, PATIENCE):
                 self._fail(f"no answer for {PATIENCE} s")
@@ -121,8 +118,8 @@ class Journal:
         while True:
             beat()
             with self._changed:
-                nap = max(self._trim_due - self._clock.monotonic(), 0.0)
-                self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), min(nap, TRIM_SECONDS))
+                nap = max(self._house_due - self._clock.monotonic(), 0.0)
+                self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), min(nap, HOUSE_SECONDS))
                 over = self._stopping.is_set() and not self._pending and not self._writing
             if over:
                 break
@@ -130,7 +127,7 @@ class Journal:
                 while self._pending or self._writing:
                     beat()
                     self._write()
-                self._trim()
+                self._keep_house()
             except sqlite3.DatabaseError as error:
                 with self._changed:
                     self._fail(str(error))
@@ -182,7 +179,7 @@ class Journal:
         return [replace(one, sequences={**one.sequences, **lasts}) if one.session == running else one for one in found]
 
     def _write(self) -> None:
-        """Write some of what waits, in one transaction."""
+        """Write some of what waits, at once."""
         with self._changed:
             size = sum(entry.size for entry in self._writing)  # what an attempt that failed has left
             while self._pending and len(self._writing) < MOST_ENTRIES and size < MOST_BYTES:
@@ -190,25 +187,33 @@ class Journal:
                 self._pending_bytes -= entry.size
                 size += entry.size
                 self._writing.append(entry)
-            ended = Counter(self._ended)
-        captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}
-        self._store.write(self._writing, captured, ended)
+        self._store.write(self._writing)
         with self._changed:
+            self._ended.update(entry.end for entry in self._writing if entry.end is not None)
             self._done += len(self._writing)
             self._writing = []
-            self._ended.subtract(ended)
-            self._ended = +self._ended
             if self.failing and not self._pending:
                 self._recover()
             self._changed.notify_all()
 
-    def _trim(self) -> None:
-        """Delete some of what is too old or too much, at most once a second unless there is much of it."""
-        if self._clock.monotonic() < self._trim_due:
+    def _keep_house(self) -> None:
+        """Bring the accounts up to date, and delete some of what is too old or too much; once a second, or until that
+        is done.
+        """
+        if self._clock.monotonic() < self._house_due:
             return
+        self._account()
         more = self._store.trim(self._clock.wall_ns() - round(self._keep_seconds * 1e9), self._max_bytes)
-        self._trim_due = self._clock.monotonic() + (0 if more else TRIM_SECONDS)
+        self._house_due = self._clock.monotonic() + (0 if more else HOUSE_SECONDS)
         self.size, self.oldest_ns = self._store.size(), self._store.oldest_ns()
+
+    def _account(self) -> None:
+        captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}
+        with self._changed:
+            ended = Counter(self._ended)
+        self._store.account(captured, ended)
+        with self._changed:
+            self._ended = self._ended - ended
 
     def _end(self) -> None:
         with self._changed:
@@ -219,6 +224,7 @@ class Journal:
         if lost:
             log.error("the journal %s still fails at the end; not kept: %s", self.path, _ranges(self._unkept))
         try:
+            self._account()
             self._store.end()
         except sqlite3.DatabaseError as error:
             log.error("the journal %s cannot be closed in good order: %s", self.path, error)
@@ -233,6 +239,8 @@ class Journal:
     def _drop(self, entry: Entry) -> None:
         self._done += 1
         self.unkept_messages += 1
+        if entry.end is not None:  # its verdict was given, so it counts
+            self._ended[entry.end] += 1
         spans = self._unkept.setdefault(entry.topic, [])
         if spans and spans[-1][1] == entry.sequence - 1:
             spans[-1] = spans[-1][0], entry.sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -20,6 +21,8 @@ WAL_BYTES = 4 << 20
 
 class Keeper:
     """Looks after the journal at `path`; `run` is the body of its stage.
+
+    Every second it has the disk take what the kernel holds back, so that a power cut takes no more than that.
 
     doubtful: the last daemon was killed, so the whole file is checked once, beside the work
     report: told the state and detail of an event, if damage is found
@@ -40,6 +43,7 @@ class Keeper:
         try:
             while not self._stopping.wait(PERIOD):
                 beat()
+                self._flush()
                 self._checkpoint(db)
         finally:
             db.close()
@@ -47,6 +51,18 @@ class Keeper:
     def stop(self) -> None:
         """Have `run` come to its end; from any thread."""
         self._stopping.set()
+
+    def _flush(self) -> None:
+        try:
+            file = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # nothing was written yet
+        try:
+            os.fdatasync(file)
+        except OSError as error:
+            log.debug("no flush of %s: %s", self._log, error)  # a disk that fails is the writer's to report
+        finally:
+            os.close(file)
 
     def _checkpoint(self, db: sqlite3.Connection) -> None:
         try:

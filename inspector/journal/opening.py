@@ -54,11 +54,12 @@ def opened(
     line: str,
     cameras: Sequence[str],
     captured: Callable[[], Mapping[tuple[str, str], int]],
+    shift: Callable[[int], str],
     clock: Clock,
 ) -> Iterator[Opened]:
     """The journal at `terms.path`, made if it is missing, for a new session of `line`.
 
-    captured: see Journal
+    captured: see Journal;  shift: names the shift of a moment (nanoseconds since 1970 UTC)
     One that is damaged beyond reading is moved aside, for a line must not stand still for it. Raises OutputError where
     no file can be had.
     """
@@ -74,13 +75,13 @@ def opened(
         stack.callback(captures.close)
         try:
             try:
-                store, reader, cut_off, losses = _open(terms, line, captures)
+                store, reader, cut_off, losses = _open(terms, line, captures, shift)
                 damaged = None
             except (sqlite3.DatabaseError, DataError) as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 damaged = f"{error}; it was moved to {_moved_aside(path, clock)}, and a new one begins"
-                store, reader, cut_off, losses = _open(terms, line, captures)
+                store, reader, cut_off, losses = _open(terms, line, captures, shift)
             stack.callback(store.close)
             stack.callback(reader.close)
             # Milliseconds since 1970 name the session: greater than that of every run before.
@@ -108,14 +109,16 @@ def probe(path: Path) -> None:
         raise OutputError(f"journal {path}: {place} cannot be written; mend its rights, or choose another journal.path")
 
 
-def _open(terms: Terms, line: str, captures: Captures) -> tuple[Store, Reader, list[int], list[Loss]]:
+def _open(
+    terms: Terms, line: str, captures: Captures, shift: Callable[[int], str]
+) -> tuple[Store, Reader, list[int], list[Loss]]:
     """The file, to be written and read, with the books of all earlier sessions closed."""
     with ExitStack() as stack:
         store = Store(terms.path, terms.sync)
         stack.callback(store.close)
         reader = Reader(terms.path)
         stack.callback(reader.close)
-        cut_off, losses = recovery.settle(store, reader, line, captures.session, captures.counts)
+        cut_off, losses = recovery.settle(store, reader, line, captures.session, captures.counts, shift)
         stack.pop_all()
         return store, reader, cut_off, losses
 

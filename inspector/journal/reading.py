@@ -110,6 +110,16 @@ class Reader:
             )
             return [(session, state, Account(*account), frames) for session, state, *account, frames in rows]
 
+    def unaccounted(self, session: int) -> list[bytes]:
+        """The headers of the session's verdicts that are in no account yet."""
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT header FROM messages JOIN topics ON topics.id = messages.topic JOIN sessions USING (session) "
+                "WHERE messages.id > accounted AND session = ? AND topics.topic GLOB 'verdict/*'",
+                (session,),
+            )
+            return [header for (header,) in rows]
+
     def shift(self, shift: str) -> dict[tuple[str, str], int]:
         """The frames of a shift by camera and outcome, over all sessions."""
         with self._reading():
@@ -150,18 +160,22 @@ class Reader:
         return Chunk(session, topic, first, max(end, first - 1), tuple(messages), gaps(first, end, messages))
 
     def _last(self, session: int, topic: str) -> int:
-        row = self._db.execute(
-            "SELECT sequence FROM lasts JOIN topics ON topics.id = lasts.topic WHERE session = ? AND topics.topic = ?",
-            (session, topic),
+        row = self._db.execute("SELECT id FROM topics WHERE topic = ?", (topic,)).fetchone()
+        return 0 if row is None else self._last_of(session, row[0])
+
+    def _last_of(self, session: int, number: int) -> int:
+        """By the topic's number. It is looked up, not kept: keeping it would cost each verdict a statement more."""
+        (last,) = self._db.execute(
+            "SELECT max(coalesce((SELECT max(sequence) FROM messages WHERE session = ?1 AND topic = ?2), 0), "
+            "coalesce((SELECT sequence FROM trimmed WHERE session = ?1 AND topic = ?2), 0))",
+            (session, number),
         ).fetchone()
-        return 0 if row is None else int(row[0])
+        return int(last)
 
     def _lasts(self, session: int) -> dict[str, int]:
-        rows = self._db.execute(
-            "SELECT topics.topic, sequence FROM lasts JOIN topics ON topics.id = lasts.topic WHERE session = ?",
-            (session,),
-        )
-        return {topic: sequence for topic, sequence in rows if not topic.startswith(LATE)}
+        topics = self._db.execute("SELECT id, topic FROM topics").fetchall()
+        lasts = {topic: self._last_of(session, number) for number, topic in topics if not topic.startswith(LATE)}
+        return {topic: last for topic, last in lasts.items() if last}
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

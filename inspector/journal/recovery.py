@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from inspector.journal.reading import Reader
 from inspector.journal.store import Account, Store
-from inspector.outcomes import CAPTURED, CRASH
+from inspector.outcomes import CAPTURED, CRASH, end
 
 OVERTAKING = 2000
 """By how many frames one may be late to its verdict: a camera's queue holds 1000 at most."""
@@ -38,41 +38,72 @@ class Loss:
 
 
 def settle(
-    store: Store, reader: Reader, line: str, left: int | None, captures: Mapping[str, int]
+    store: Store,
+    reader: Reader,
+    line: str,
+    left: int | None,
+    captures: Mapping[str, int],
+    shift: Callable[[int], str],
 ) -> tuple[list[int], list[Loss]]:
     """Close the books of every session that never ended; those sessions, and what was lost in them.
 
     left, captures: the session that the file of captures tells of, and by camera how many frames it had captured
+    shift: names the shift of a moment (nanoseconds since 1970 UTC)
     """
     losses = []
-    running: dict[int, dict[Account, int]] = {one.session: {} for one in reader.sessions(0) if not one.final}
+    running: dict[int, Counter[Account]] = {one.session: Counter() for one in reader.sessions(0) if not one.final}
     for session, _, account, frames in reader.accounts():
         if session in running:
             running[session][account] = frames
-    for session, accounts in running.items():
-        additions: Counter[Account] = Counter()
-        for camera in {account.camera for account in accounts} | set(captures if session == left else ()):
-            mine = {account: frames for account, frames in accounts.items() if account.camera == camera}
-            told = sum(frames for account, frames in mine.items() if account.outcome == CAPTURED)
-            ended = sum(frames for account, frames in mine.items() if account.outcome != CAPTURED)
-            captured = max(told, ended, captures.get(camera, 0) if session == left else 0)
-            shift = max((account.shift for account in mine), default="")  # nobody knows more of frames without record
-            additions[Account(shift, camera, CAPTURED)] += captured - told
-            additions[Account(shift, camera, CRASH)] += captured - ended
-            if captured > ended:
-                lost = _lost(reader, session, f"verdict/{line}/{camera}/", captured, captured - ended)
-                losses.append(Loss(session, camera, captured - ended, *lost))
-        store.settle(session, "cut off", {account: frames for account, frames in additions.items() if frames})
+    for session, noted in running.items():
+        books = Counter(noted)
+        books.update(_ends(reader.unaccounted(session), shift))
+        begun = shift(session * 1_000_000)  # sessions are named by when they began
+        told = captures if session == left else {}
+        for camera in {account.camera for account in books} | set(told):
+            lost = _balance(books, camera, told.get(camera, 0), begun)
+            if lost:
+                captured = sum(frames for account, frames in books.items() if account[1:] == (camera, CAPTURED))
+                bounds = _bounds(reader, session, f"verdict/{line}/{camera}/", captured, lost)
+                losses.append(Loss(session, camera, lost, *bounds))
+        store.settle(session, "cut off", books - noted)
     return list(running), losses
 
 
-def _lost(reader: Reader, session: int, topic: str, captured: int, lost: int) -> tuple[int, int]:
+def _ends(headers: Sequence[bytes], shift: Callable[[int], str]) -> Iterator[Account]:
+    """What the verdicts of these headers are counted as."""
+    for header in map(json.loads, headers):
+        yield Account(shift(header["captured_ns"]), header["camera"], end(header["verdict"], header["reason"]))
+
+
+def _balance(books: Counter[Account], camera: str, captured: int, begun: str) -> int:
+    """Have a camera's frames be as many as were captured, the lost ones included; how many are lost.
+
+    captured: by the file of captures, 0 where that says nothing;  begun: the shift in which the session began
+    """
+    mine = [account for account in books if account.camera == camera]
+    shifts = sorted({account.shift for account in mine}) or [begun]
+    lost = 0
+    for shift in shifts:
+        note = Account(shift, camera, CAPTURED)
+        ended = sum(books[account] for account in mine if account.shift == shift and account.outcome != CAPTURED)
+        books[note] = max(books[note], ended)
+        books[Account(shift, camera, CRASH)] += books[note] - ended
+        lost += books[note] - ended
+    # Of frames that left no trace but their number, nobody knows more than that they were among the last.
+    beyond = max(captured - sum(books[Account(shift, camera, CAPTURED)] for shift in shifts), 0)
+    books[Account(shifts[-1], camera, CAPTURED)] += beyond
+    books[Account(shifts[-1], camera, CRASH)] += beyond
+    return lost + beyond
+
+
+def _bounds(reader: Reader, session: int, topic: str, captured: int, lost: int) -> tuple[int, int]:
     """The first and last of the `lost` frames up to `captured` that have no verdict.
 
     Only the newest verdicts are read: what was in flight when the daemon was killed was captured shortly before.
     """
-    end = reader.last(session, topic)
-    newest = reader.read(session, topic, max(end - lost - OVERTAKING, 1), end, 1 << 30)
+    last = reader.last(session, topic)
+    newest = reader.read(session, topic, max(last - lost - OVERTAKING, 1), last, 1 << 30)
     seen = {int(json.loads(kept.parts[1])["frame"]) for kept in newest.messages}
     missing = list(islice((frame for frame in range(captured, 0, -1) if frame not in seen), lost))
     return missing[-1], missing[0]

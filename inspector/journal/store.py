@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -15,7 +16,8 @@ from inspector.errors import OutputError
 SCHEMA = """
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY, line TEXT NOT NULL, version TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('running', 'ended', 'cut off'))
+    state TEXT NOT NULL CHECK (state IN ('running', 'ended', 'cut off')),
+    accounted INTEGER NOT NULL DEFAULT 0  -- up to which id its verdicts are in the accounts
 ) STRICT;
 CREATE TABLE topics (id INTEGER PRIMARY KEY, topic TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE messages (
@@ -23,7 +25,7 @@ CREATE TABLE messages (
     at_ns INTEGER NOT NULL, header BLOB NOT NULL, sizes TEXT, payloads BLOB
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_sequence ON messages (session, topic, sequence);
-CREATE TABLE lasts (
+CREATE TABLE trimmed (  -- the last sequence of what was deleted
     session INTEGER, topic INTEGER, sequence INTEGER NOT NULL, PRIMARY KEY (session, topic)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE accounts (
@@ -36,6 +38,7 @@ APPLICATION_ID = 0x496E7370  # "Insp", where file(1) looks
 SCHEMA_VERSION = 1
 TRIMMED_AT_ONCE = 200
 """Messages deleted in one transaction: about a millisecond, which is what a verdict may have to wait for."""
+_COLUMNS = 7
 
 State: TypeAlias = Literal["running", "ended", "cut off"]
 
@@ -50,12 +53,17 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message to be kept: its number in its topic, its parts (topic, header, payloads), and when (wall clock)."""
+    """A message to be kept.
+
+    parts: topic, header, payloads;  at_ns: wall clock, nanoseconds since 1970 UTC
+    end: what the frame is counted as that ends with it
+    """
 
     topic: str
     sequence: int
     parts: Sequence[bytes]
     at_ns: int
+    end: Account | None = None
 
     @property
     def size(self) -> int:
@@ -66,11 +74,11 @@ class Entry:
 class Store:
     """Writes the file at `path`, which is made if it is missing. Raises sqlite3.Error where the disk fails.
 
-    sync: `full` survives a power cut, `normal` the death of the process (PRAGMA synchronous)
+    sync: `full` survives a power cut, `normal` the death of the process (SQLite's PRAGMA synchronous)
     Raises OutputError for a file that is no journal of this version.
     """
 
-    def __init__(self, path: Path, sync: Literal["full", "normal"] = "full") -> None:
+    def __init__(self, path: Path, sync: Literal["full", "normal"] = "normal") -> None:
         self.path = path
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # a line's results are not everybody's
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -95,7 +103,10 @@ class Store:
         """Begin a session, whose number is `session` or, had the clock been set back, one above all before it."""
         (last,) = self._db.execute("SELECT max(session) FROM sessions").fetchone()
         self._session = session if last is None else max(session, last + 1)
-        self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, 'running')", (self._session, line, version))
+        self._db.execute(
+            "INSERT INTO sessions (session, line, version, state) VALUES (?, ?, ?, 'running')",
+            (self._session, line, version),
+        )
         return self._session
 
     @property
@@ -103,30 +114,30 @@ class Store:
         """The running session; 0 before `begin`."""
         return self._session
 
-    def write(
-        self,
-        entries: Sequence[Entry],
-        captured: Mapping[Account, int],
-        ended: Mapping[Account, int],
-    ) -> None:
-        """Keep `entries` and the accounts; all of it, or nothing.
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Keep `entries`; all of them, or none.
 
-        captured, ended: what accounts are set to, and what is added to them
+        It is one statement: sqlite3 lets go of Python's lock for each, and a verdict would wait for it each time.
         """
-        session = self._session
+        if not entries:
+            return
+        values = [value for entry in entries for value in self._row(entry)]
+        rows = ", ".join([f"({', '.join('?' * _COLUMNS)})"] * len(entries))
+        columns = "session, topic, sequence, at_ns, header, sizes, payloads"
+        self._db.execute(f"INSERT INTO messages ({columns}) VALUES {rows}", values)  # noqa: S608 - only a number of rows
+
+    def account(self, captured: Mapping[Account, int], ended: Mapping[Account, int]) -> None:
+        """Set the accounts of captured frames, and add to those of frames that ended with what was written so far."""
         with self._transaction():
             self._db.executemany(
-                "INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", [self._row(entry) for entry in entries]
-            )
-            self._db.executemany(
-                "INSERT INTO lasts VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sequence = max(sequence, ?3)",
-                [(session, self._topic(entry.topic), entry.sequence) for entry in entries],
-            )
-            self._db.executemany(
                 "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET frames = ?5",
-                [(session, *account, frames) for account, frames in captured.items()],
+                [(self._session, *account, frames) for account, frames in captured.items()],
             )
-            self._add(session, ended)
+            self._add(self._session, ended)
+            self._db.execute(
+                "UPDATE sessions SET accounted = coalesce((SELECT max(id) FROM messages), 0) WHERE session = ?",
+                (self._session,),
+            )
 
     def settle(self, session: int, state: State, accounts: Mapping[Account, int]) -> None:
         """Close the books of `session`: its state, and what is to be added to its accounts."""
@@ -143,11 +154,23 @@ class Store:
         `max_bytes`; whether there is more to do. Deleted pages are used again; the file does not shrink.
         """
         limit = (1 << 63) - 1 if self.size() > max_bytes else before_ns
-        deleted = self._db.execute(
-            "DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND at_ns < ?",
-            (TRIMMED_AT_ONCE, limit),
-        ).rowcount
-        return deleted == TRIMMED_AT_ONCE
+        rows = self._db.execute(
+            # All but the newest: SQLite would number what comes next from 1 again.
+            "SELECT id, session, topic, sequence, at_ns FROM messages WHERE id < (SELECT max(id) FROM messages) "
+            "ORDER BY id LIMIT ?",
+            (TRIMMED_AT_ONCE,),
+        ).fetchall()
+        old = list(takewhile(lambda row: row[-1] < limit, rows))
+        if not old:
+            return False
+        lasts = {(session, topic): sequence for _, session, topic, sequence, _ in old}
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO trimmed VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sequence = max(sequence, ?3)",
+                [(*where, sequence) for where, sequence in lasts.items()],
+            )
+            self._db.execute("DELETE FROM messages WHERE id <= ?", (old[-1][0],))
+        return len(old) == TRIMMED_AT_ONCE
 
     def size(self) -> int:
         """What the file holds, without the pages that are free to be used again."""
@@ -198,13 +221,11 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        topics = dict(self._topics)
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._topics = topics
             if self._db.in_transaction:  # a full disk has SQLite roll back by itself
                 self._db.execute("ROLLBACK")
             raise

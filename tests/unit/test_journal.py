@@ -18,7 +18,7 @@ from inspector.journal.reading import Choice, Reader, gaps
 from inspector.journal.store import TRIMMED_AT_ONCE, Account, Store
 from inspector.outcomes import CAPTURED
 from tests.inspections import few
-from tests.journals import CAMERAS, OK, SHIFT, VERDICTS, Parts, entries, entry, running
+from tests.journals import OK, SHIFT, VERDICTS, Parts, entries, entry, running
 
 RESULTS = "result/line1/cam1/"
 
@@ -44,17 +44,16 @@ def test_a_message_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_what_was_appended_is_on_disk_when_append_returns(tmp_path: Path) -> None:
     with Parts(tmp_path / "j") as parts:
         for sequence in range(1, 50):
-            parts.journal.append([entry(sequence)], [OK])
+            parts.journal.append([entry(sequence)])
             stranger = Reader(tmp_path / "j")
             assert stranger.last(1000, VERDICTS) == sequence
-            assert stranger.shift(SHIFT) == {("cam1", "ok"): sequence}
             stranger.close()
 
 
 def test_a_chunk_ends_before_the_budget_is_passed_but_holds_one_message_at_least(tmp_path: Path) -> None:
     with Parts(tmp_path / "j") as parts:
         parts.journal.append(entries(1, 5, size=1000))
-        for budget, last in ((1, 1), (2100, 2), (1 << 20, 4)):
+        for budget, last in ((1, 1), (2500, 2), (1 << 20, 4)):
             chunk = parts.journal.read(1000, VERDICTS, 1, 4, budget)
             assert (chunk.last, len(chunk.messages), chunk.gone) == (last, last, ())
 
@@ -129,17 +128,17 @@ def until_well(parts: Parts) -> None:
 def until_failing(parts: Parts, first: int, size: int = 1000) -> int:
     """Append one by one until the disk is full; the sequence after the last."""
     while not parts.journal.failing:
-        parts.journal.append([entry(first, size=size)], [OK])
+        parts.journal.append([entry(first, size=size)])
         first += 1
     return first
 
 
 def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(tmp_path: Path) -> None:
     with Parts(tmp_path / "j") as parts:
-        parts.journal.append(entries(1, 5), [OK] * 5)
+        parts.journal.append(entries(1, 5))
         fill(parts)
         after = until_failing(parts, 6)
-        parts.journal.append(entries(after, after + 9), [OK] * 10)
+        parts.journal.append(entries(after, after + 9))
         assert parts.sequences() == list(range(1, after + 10)), "what waits in memory can be had, too"
         ((state, detail),) = parts.journal.news()
         assert state == "failing"
@@ -151,7 +150,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(t
             ("recovered", f"the journal {tmp_path / 'j'} works again; every message was kept")
         ]
         assert parts.sequences() == list(range(1, after + 10))
-        assert parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 9}
+        until(lambda: parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 9})
         assert parts.journal.unkept_messages == 0
 
 
@@ -160,7 +159,7 @@ def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> 
         fill(parts)
         after = until_failing(parts, 1)
         for sequence in range(after, after + 100):
-            parts.journal.append([entry(sequence, size=1000)], [OK])
+            parts.journal.append([entry(sequence, size=1000)])
         there = parts.sequences()
         lost = sorted(set(range(1, after + 100)) - set(there))
         assert 0 < len(lost) == parts.journal.unkept_messages
@@ -170,7 +169,7 @@ def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> 
         assert (state, detail.partition("; ")[2]) == ("recovered", f"not kept: {VERDICTS} {lost[0]} to {lost[-1]}")
         assert lost == list(range(lost[0], lost[-1] + 1))
         assert parts.sequences() == there, "what was not kept is gone, all else is there"
-        assert parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 99}, "the account balances all the same"
+        until(lambda: parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 99})  # the account balances all the same
 
 
 def test_a_disk_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +223,7 @@ def test_what_is_too_old_is_deleted_and_then_gone(tmp_path: Path) -> None:
 def test_trimming_deletes_a_little_at_a_time_and_down_to_the_limit(tmp_path: Path) -> None:
     store = Store(tmp_path / "j", "normal")
     store.begin(1, "line1", "test")
-    store.write(entries(1, 1000, size=1000, at_ns=50), {}, {})
+    store.write(entries(1, 1000, size=1000, at_ns=50))
     assert not store.trim(before_ns=50, max_bytes=1 << 30)
     full = store.size()
     rounds = 0
@@ -241,7 +240,7 @@ def test_pages_of_what_was_deleted_are_used_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "j", "normal")
     store.begin(1, "line1", "test")
     for turn in range(5):
-        store.write(entries(turn * 500 + 1, turn * 500 + 500, size=1000, at_ns=turn), {}, {})
+        store.write(entries(turn * 500 + 1, turn * 500 + 500, size=1000, at_ns=turn))
         while store.trim(before_ns=turn + 1, max_bytes=1 << 30):
             pass
         store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -312,11 +311,13 @@ def test_reading_what_is_no_journal_is_one_sentence(tmp_path: Path, what: str) -
         Reader(tmp_path / "j")
 
 
-def test_captured_frames_are_set_and_not_added(tmp_path: Path) -> None:
+def test_captured_frames_are_set_and_ended_ones_added(tmp_path: Path) -> None:
     with Parts(tmp_path / "j") as parts:
         for captured in (1, 3, 4):
             parts.captured["cam1", SHIFT] = captured
-            parts.journal.append([entry(captured)], [OK])
-        assert parts.journal.shift(SHIFT) == {("cam1", CAPTURED): 4, ("cam1", "ok"): 3}
-        assert [account for _, _, account, _ in parts.reader.accounts()] == [Account(SHIFT, "cam1", CAPTURED), OK]
-    assert len(CAMERAS) == 2
+            parts.journal.append([entry(captured)])
+    reader = Reader(tmp_path / "j")
+    assert reader.shift(SHIFT) == {("cam1", CAPTURED): 4, ("cam1", "ok"): 3}
+    assert [account for _, _, account, _ in reader.accounts()] == [Account(SHIFT, "cam1", CAPTURED), OK]
+    assert reader.unaccounted(parts.session) == []
+    reader.close()

@@ -21,12 +21,18 @@ from tests.inspections import few
 from tests.journals import SHIFT, capture, entry
 
 
-def left_behind(path: Path, verdicts: list[int], told: int) -> None:
-    """A session that was cut off with these frames' verdicts on record, `told` of them noted as captured."""
+def left_behind(path: Path, verdicts: list[int], told: int, accounted: int) -> None:
+    """A session that was cut off with these frames' verdicts on record, the first `accounted` of them in the accounts,
+    and `told` frames noted as captured.
+    """
     store = Store(path, "normal")
     store.begin(1000, "line1", "test")
     rows = [replace(entry(frame), sequence=sequence) for sequence, frame in enumerate(verdicts, 1)]
-    store.write(rows, {Account(SHIFT, "cam1", CAPTURED): told}, {Account(SHIFT, "cam1", "ok"): len(verdicts)})
+    store.write(rows[:accounted])
+    store.account(
+        {Account(SHIFT, "cam1", CAPTURED): told}, {Account(SHIFT, "cam1", "ok"): accounted} if accounted else {}
+    )
+    store.write(rows[accounted:])
     store.close()
 
 
@@ -39,30 +45,31 @@ def test_frames_without_a_verdict_are_counted_and_bounded(
     captured = data.draw(st.integers(1, 60))
     lost = data.draw(st.sets(st.integers(1, captured), min_size=1))
     verdicts = data.draw(st.permutations([frame for frame in range(1, captured + 1) if frame not in lost]))
-    left_behind(path, verdicts, told=data.draw(st.integers(0, captured)))
+    accounted = data.draw(st.integers(0, len(verdicts)))
+    left_behind(path, verdicts, data.draw(st.integers(accounted, captured)), accounted)
     store, reader = Store(path, "normal"), Reader(path)
-    cut_off, (loss,) = settle(store, reader, "line1", 1000, {"cam1": captured})
+    cut_off, (loss,) = settle(store, reader, "line1", 1000, {"cam1": captured}, lambda _: SHIFT)
     assert cut_off == [1000]
     assert (loss.camera, loss.frames, loss.first, loss.last) == ("cam1", len(lost), min(lost), max(lost))
     (row,) = account.rows(reader.accounts(), [], "")
     assert (row.captured, row.ends["crash"], row.unaccounted) == (captured, len(lost), 0)
-    assert settle(store, reader, "line1", 1000, {"cam1": captured}) == ([], []), "the books are closed"
+    assert settle(store, reader, "line1", 1000, {"cam1": captured}, lambda _: SHIFT) == ([], []), "the books are closed"
     reader.close()
     store.close()
 
 
 def test_a_session_that_lost_nothing_is_just_closed(tmp_path: Path) -> None:
-    left_behind(tmp_path / "j", [1, 2, 3], told=3)
+    left_behind(tmp_path / "j", [1, 2, 3], told=3, accounted=2)
     store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")
-    assert settle(store, reader, "line1", 1000, {"cam1": 3}) == ([1000], [])
+    assert settle(store, reader, "line1", 1000, {"cam1": 3}, lambda _: SHIFT) == ([1000], [])
     reader.close()
     store.close()
 
 
 def test_captures_of_another_session_say_nothing_of_this_one(tmp_path: Path) -> None:
-    left_behind(tmp_path / "j", [1, 2], told=3)
+    left_behind(tmp_path / "j", [1, 2], told=3, accounted=2)
     store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")
-    _, (loss,) = settle(store, reader, "line1", 999, {"cam1": 50})
+    _, (loss,) = settle(store, reader, "line1", 999, {"cam1": 50}, lambda _: SHIFT)
     assert (loss.frames, loss.first, loss.last) == (1, 3, 3)
     reader.close()
     store.close()
