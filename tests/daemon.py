@@ -68,6 +68,10 @@ class Process:
             self._process.kill()
         self._process.communicate(timeout=30)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
