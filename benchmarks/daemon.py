@@ -17,17 +17,24 @@ from benchmarks.accounting import Load
 from benchmarks.children import Child
 from benchmarks.material import Material
 
+JOURNAL = "journal.sqlite"
 READY = 60.0
 """Seconds that the daemon gets to prove its bundle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A daemon that runs. pid: its process;  http: where its metrics are;  receiver: a subscriber to everything"""
+    """A daemon that runs.
+
+    pid: its process;  http: where its metrics are;  receiver: a subscriber to everything
+    endpoint: where it publishes;  journal: where it keeps what it publishes, if it does
+    """
 
     pid: int
     http: str
     receiver: Child
+    endpoint: str
+    journal: Path
 
 
 @contextmanager
@@ -45,7 +52,7 @@ def running(given: Material, cameras: int, rate: str = "max", journal: bool = Fa
     try:
         endpoint, http = _addresses(process, log)
         with receiving(endpoint) as receiver:
-            yield Daemon(process.pid, http, receiver)
+            yield Daemon(process.pid, http, receiver, endpoint, folder / JOURNAL)
     finally:
         children.end(process)
 
@@ -66,7 +73,8 @@ def configuration(given: Material, cameras: int, rate: str, journal: bool = Fals
         'daemon = { log = "text" }',
     ]
     if journal:
-        tables.append('journal = { path = "journal.sqlite" }')
+        tables.append(f'journal = {{ path = "{JOURNAL}" }}')
+        tables[1] = 'publish = { endpoint = "tcp://127.0.0.1:*", catchup = "tcp://127.0.0.1:*" }'
     for index in range(cameras):
         source = f"file:{given.clips[index % len(given.clips)]}?loop=1&rate={rate}"
         tables.append(f'[[camera]]\nname = "cam{index + 1}"\nsource = "{source}"\nbundle = "{given.bundle}"')

@@ -93,7 +93,7 @@ def running(
         with receiving(where["endpoint"]) as receiver:
             scrape.wait_for_subscriber(where["http"])
             child.send()
-            yield Line(child, Daemon(child.pid, where["http"], receiver))
+            yield Line(child, Daemon(child.pid, where["http"], receiver, where["endpoint"], journal or Path()))
 
 
 def main() -> None:

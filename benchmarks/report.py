@@ -18,6 +18,7 @@ from benchmarks.limit import ALWAYS
 from benchmarks.material import CAMERAS
 from benchmarks.overload import TIMES, Overload
 from benchmarks.plumbing import Run
+from benchmarks.recovery import REAL_TIME, Recovery
 from benchmarks.throughput import FEW, KEPT, MANY, SCRIPT, Throughput, label
 
 FOUR, SIXTEEN = label(CAMERAS), label(MANY)
@@ -46,6 +47,7 @@ class Results:
     latency: Latency | None = None
     overload: Overload | None = None
     deadline: Cuts | None = None
+    recovery: Recovery | None = None
 
     def lines(self) -> Iterator[str]:
         """The figures."""
@@ -59,6 +61,8 @@ class Results:
             yield from _overload(self.overload)
         if self.deadline is not None:
             yield from _deadline(self.deadline)
+        if self.recovery is not None:
+            yield from _recovery(self.recovery)
 
     def goals(self) -> Iterator[Goal]:
         """Those that could be looked at."""
@@ -79,6 +83,24 @@ class Results:
             left, came = 1e3 * self.deadline.plain.left.p99, 1e3 * self.deadline.kept.came.p99
             yield Goal("unknown: deadline leaves after the deadline, p99, ms", f"{left:.1f}", "<= 5.0", left <= 5)
             yield Goal("  on disk and at a subscriber, p99, ms", f"{came:.1f}", "<= 5.0", came <= 5)
+        if self.recovery is not None:
+            yield from _recovery_goals(self.recovery)
+
+
+def _recovery(found: Recovery) -> Iterator[str]:
+    yield ""
+    yield f"Nothing lost, at {LOAD:.0%} load with a journal"
+    yield f"  caught up with {found.rate:.0f} frames/s from the journal; a new start took {found.restart:.2f} s"
+    alone, beside = 1e3 * found.alone, 1e3 * found.beside
+    yield f"  a healthy subscriber's p99: {alone:.1f} ms, and {beside:.1f} ms while another is stopped"
+
+
+def _recovery_goals(found: Recovery) -> Iterator[Goal]:
+    times = found.rate / REAL_TIME
+    yield Goal(f"catch-up / real time ({REAL_TIME:.0f} frames/s)", f"{times:.0f}", ">= 20", times >= 20)
+    yield Goal("start of the process to its first verdict, s", f"{found.restart:.2f}", "<= 3", found.restart <= 3)
+    moved = found.beside / found.alone
+    yield Goal("p99 while another is stopped / before", f"{moved:.2f}", "< 1.10", moved < 1.1)
 
 
 def machine() -> str:
