@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check --constraint constraints.
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-openvino check bench bench-detectors docs clean
+.PHONY: help run test test-all test-openvino check bench bench-detectors soak faults docs clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ check: $(FULL)/.full  ## lint, check the types and that the generated documents 
 
 bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about ten minutes)
 	$(VENV)/bin/python -m benchmarks
+
+soak: $(VENV)/.dev  ## run the daemon for MINUTES (20) with cameras and subscribers that break off, and look for what grows
+	$(VENV)/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),20)
+
+faults: $(FULL)/.full  ## kill, stop, fill and cut off at length: minutes, not seconds as in the tests
+	INSPECTOR_FAULTS=20 $(FULL)/bin/python -m pytest tests/faults
 
 bench-detectors: $(VENV)/.dev $(OPENVINO)/.dev $(ANOMALIB)/.done  ## time the detectors in every precision beside anomalib's PatchCore (7 GB of packages)
 	$(VENV)/bin/python -m benchmarks.detectors --openvino $(OPENVINO)/bin/python --anomalib $(ANOMALIB)/bin/python

@@ -20,6 +20,7 @@ from benchmarks.children import Child
 from benchmarks.daemon import Daemon, receiving
 from benchmarks.scrape import Account
 from inspector.assemble import assemble
+from inspector.errors import SourceError
 from inspector.settings import Camera, Http, Journal, Publish, Settings, Workers
 from inspector.sources.pace import Pace
 from inspector.types import Image, Shot
@@ -31,9 +32,15 @@ PATIENCE = 10.0
 
 
 class Preloaded:
-    """Shows the same pictures over and over, once `go` is set; live at `rate` frames a second, or (None) waiting."""
+    """Shows the same pictures over and over, once `go` is set; live at `rate` frames a second, or (None) waiting.
 
-    def __init__(self, images: Sequence[Image], rate: float | None, go: threading.Event) -> None:
+    breaks: seconds after which it breaks off each time, as if its cable were pulled; None: never
+    """
+
+    def __init__(
+        self, images: Sequence[Image], rate: float | None, go: threading.Event, breaks: float | None = None
+    ) -> None:
+        self._breaks = math.inf if breaks is None else breaks
         self.live = rate is not None
         self._images, self._rate, self._go = images, rate or math.inf, go
         self._closed = threading.Event()
@@ -41,10 +48,12 @@ class Preloaded:
     def frames(self) -> Iterator[Shot]:
         """The pictures, uint8 [height, width, 3]; they are shared, and nobody may write to them."""
         self._go.wait()
-        pace = Pace(self._rate, self._closed)
+        pace, end = Pace(self._rate, self._closed), time.monotonic() + self._breaks
         for image in itertools.cycle(self._images):
             if not pace.wait():
                 return
+            if time.monotonic() > end:
+                raise SourceError("the cable was pulled; put it back")
             yield Shot(image)
 
     def close(self) -> None:
@@ -79,15 +88,19 @@ def running(
     workers: int = 0,
     max_batch: int = 0,
     journal: Path | None = None,
+    journal_gb: float = 10.0,
+    breaks: float | None = None,
     **camera: float,
 ) -> Iterator[Line]:
     """A daemon with a camera a clip, whose first frames it holds at `size` (width, height).
 
     rate: of each camera, live; None: as fast as they are taken
-    workers, max_batch, camera: as in the configuration;  journal: its file; None: nothing is kept
+    workers, max_batch, camera: as in the configuration
+    journal, journal_gb: its file, and what it may hold; None: nothing is kept
+    breaks: seconds after which each camera breaks off, again and again; None: never
     """
     options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch, "camera": camera}
-    options["journal"] = journal
+    options |= {"journal": journal, "journal_gb": journal_gb, "breaks": breaks}
     with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
         where = child.answer()
         with receiving(where["endpoint"]) as receiver:
@@ -104,12 +117,12 @@ def main() -> None:
     for index, clip in enumerate(given["clips"], 1):
         frames = itertools.islice(material.read_clip(Path(clip)), PICTURES)
         images = [cv2.resize(frame, tuple(given["size"])) for frame in frames]
-        sources[f"sim://{index}"] = Preloaded(images, given["rate"], go)
+        sources[f"sim://{index}"] = Preloaded(images, given["rate"], go, given["breaks"])
     settings = Settings(
         workers=Workers(device="cpu", count=given["workers"], max_batch=given["max_batch"]),
-        publish=Publish(endpoint="tcp://127.0.0.1:*"),
+        publish=Publish(endpoint="tcp://127.0.0.1:*", catchup="tcp://127.0.0.1:*" if given["journal"] else None),
         http=Http(port=0),
-        journal=Journal(path=given["journal"] and Path(given["journal"])),
+        journal=Journal(path=given["journal"] and Path(given["journal"]), max_gb=given["journal_gb"]),
         camera=tuple(
             Camera(name=f"cam{index}", source=source, bundle=Path(given["bundle"]), **given["camera"])
             for index, source in enumerate(sources, 1)

@@ -56,6 +56,11 @@ def account(http: str) -> Account:
     return Account(found["inspector_frames_captured_total"], found["inspector_frames_in_flight"], dict(verdicts))
 
 
+def total(http: str, name: str) -> float:
+    """The sum of a metric over its labels."""
+    return sum(sample.value for sample in _samples(http) if sample.name == name)
+
+
 def wait_for_subscriber(http: str) -> None:
     """Until somebody has subscribed to every verdict."""
     end = time.monotonic() + PATIENCE

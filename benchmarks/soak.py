@@ -1,0 +1,123 @@
+"""A soak: hours in minutes, for what only shows in the long run. `make soak MINUTES=20`.
+
+Four cameras that break off every second or so and are opened again, subscribers that come and go, one that stays and
+must miss nothing, and a journal that is trimmed all the time. Memory, files and threads are looked at throughout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+from scipy import stats
+
+from benchmarks import accounting, material, preloaded, report, scrape
+from benchmarks.__main__ import BUNDLE
+from benchmarks.material import HEIGHT, QUICK, WIDTH
+from inspector.client import Subscriber
+
+RATE = 10.0
+"""Frames a second of each camera: about half of what two cores can do."""
+BREAKS = 0.7
+"""Seconds after which a camera breaks off; the first pause before it is opened again is half a second."""
+WARM_UP = 0.2
+"""Share of the time that does not count: caches and pools grow to their size."""
+PERIOD = 2.0
+"""Seconds between two looks."""
+JOURNAL_GB = 0.02
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The daemon at one moment. at: seconds;  memory: bytes"""
+
+    at: float
+    memory: int
+    files: int
+    threads: int
+
+
+def main() -> int:
+    """Soak, and say what was found; 1 where something grew or got lost."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    minutes = parser.parse_args().minutes
+    print(report.machine(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="inspector-soak-") as folder:
+        given = material.prepare(QUICK, Path(folder), BUNDLE)
+        journal = Path(folder) / "journal.sqlite"
+        with preloaded.running(
+            given.bundle, given.clips, (WIDTH, HEIGHT), RATE, journal=journal, journal_gb=JOURNAL_GB, breaks=BREAKS
+        ) as line:
+            over, guests = threading.Event(), [0]
+            guest = threading.Thread(target=_come_and_go, args=(line.daemon.endpoint, over, guests))
+            guest.start()
+            looks = _watch(line.daemon.pid, 60 * minutes)
+            over.set()
+            guest.join()
+            reconnects = scrape.total(line.daemon.http, "inspector_camera_reconnects_total")
+            account, received = line.stop()
+    found = [*_growth(looks), *_losses(account, received)]
+    print(
+        f"{minutes:g} minutes: {account.captured} frames, {reconnects:.0f} camera and {guests[0]} subscriber reconnects"
+    )
+    for line_, _ in found:
+        print(f"  {line_}")
+    return 0 if all(fine for _, fine in found) else 1
+
+
+def _come_and_go(endpoint: str, over: threading.Event, guests: list[int]) -> None:
+    while not over.is_set():
+        with Subscriber(endpoint, kinds=["verdict", "result"]) as subscriber:
+            subscriber.receive(PERIOD)
+        guests[0] += 1
+
+
+def _watch(pid: int, seconds: float) -> list[Look]:
+    process, began, looks = psutil.Process(pid), time.monotonic(), []
+    while (at := time.monotonic() - began) < seconds:
+        looks.append(Look(at, accounting.rss(pid), process.num_fds(), process.num_threads()))
+        time.sleep(PERIOD)
+    return looks
+
+
+def _growth(looks: list[Look]) -> list[tuple[str, bool]]:
+    """What is to be said of memory, files and threads after the warm-up, and whether each is fine."""
+    looks = [look for look in looks if look.at >= WARM_UP * looks[-1].at]
+    minutes = np.array([look.at for look in looks]) / 60
+    memory = np.array([look.memory for look in looks]) / MIB
+    # Looks that follow each other are alike; Theil and Sen's slope with its interval minds outliers least.
+    slope, _, low, high = stats.theilslopes(memory, minutes, 0.95)
+    files, threads = ([getattr(look, what) for look in looks] for what in ("files", "threads"))
+    first, last = (sorted(part)[len(part) // 2] for part in (files[: len(files) // 4], files[-len(files) // 4 :]))
+    return [
+        (
+            f"memory: {memory[0]:.1f} to {memory[-1]:.1f} MiB, at most {memory.max():.1f}; "
+            f"slope {1024 * slope:+.1f} KiB a minute (95 %: {1024 * low:+.1f} to {1024 * high:+.1f})",
+            low <= 0,
+        ),
+        (f"files: {min(files)} to {max(files)}, medians {first} and then {last}", last <= first),
+        (f"threads: {min(threads)} to {max(threads)}", threads[-1] <= threads[0]),
+    ]
+
+
+def _losses(account: scrape.Account, received: dict[str, int]) -> list[tuple[str, bool]]:
+    complete = account.balances and received["verdicts"] == received["distinct"] == account.captured
+    return [
+        (
+            f"captured {account.captured}, received {received['verdicts']}, missing {received['missing']}, "
+            f"twice {received['duplicates']}",
+            complete and not received["missing"],
+        )
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
