@@ -2,7 +2,7 @@
 # Debian packages of the real counterparts in `make test-all`. Without root nothing is installed, and the tests that
 # need what is missing are skipped, each with its reason.
 set -eu
-packages="prometheus systemd"
+packages="prometheus systemd iproute2"
 missing=$(for package in $packages; do dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"; done)
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then
