@@ -123,8 +123,9 @@ class Store:
             return
         values = [value for entry in entries for value in self._row(entry)]
         rows = ", ".join([f"({', '.join('?' * _COLUMNS)})"] * len(entries))
-        columns = "session, topic, sequence, at_ns, header, sizes, payloads"
-        self._db.execute(f"INSERT INTO messages ({columns}) VALUES {rows}", values)  # noqa: S608 - only a number of rows
+        # A disk that failed may have kept what is written again now; it is the same.
+        into = "INSERT OR IGNORE INTO messages (session, topic, sequence, at_ns, header, sizes, payloads)"
+        self._db.execute(f"{into} VALUES {rows}", values)
 
     def account(self, captured: Mapping[Account, int], ended: Mapping[Account, int]) -> None:
         """Set the accounts of captured frames, and add to those of frames that ended with what was written so far."""

@@ -175,7 +175,7 @@ def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> 
 def test_a_disk_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.01)
     with Parts(tmp_path / "j") as parts:
-        other = sqlite3.connect(tmp_path / "j", isolation_level=None, timeout=0)
+        other = sqlite3.connect(tmp_path / "j", isolation_level=None, timeout=30)
         other.execute("BEGIN IMMEDIATE")  # nobody else can write now
         parts.journal.append(entries(1, 3))
         parts.journal.append(entries(4, 6))
