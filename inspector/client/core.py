@@ -77,7 +77,8 @@ class Core:
     def position(self) -> dict[str, tuple[int, int]]:
         """By topic, session and sequence of what was taken last.
 
-        The topic of a line's beat is there, too: these are all of its topics up to that session.
+        The topic of a line's beat is there, too: these are all of its topics up to that session; its sequence is 1 if
+        that was followed from its beginning.
         """
         return dict(self._handed)
 
@@ -133,10 +134,10 @@ class Core:
 
     def _follow(self, name: str) -> Line:
         position = {topic: place for topic, place in self._handed.items() if _line_of(topic) == name}
-        known, _ = position.pop(wire.topic("beat", name), (None, 0))
-        if known is None and position:
-            known = max(session for session, _ in position.values())
-        line = Line(name, self._prefixes, self._ready, self._room, position, known)
+        if position:
+            newest = max(session for session, _ in position.values())
+            position.setdefault(wire.topic("beat", name), (newest, 0))
+        line = Line(name, self._prefixes, self._ready, self._room, position)
         if self._catchup is not None:
             line.ask_at(self._catchup or None)
         self._lines[name] = line

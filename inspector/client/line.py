@@ -32,7 +32,8 @@ class Line:
     """Follows a line.
 
     prefixes: of the topics that are wanted;  out: what is due goes here;  room: for what is held
-    position: by topic, session and sequence handed out last;  known: the session up to which they are all topics
+    position: by topic, session and sequence handed out last; by the topic of the line's beat, the session up to which
+    these are all topics, and 1 if it was followed from its beginning, 0 if we came late
     endpoint: whom to ask for what is missing; None where there is nobody
     told: whether that is sure; else a beat will tell
     """
@@ -44,18 +45,18 @@ class Line:
         out: deque[Out],
         room: Room,
         position: Mapping[str, tuple[int, int]],
-        known: int | None,
     ) -> None:
         self.endpoint: str | None = None
         self.told = False
-        self.known = known
+        self._beat = wire.topic("beat", name)
+        self._known, followed = position.get(self._beat, (None, 0))
         """The session up to which every topic that anything is wanted of has its stream."""
         self._name = name
         self._prefixes = prefixes
         self._out = out
         self._room = room
         self._session: int | None = None
-        self._late = known
+        self._late = None if followed else self._known
         """The session in which a topic begins with the first that is heard of it: we came late, it ran already."""
         self._past: set[int] = set()
         self._unsettled = False
@@ -68,6 +69,7 @@ class Line:
         self._streams = {
             topic: Stream(name, topic, session, sequence + 1, out, room)
             for topic, (session, sequence) in position.items()
+            if topic != self._beat
         }
 
     @property
@@ -175,12 +177,12 @@ class Line:
         self._past |= {stream.chapters[0].session for stream in self._streams.values()} - {session}
         is_first = self._session is None
         self._session = session
-        if self.known is None:
+        if self._known is None:
             self._late = session
             self._know_all_up_to(session)
         for stream in self._streams.values():
             stream.begin(session)
-        if not is_first or any(len(stream.chapters) > 1 for stream in self._streams.values()) or self.known != session:
+        if not is_first or any(len(stream.chapters) > 1 for stream in self._streams.values()) or self._known != session:
             self._unsettled = True
             self._listed.clear()
         self._after()
@@ -188,7 +190,7 @@ class Line:
 
     def _stream(self, topic: str, session: int, sequence: int) -> Stream:
         """A topic that nothing was heard of; this is number `sequence` in `session`."""
-        assert self.known is not None  # noqa: S101 - a session was heard of
+        assert self._known is not None  # noqa: S101 - a session was heard of
         if session == self._late:
             stream = Stream(self._name, topic, session, sequence, self._out, self._room)
             self._out.append(Out(None, topic, session, sequence - 1))
@@ -203,15 +205,15 @@ class Line:
 
     def _from_known(self, topic: str) -> Stream:
         """A stream that begins after the session up to which all topics were known."""
-        assert self.known is not None  # noqa: S101 - a session was heard of
-        skip = self.known == self._late
+        assert self._known is not None  # noqa: S101 - a session was heard of
+        skip = self._known == self._late
         if not skip:
-            self._out.append(Out(None, topic, self.known, 0))
-        return Stream(self._name, topic, self.known, 1, self._out, self._room, skip)
+            self._out.append(Out(None, topic, self._known, 0))
+        return Stream(self._name, topic, self._known, 1, self._out, self._room, skip)
 
     def _know_all_up_to(self, session: int) -> None:
-        self.known = session
-        self._out.append(Out(None, wire.topic("beat", self._name), session, 0))
+        self._known = session
+        self._out.append(Out(None, self._beat, session, int(session != self._late)))
 
     def _tell(self, topic: str, session: int, last: int) -> None:
         stream = self._streams.get(topic) or self._stream(topic, session, last + 1)
@@ -223,8 +225,8 @@ class Line:
         """The first session that the list has to tell of."""
         if self._listed:
             return max(self._listed) + 1
-        assert self.known is not None and self._session is not None  # noqa: S101, PT018 - a session was heard of
-        return min(self.known, self._session, *(stream.chapters[0].session for stream in self._streams.values()))
+        assert self._known is not None and self._session is not None  # noqa: S101, PT018 - a session was heard of
+        return min(self._known, self._session, *(stream.chapters[0].session for stream in self._streams.values()))
 
     def _take_list(self, sessions: tuple[Session, ...], now: float) -> None:
         """A part of the list; it is complete when it tells of the session that runs."""
@@ -237,10 +239,10 @@ class Line:
 
     def _settle(self) -> None:
         """Go on to the session that runs, through those that are listed."""
-        assert self.known is not None and self._session is not None  # noqa: S101, PT018 - a session was heard of
+        assert self._known is not None and self._session is not None  # noqa: S101, PT018 - a session was heard of
         listed = {number: session.sequences for number, session in self._listed.items()}
         for number, sequences in listed.items():
-            if number > self.known or self._session == number != self.known:
+            if number > self._known or self._session == number != self._known:
                 for topic in sequences:
                     if topic.startswith(self._prefixes) and topic not in self._streams:
                         self._streams[topic] = self._from_known(topic)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 from inspector import asking
 from inspector.archive import Chunk, Kept, Session
 from inspector.asking import Ask, AskSessions, Busy, ChunkAnswer, Refused, RequestError, SessionsAnswer
+from inspector.catchup import server
 from inspector.errors import WireError
 from inspector.wire import UnknownMessageError
 from tests.inspections import few, many, name, text, whole
+
+MANUAL = (Path(asking.__file__).parents[1] / "docs" / "wire.md").read_text()
 
 topics = st.builds("verdict/{}/{}/".format, name, name)
 ranges = st.tuples(st.integers(1, 2**62), st.integers(0, 2**62)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -167,6 +172,28 @@ def test_hostile_bytes_end_in_nothing_worse_than_a_wire_error(parts):
         asking.decode_answer(parts)
     with suppress(WireError):
         asking.decode_request(b"".join(parts))
+
+
+def test_the_examples_in_the_manual_are_requests_and_their_answers():
+    blocks = re.findall(r"^```\n(\{.*?)```", MANUAL, re.DOTALL | re.MULTILINE)
+    ask, answered, ask_sessions, listed = [block.encode() for block in blocks]
+    assert asking.decode_request(ask) == Ask(7, 1767225600000, "verdict/line1/cam1/", 12, 15)
+    answer = asking.decode_answer([answered, b"topic", b"header"])
+    assert isinstance(answer, ChunkAnswer)
+    assert (answer.id, [kept.parts for kept in answer.chunk.messages]) == (7, [(b"topic", b"header")])
+    assert asking.decode_request(ask_sessions) == AskSessions(8, 1767225600000)
+    answer = asking.decode_answer([listed])
+    assert isinstance(answer, SessionsAnswer)
+    assert [session.final for session in answer.sessions] == [True, False]
+
+
+def test_the_manual_tells_the_limits():
+    assert f"at most {asking.MAX_REQUEST_BYTES >> 10} KiB" in MANUAL
+    assert f"at most {asking.MAX_CHUNK_BYTES >> 20} MiB, or one message if that is larger, and " in MANUAL
+    assert f"and {asking.MAX_CHUNK_MESSAGES} messages" in MANUAL
+    assert f"Answers to more than {server.WAITING_ANSWERS} requests" in MANUAL.replace("\n", " ")
+    assert f"about {server.TOKENS_A_SECOND * server.BYTES_A_TOKEN / 2**20:.0f} MiB" in MANUAL
+    assert f"or {server.TOKENS_A_SECOND:.0f} small requests" in MANUAL
 
 
 json_values = st.recursive(
