@@ -49,7 +49,8 @@ class Line:
         self.endpoint: str | None = None
         self.told = False
         self._beat = wire.topic("beat", name)
-        self._known, followed = position.get(self._beat, (None, 0))
+        known, followed = position.get(self._beat, (None, 0))
+        self._known: int | None = known
         """The session up to which every topic that anything is wanted of has its stream."""
         self._name = name
         self._prefixes = prefixes
@@ -185,6 +186,7 @@ class Line:
         if not is_first or any(len(stream.chapters) > 1 for stream in self._streams.values()) or self._known != session:
             self._unsettled = True
             self._listed.clear()
+            self._requests.forget()  # a list that was made before does not tell how the last one ended
         self._after()
         return True
 
@@ -242,7 +244,7 @@ class Line:
         assert self._known is not None and self._session is not None  # noqa: S101, PT018 - a session was heard of
         listed = {number: session.sequences for number, session in self._listed.items()}
         for number, sequences in listed.items():
-            if number > self._known or self._session == number != self._known:
+            if number != self._late and (number >= self._known or number == self._session):
                 for topic in sequences:
                     if topic.startswith(self._prefixes) and topic not in self._streams:
                         self._streams[topic] = self._from_known(topic)
