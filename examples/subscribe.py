@@ -1,55 +1,210 @@
-"""Follow a line with nothing but pyzmq: what a subscriber in any language has to do. docs/wire.md tells the format.
+"""Follow a line with nothing but pyzmq, and lose nothing: what a subscriber in any language has to do.
+
+docs/wire.md tells the format. Each message is printed once and in the order of its topic, whatever is lost on the way
+and however often the daemon is started anew. What nobody can have any more is named.
 
 python examples/subscribe.py tcp://127.0.0.1:5600 [NUMBER OF VERDICTS]
+
+Where the daemon wants keys: --secret NAME.secret --server SERVER.pub
 """
 
+import argparse
 import json
+import pathlib
 import sys
+import time
 
 import zmq
 
-endpoint = sys.argv[1]
-count = int(sys.argv[2]) if len(sys.argv) > 2 else sys.maxsize
+SUBSCRIBED = ("verdict/", "result/", "event/")
+ANSWER_SECONDS = 3.0  # so long an answer may take; then we ask again
 
-socket = zmq.Context.instance().socket(zmq.SUB)
-socket.connect(endpoint)
-for prefix in ("verdict/", "result/", "event/", "beat/"):
-    socket.subscribe(prefix)
-
-session = None
-last = {}  # topic -> the sequence of its last message
-
-
-def expect(topic: str, sequence: int) -> None:
-    """All up to `sequence` should have come by now; whoever comes late begins with what he hears first."""
-    missing = sequence - last.get(topic, sequence)
-    if missing > 0:
-        print(f"{missing} message(s) of {topic} were lost")
-    last[topic] = sequence
+parser = argparse.ArgumentParser()
+parser.add_argument("endpoint")
+parser.add_argument("count", type=int, nargs="?", default=sys.maxsize)
+parser.add_argument("--secret", type=pathlib.Path)
+parser.add_argument("--server", type=pathlib.Path)
+arguments = parser.parse_args()
+count = arguments.count
 
 
-while count > 0:
-    topic, header, *payloads = socket.recv_multipart()
+def connect(kind, endpoint, prefixes=()):
+    socket = zmq.Context.instance().socket(kind)
+    socket.linger = 0
+    socket.immediate = 1  # nothing is queued for a daemon that is not there
+    if arguments.secret is not None:
+        socket.curve_secretkey = arguments.secret.read_bytes().strip()
+        socket.curve_publickey = zmq.curve_public(socket.curve_secretkey)
+        socket.curve_serverkey = arguments.server.read_bytes().strip()
+    for prefix in prefixes:
+        socket.subscribe(prefix)
+    socket.connect(endpoint)
+    return socket
+
+
+live = connect(zmq.SUB, arguments.endpoint, (*SUBSCRIBED, "beat/"))
+
+running = None  # the session that runs
+listed = None  # the newest session of which we know how all before it ended; at first the one that we came into
+first = None  # the session that we came into: its topics begin with what we hear first
+ends = {}  # session -> {topic: its last sequence, as far as we know}
+place = {}  # topic -> (session, sequence) of what was printed last
+waiting = {}  # (topic, session, sequence) -> message that came before its turn. Yours should be bounded.
+
+told = False  # whether a beat has told whom to ask
+catchup = None  # whom: an endpoint, or None where there is nobody
+asker = None  # the socket for that
+asked = None  # the request under way
+ask_after = 0.0  # when to ask (again)
+number = 0  # of the last request
+
+
+def take_message(topic, header, *payloads):
+    """A message came by the subscription."""
+    global running, listed, first, asked, ask_after, told
     topic, header = topic.decode(), json.loads(header)
     if header["version"].split(".")[0] != "1":
         print(f"skipped a message of version {header['version']}")
-        continue
-    if header["session"] != session:
-        session = header["session"]
-        last.clear()
-
+        return
+    if header["session"] != running:  # the daemon was started anew
+        running, asked, ask_after = header["session"], None, 0.0
+        ends.setdefault(running, {})
+        if first is None:
+            first = listed = running
     if header["kind"] == "beat":
-        for known, sequence in header["sequences"].items():
-            expect(known, sequence)
-        continue
+        told = True
+        ask_at(header.get("catchup"))
+        for other, sequence in header["sequences"].items():
+            if other.startswith(SUBSCRIBED):
+                expect(other, sequence, sequence)
+        return
+    expect(topic, header["sequence"] - 1, header["sequence"])
+    if (running, header["sequence"]) > place[topic]:  # else it came before
+        waiting[topic, running, header["sequence"]] = header, payloads
 
-    expect(topic, header["sequence"] - 1)
-    last[topic] = header["sequence"]
+
+def expect(topic, before, last):
+    """`last` was published of a topic; if it is the first that we hear of it, it begins after `before`."""
+    if topic not in place:
+        place[topic] = (running, before) if running == first else (listed, ends[listed].get(topic, 0))
+    ends[running][topic] = max(last, ends[running].get(topic, 0))
+
+
+def go_on(topic):
+    """Print what is due of a topic; the range that is missing then: session, first and last sequence, or None."""
+    while True:
+        session, sequence = place[topic]
+        message = waiting.pop((topic, session, sequence + 1), None)
+        last = ends[session].get(topic, 0)
+        if message is not None:
+            place[topic] = session, sequence + 1
+            show(*message)
+        elif sequence < last:
+            held = (other for of, run, other in waiting if (of, run) == (topic, session))
+            return session, sequence + 1, min(held, default=last + 1) - 1
+        elif session < listed:  # we know that no more will come in that session
+            place[topic] = min(other for other in ends if other > session), 0
+        else:
+            return None
+
+
+def lose(topic, last):
+    """What comes up to `last` cannot be had any more."""
+    session, sequence = place[topic]
+    if last > sequence:
+        print(f"{last - sequence} message(s) of {topic} are gone")
+        place[topic] = session, last
+
+
+def ask_at(endpoint):
+    """Whom to ask, as a beat tells: the endpoint as it was bound, so that a wildcard stands for the daemon's host."""
+    global catchup, asker, asked, ask_after
+    if endpoint is not None:
+        host = arguments.endpoint.rpartition(":")[0] if arguments.endpoint.startswith("tcp:") else "tcp://127.0.0.1"
+        endpoint = endpoint.replace("tcp://0.0.0.0", host).replace("tcp://[::]", host)
+    if endpoint != catchup:
+        if asker is not None:
+            asker.close()
+        asker = None if endpoint is None else connect(zmq.DEALER, endpoint)
+        catchup, asked, ask_after = endpoint, None, 0.0
+
+
+def ask():
+    """Ask for the next thing that is missing."""
+    global asked, ask_after, number, listed
+    gaps = ((topic, go_on(topic)) for topic in list(place))
+    topic, gap = next(((topic, gap) for topic, gap in gaps if gap is not None), (None, None))
+    if catchup is None and told:  # there is nobody to ask
+        listed = running
+        if gap is not None:
+            lose(topic, gap[2])
+        return
+    if catchup is None or (gap is None and listed == running) or not asker.poll(0, zmq.POLLOUT):
+        return
+    number += 1
+    asked = {"schema": "inspector", "version": "1.2", "id": number}
+    if gap is None:  # a session began: how did the last one end, and were there others?
+        asked |= {"kind": "sessions", "since": listed}
+    else:
+        asked |= {"kind": "ask", "session": gap[0], "topic": topic, "first": gap[1], "last": gap[2]}
+    ask_after = time.monotonic() + ANSWER_SECONDS
+    asker.send(json.dumps(asked).encode())
+
+
+def take_answer(header, *parts):
+    """An answer came."""
+    global asked, ask_after, listed
+    answer = json.loads(header)
+    if asked is None or answer["id"] != asked["id"]:
+        return  # too late: we asked again
+    request, asked = asked, None
+    ask_after = 0.0
+    if answer["kind"] == "busy":
+        ask_after = time.monotonic() + answer["wait"]
+    elif answer["kind"] == "refused":
+        sys.exit(f"the daemon refused a request: {answer['why']}")
+    elif answer["kind"] == "sessions":
+        for session in answer["sessions"]:
+            known = ends.setdefault(session["session"], {})
+            for topic, last in session["sequences"].items():
+                if topic.startswith(SUBSCRIBED) and (topic in place or session["session"] != first):
+                    place.setdefault(topic, (session["session"], 0))
+                    known[topic] = max(last, known.get(topic, 0))
+            listed = session["session"]
+        if listed != running:  # the list was cut, or made too early
+            ask_after = time.monotonic() + 0.1
+    elif answer["kind"] == "chunk":
+        for sequence, length in answer["messages"]:
+            (_, header, *payloads), parts = parts[:length], parts[length:]
+            waiting[request["topic"], request["session"], sequence] = json.loads(header), payloads
+        for first_gone, last_gone in answer["gone"]:
+            go_on(request["topic"])
+            if place[request["topic"]] == (request["session"], first_gone - 1):
+                lose(request["topic"], last_gone)
+
+
+def show(header, payloads):
+    """Print a message."""
+    global count
     if header["kind"] == "verdict":
         print(f"{header['camera']} frame {header['frame']}: {header['verdict']} {header['reason'] or ''}")
         count -= 1
+        if count == 0:
+            sys.exit()
     elif header["kind"] == "result":
         for described, payload in zip(header["payloads"], payloads, strict=True):
             print(f"  {described['name']} as {described['codec']}, {len(payload)} bytes, {described.get('box', '')}")
     elif header["kind"] == "event":
         print(f"{header['subject']} is {header['state']}: {header['detail']}")
+
+
+while True:
+    came = zmq.select([live] if asker is None else [live, asker], [], [], 0.1)[0]
+    if live in came:
+        take_message(*live.recv_multipart())
+    if asker is not None and asker in came:
+        take_answer(*asker.recv_multipart())
+    if time.monotonic() >= ask_after:
+        ask()
+    for topic in list(place):
+        go_on(topic)

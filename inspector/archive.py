@@ -46,7 +46,7 @@ class Session:
 
 
 class Archive(Protocol):
-    """What was published, to be read by one thread. Both methods raise OutputError where it cannot be read now."""
+    """What was published, to be read by one thread. Both methods raise InspectorError where it cannot be read now."""
 
     def read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
         """What is kept of first..last (both ends included).

@@ -20,7 +20,7 @@ from inspector.asking import Answer, AskSessions, Busy, ChunkAnswer, Refused, Re
 from inspector.binding import bind
 from inspector.catchup.limits import Limits
 from inspector.clock import Clock
-from inspector.errors import ConfigError, OutputError
+from inspector.errors import ConfigError, InspectorError
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class CatchUp:
             else:
                 of = request.session, request.topic, request.first, request.last
                 answer = ChunkAnswer(request.id, _bounded(self._archive.read(*of, asking.MAX_CHUNK_BYTES)))
-        except OutputError as error:
+        except InspectorError as error:
             if not self._archive_fails:
                 log.warning("catch-up has to wait: %s", error)
             self._archive_fails = True

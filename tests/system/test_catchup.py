@@ -18,6 +18,7 @@ from inspector.catchup import server as server_module
 from inspector.clock import SystemClock
 from inspector.errors import ConfigError, OutputError
 from tests.archives import MemoryArchive, asking_at, serving
+from tests.lossy import CurveKeys
 
 TOPIC = "verdict/line1/cam1/"
 RESULTS = "result/line1/cam1/"
@@ -196,21 +197,6 @@ def test_its_file_is_for_user_and_group(archive: MemoryArchive, tmp_path: Path) 
     with serving(archive, f"ipc://{path}") as server, asking_at(server.endpoint) as socket:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert chunk(ask(socket, Ask(1, 200, TOPIC, 1, 30))).last == 30
-
-
-class CurveKeys:
-    """A server's keys, or a client's."""
-
-    def __init__(self, server: bytes = b"") -> None:
-        self.public, self.secret = zmq.curve_keypair()
-        self._server = server
-
-    def arm(self, socket: zmq.Socket[bytes]) -> None:
-        if self._server:
-            socket.curve_serverkey, socket.curve_publickey = self._server, self.public
-        else:
-            socket.curve_server = 1
-        socket.curve_secretkey = self.secret
 
 
 def test_with_keys_it_speaks_curve_alone(archive: MemoryArchive) -> None:

@@ -138,7 +138,7 @@ def test_it_tells_what_was_lost(script: Path) -> None:
     if script == CLIENT:
         assert out.splitlines() == [*verdicts, "4 message(s) missing"]
         return
-    lost = "2 message(s) of verdict/line1/cam1/ were lost"
+    lost = "2 message(s) of verdict/line1/cam1/ are gone"
     assert out.splitlines() == [
         verdicts[0], "skipped a message of version 2.0", lost, verdicts[1], lost, verdicts[2],
     ]  # fmt: skip

@@ -1,0 +1,131 @@
+"""The subscribers in examples/ that stand alone, in each language: they lose nothing, with keys and without."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import inspector
+from tests.lossy import TOPICS, CurveKeys, Daemon
+from tests.readers import reading
+
+FOLDER = Path(inspector.__file__).parents[1] / "examples"
+PREFIXES = {f"\x01{kind}/".encode() for kind in ("verdict", "result", "event", "beat")}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """How to call the Node.js example: with the library beside it, as its manual says."""
+    folder = tmp_path_factory.mktemp("node")
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm; install Debian's nodejs and npm")
+    command = ["npm", "install", "--no-audit", "--no-fund", "zeromq@6"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm's zeromq cannot be had here: {done.stderr.strip()[-300:]}")
+    shutil.copy(FOLDER / "subscribe.mjs", folder)
+    return ["node", str(folder / "subscribe.mjs")]
+
+
+@pytest.fixture(params=["python", pytest.param("node", marks=pytest.mark.full)])
+def script(request: pytest.FixtureRequest) -> list[str]:
+    if request.param == "node":
+        return request.getfixturevalue("node")
+    return [sys.executable, "-u", str(FOLDER / "subscribe.py")]
+
+
+@pytest.fixture(params=["plain", "keys"])
+def keys(request: pytest.FixtureRequest) -> CurveKeys | None:
+    return CurveKeys() if request.param == "keys" else None
+
+
+@pytest.fixture
+def daemon(keys: CurveKeys | None) -> Iterator[Daemon]:
+    with ExitStack() as stack:
+        daemon = Daemon(stack, keys)
+        daemon.start()
+        yield daemon
+
+
+def arguments(folder: Path, keys: CurveKeys | None) -> list[str]:
+    """The keys as files, as `inspector keygen` writes them."""
+    if keys is None:
+        return []
+    own = CurveKeys(keys.public)
+    for name, key in (("reader.secret", own.secret), ("reader.pub", own.public), ("daemon.pub", keys.public)):
+        (folder / name).write_bytes(key + b"\n")
+    return ["--secret", str(folder / "reader.secret"), "--server", str(folder / "daemon.pub")]
+
+
+def wait_for_subscriptions(daemon: Daemon) -> None:
+    waited = set(PREFIXES)
+    while waited:
+        waited.discard(daemon.socket.recv())
+
+
+def verdicts(first: int, last: int, camera: str = "cam1") -> list[str]:
+    return [f"{camera} frame {number}: ok " for number in range(first, last + 1)]
+
+
+def test_nothing_is_lost_twice_or_out_of_order(
+    daemon: Daemon, keys: CurveKeys | None, script: list[str], tmp_path: Path
+) -> None:
+    with reading([*script, daemon.endpoint, "1519", *arguments(tmp_path, keys)]) as reader:
+        assert reader.stdout is not None
+
+        def lines(number: int) -> list[str]:
+            read = [reader.stdout.readline().removesuffix("\n") for _ in range(number)]  # type: ignore[union-attr]
+            assert all(read), (read, reader.poll())
+            return read
+
+        wait_for_subscriptions(daemon)
+        daemon.verdicts(2)
+        daemon.beat()
+        assert lines(2) == verdicts(1, 2)
+        daemon.verdicts(3, lose=True)  # a gap, while another topic goes on
+        daemon.verdicts(2, "cam2")
+        daemon.verdicts(1)
+        assert sorted(lines(6)) == sorted([*verdicts(3, 6), *verdicts(1, 2, "cam2")])
+        daemon.verdicts(6, lose=True)  # a tail that a beat tells of, and part of it is gone
+        daemon.archive.forget(1, TOPICS[0], 8, 10)
+        daemon.beat()
+        gone = f"3 message(s) of {TOPICS[0]} are gone"
+        assert lines(4) == [*verdicts(7, 7), gone, *verdicts(11, 12)]
+        daemon.verdicts(2, lose=True)
+        daemon.stop()
+        daemon.start()  # a whole run that is not heard of
+        daemon.verdicts(3, lose=True)
+        daemon.stop()
+        daemon.start()
+        wait_for_subscriptions(daemon)
+        daemon.verdicts(1500, lose=True)  # more than a chunk
+        daemon.verdicts(1)
+        daemon.beat()
+        assert lines(1506) == [*verdicts(13, 14), *verdicts(1, 3), *verdicts(1, 1501)]
+        daemon.verdicts(2)
+        out, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    assert out.splitlines() == verdicts(1502, 1503)
+
+
+def test_without_anybody_to_ask_what_is_missing_is_named(
+    daemon: Daemon, keys: CurveKeys | None, script: list[str], tmp_path: Path
+) -> None:
+    daemon.stop()
+    daemon.start(catchup=False)
+    with reading([*script, daemon.endpoint, "4", *arguments(tmp_path, keys)]) as reader:
+        wait_for_subscriptions(daemon)
+        daemon.beat()
+        daemon.verdicts(1)
+        daemon.verdicts(2, lose=True)
+        daemon.verdicts(3)
+        out, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    gone = f"2 message(s) of {TOPICS[0]} are gone"
+    assert out.splitlines() == [*verdicts(1, 1), gone, *verdicts(4, 6)]
