@@ -28,13 +28,13 @@ arguments = parser.parse_args()
 count = arguments.count
 
 
-def connect(kind, endpoint, prefixes=()):
+def connect(kind: int, endpoint: str, prefixes: tuple[str, ...] = ()) -> zmq.Socket:
     socket = zmq.Context.instance().socket(kind)
     socket.linger = 0
     socket.immediate = 1  # nothing is queued for a daemon that is not there
     if arguments.secret is not None:
-        socket.curve_secretkey = arguments.secret.read_bytes().strip()
-        socket.curve_publickey = zmq.curve_public(socket.curve_secretkey)
+        secret = arguments.secret.read_bytes().strip()
+        socket.curve_secretkey, socket.curve_publickey = secret, zmq.curve_public(secret)
         socket.curve_serverkey = arguments.server.read_bytes().strip()
     for prefix in prefixes:
         socket.subscribe(prefix)
@@ -59,7 +59,7 @@ ask_after = 0.0  # when to ask (again)
 number = 0  # of the last request
 
 
-def take_message(topic, header, *payloads):
+def take_message(topic: bytes, header: bytes, *payloads: bytes) -> None:
     """A message came by the subscription."""
     global running, listed, first, asked, ask_after, told
     topic, header = topic.decode(), json.loads(header)
@@ -83,14 +83,14 @@ def take_message(topic, header, *payloads):
         waiting[topic, running, header["sequence"]] = header, payloads
 
 
-def expect(topic, before, last):
+def expect(topic: str, before: int, last: int) -> None:
     """`last` was published of a topic; if it is the first that we hear of it, it begins after `before`."""
     if topic not in place:
         place[topic] = (running, before) if running == first else (listed, ends[listed].get(topic, 0))
     ends[running][topic] = max(last, ends[running].get(topic, 0))
 
 
-def go_on(topic):
+def go_on(topic: str) -> tuple[int, int, int] | None:
     """Print what is due of a topic; the range that is missing then: session, first and last sequence, or None."""
     while True:
         session, sequence = place[topic]
@@ -108,7 +108,7 @@ def go_on(topic):
             return None
 
 
-def lose(topic, last):
+def lose(topic: str, last: int) -> None:
     """What comes up to `last` cannot be had any more."""
     session, sequence = place[topic]
     if last > sequence:
@@ -116,7 +116,7 @@ def lose(topic, last):
         place[topic] = session, last
 
 
-def ask_at(endpoint):
+def ask_at(endpoint: str | None) -> None:
     """Whom to ask, as a beat tells: the endpoint as it was bound, so that a wildcard stands for the daemon's host."""
     global catchup, asker, asked, ask_after
     if endpoint is not None:
@@ -129,7 +129,7 @@ def ask_at(endpoint):
         catchup, asked, ask_after = endpoint, None, 0.0
 
 
-def ask():
+def ask() -> None:
     """Ask for the next thing that is missing."""
     global asked, ask_after, number, listed
     gaps = ((topic, go_on(topic)) for topic in list(place))
@@ -151,7 +151,7 @@ def ask():
     asker.send(json.dumps(asked).encode())
 
 
-def take_answer(header, *parts):
+def take_answer(header: bytes, *parts: bytes) -> None:
     """An answer came."""
     global asked, ask_after, listed
     answer = json.loads(header)
@@ -183,7 +183,7 @@ def take_answer(header, *parts):
                 lose(request["topic"], last_gone)
 
 
-def show(header, payloads):
+def show(header: dict, payloads: list[bytes]) -> None:
     """Print a message."""
     global count
     if header["kind"] == "verdict":

@@ -1,4 +1,4 @@
-"""Follow a line with inspector's own client: verdicts, masks, repaired frames, and what was missed.
+"""Follow a line with inspector's own client: verdicts, masks, repaired frames, and what nobody can have any more.
 
 python examples/subscribe_client.py tcp://127.0.0.1:5600 [NUMBER OF VERDICTS]
 
@@ -7,7 +7,7 @@ Whole repaired frames can be made here only if the daemon sends the captured one
 
 import sys
 
-from inspector.client import Subscriber
+from inspector.client import Gone, Subscriber
 from inspector.messages import EventMessage, ResultMessage, VerdictMessage
 
 endpoint = sys.argv[1]
@@ -24,6 +24,8 @@ with Subscriber(endpoint) as subscriber:
                 print(f"  repaired frame of shape {message.repaired().shape}, residual score {message.residual}")
         elif isinstance(message, EventMessage):
             print(f"{message.event.subject} is {message.event.state}: {message.event.detail}")
+        elif isinstance(message, Gone):
+            print(f"{message.count} message(s) of {message.topic} are gone")
         if count == 0:
             break
     print(f"{subscriber.missing.total()} message(s) missing")

@@ -2,11 +2,16 @@
 # Debian packages of the real counterparts in `make test-all`. Without root nothing is installed, and the tests that
 # need what is missing are skipped, each with its reason.
 set -eu
-packages="prometheus systemd iproute2"
-missing=$(for package in $packages; do dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"; done)
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need promtool prometheus
+need systemd-analyze systemd
+need ip iproute2
+need node nodejs
+need npm npm
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then
-    echo "not installed, and only root could: $missing" >&2
+    echo "not installed, and only root could:$missing" >&2
     exit 0
 fi
 apt-get update -qq

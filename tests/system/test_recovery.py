@@ -16,6 +16,7 @@ import zmq
 from inspector.client import AsyncSubscriber, Gone, Subscriber
 from inspector.messages import BeatMessage, EventMessage, Item, VerdictMessage
 from inspector.types import Event
+from tests.archives import serving
 from tests.lossy import TOPICS, CurveKeys, Daemon
 
 HANG = 60.0
