@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from inspector import asking, wire
-from inspector.asking import Ask, AskSessions, Busy, ChunkAnswer, SessionsAnswer
+from inspector.archive import Chunk, Kept
+from inspector.asking import Ask, AskSessions, Busy, ChunkAnswer, Refused, SessionsAnswer
 from inspector.client.core import Core
 from inspector.messages import EventMessage, Gone
 from inspector.types import Event
@@ -63,7 +66,7 @@ class World(RuleBasedStateMachine):
         self.archive.begin(self.session, [wire.topic("event", "line1", name) for name in sorted(names)])
 
     @precondition(lambda self: self.core)
-    @rule(subject=subjects, fate=fates, number=st.integers(1, 6), kept=st.integers(0, 9))
+    @rule(subject=subjects, fate=fates, number=st.integers(1, 6), kept=st.integers(0, 4))
     def publish_some(self, subject, fate, number, kept):
         for _ in range(number):
             self.publish(subject, fate, kept > 0)
@@ -244,7 +247,156 @@ class World(RuleBasedStateMachine):
                 break
         assert not self.core.waits
         assert {topic: self.due(topic) for topic in TOPICS} == dict.fromkeys(TOPICS)
+        assert self.core._room.take(self.holds * A_MESSAGE), "nothing is held any more"
 
 
-World.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
-TestWorld = World.TestCase
+class TestWorld(World.TestCase):
+    settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.full
+class TestWorldForLong(World.TestCase):
+    settings = settings(max_examples=3000, stateful_step_count=50, deadline=None)
+
+
+# ---- what hypothesis found, and what it seldom would
+
+
+def late_listener() -> World:
+    """It came into session 100, before there was any message, and has heard of 101."""
+    world = World()
+    world.begin(before=0, explicit=False, holds=6, names=set())
+    world.beat(final=False)
+    world.restart_daemon(names=set(), times=1, unheard=0)
+    return world
+
+
+def test_a_topic_that_is_new_in_a_later_session_is_not_forgotten_by_a_restart():
+    world = late_listener()
+    world.publish("cam1", "arrives", True)
+    world.ask("comes", 0.0)
+    world.take(number=1)
+    world.publish("cam2", "arrives", True)
+    world.restart_subscriber()
+    world.teardown()
+
+
+def test_a_topic_that_was_new_after_the_list_was_made_is_caught_up_with():
+    world = late_listener()
+    world.beat(final=False)
+    world.ask("comes", 0.0)
+    world.publish("cam1", "is lost", True)
+    world.restart_daemon(names=set(), times=1, unheard=0)
+    world.teardown()
+
+
+def test_a_list_that_was_made_before_a_session_ended_does_not_count():
+    world = late_listener()
+    world.beat(final=False)
+    world.ask("is late", 0.0)
+    world.publish("cam1", "is lost", True)
+    world.restart_daemon(names=set(), times=1, unheard=0)
+    world.beat(final=False)
+    world.late_answers_come()
+    world.publish("cam1", "arrives", True)
+    world.teardown()
+
+
+def gap() -> World:
+    """Message 1 of cam1 was handed out, 2 and 3 are missing, 4 is held."""
+    world = World()
+    world.begin(before=0, explicit=True, holds=6, names={"cam1"})
+    for fate in ("arrives", "is lost", "is lost", "arrives"):
+        world.publish("cam1", fate, True)
+    world.take(number=1)
+    return world
+
+
+def test_what_is_held_is_not_gone_though_the_journal_lost_it():
+    world = gap()
+    world.archive.forget(100, TOPICS[0], 1, 9)
+    ((name, _, request),) = world.core.requests(0.0)
+    lost = Chunk(100, TOPICS[0], 2, 3, (), ((2, 3),))
+    third = world.encoder.event(Event("cam1", "up", "100 3", 5), 3)
+    world.core.live(third)
+    world.core.answered(name, asking.encode_answer(ChunkAnswer(request.id, lost)), 0.0)
+    items = [world.core.take() for _ in range(3)]
+    assert items[0] == Gone("line1", TOPICS[0], 100, 2, 2)
+    assert [item.sequence for item in items[1:]] == [3, 4]
+    assert world.core.counts.missing == {TOPICS[0]: 1}
+
+
+def test_an_answer_to_something_else_is_malformed_and_the_right_one_still_counts():
+    world = gap()
+    ((name, _, request),) = world.core.requests(0.0)
+    kept = world.archive.read(100, TOPICS[0], 2, 3, 1 << 20)
+    for wrong in (
+        ChunkAnswer(request.id, replace(kept, topic=TOPICS[1])),
+        ChunkAnswer(request.id, replace(kept, session=99)),
+        ChunkAnswer(request.id, world.archive.read(100, TOPICS[0], 2, 4, 1 << 20)),
+        ChunkAnswer(request.id, world.archive.read(100, TOPICS[0], 3, 3, 1 << 20)),
+        SessionsAnswer(request.id, ()),
+    ):
+        world.core.answered(name, asking.encode_answer(wrong), 0.0)
+        assert world.core.take() is None
+    assert world.core.counts.malformed == 5
+    world.core.answered(name, asking.encode_answer(ChunkAnswer(request.id, kept)), 0.0)
+    assert [world.core.take().sequence for _ in range(3)] == [2, 3, 4]
+
+
+def test_a_kept_message_that_cannot_be_read_is_gone():
+    world = gap()
+    ((name, _, request),) = world.core.requests(0.0)
+    good = world.archive.read(100, TOPICS[0], 2, 3, 1 << 20).messages
+    for_another = Kept(2, good[1].parts)  # says of itself that it is number 3
+    answer = ChunkAnswer(request.id, Chunk(100, TOPICS[0], 2, 3, (for_another, Kept(3, (b"?",))), ()))
+    world.core.answered(name, asking.encode_answer(answer), 0.0)
+    gone = [world.core.take(), world.core.take()]
+    assert [(item.first, item.last) for item in gone] == [(2, 2), (3, 3)]
+    assert world.core.counts.malformed == 2
+
+
+def test_what_is_refused_is_gone():
+    world = gap()
+    ((name, _, request),) = world.core.requests(0.0)
+    world.core.answered(name, asking.encode_answer(Refused(request.id, "no")), 0.0)
+    assert world.core.take() == Gone("line1", TOPICS[0], 100, 2, 3)
+    assert world.core.take().sequence == 4
+
+
+def test_a_request_is_made_again_when_no_answer_comes_or_later_when_it_could_not_be_sent():
+    world = gap()
+    ((name, _, request),) = world.core.requests(0.0)
+    assert list(world.core.requests(2.9)) == []
+    ((_, _, again),) = world.core.requests(3.0)
+    assert again == replace(request, id=again.id)
+    world.core.unsent(name, again, 3.0)
+    assert list(world.core.requests(3.05)) == []
+    assert len(list(world.core.requests(3.2))) == 1
+
+
+def test_without_any_beat_a_gap_is_given_up_after_a_while():
+    core = Core(ENDPOINT, PREFIXES, frozenset({"event"}), {}, None, 1 << 20)
+    encoder = Encoder("line1", 7, "0" * 64)
+    for sequence in (1, 3):
+        core.live(encoder.event(Event("cam1", "up", "", 5), sequence))
+    assert core.take().sequence == 1
+    assert list(core.requests(10.0)) == []
+    assert list(core.requests(14.9)) == []
+    assert core.take() is None
+    assert list(core.requests(15.0)) == []
+    assert core.take() == Gone("line1", TOPICS[0], 7, 2, 2)
+    assert core.take().sequence == 3
+
+
+def test_a_daemon_whose_clock_was_set_back_without_a_journal_is_followed():
+    core = Core(ENDPOINT, PREFIXES, frozenset({"event"}), {}, None, 1 << 20)
+    for session, sequences in ((700, (1, 2)), (300, (1, 3))):
+        encoder = Encoder("line1", session, "0" * 64)
+        core.live(encoder.beat({}, 5, False))
+        for sequence in sequences:
+            core.live(encoder.event(Event("cam1", "up", "", 5), sequence))
+    items = []
+    while (item := core.take()) is not None:
+        items.append((item.session, item.kind))
+    assert items == [(700, "event"), (700, "event"), (300, "event"), (300, "gone"), (300, "event")]
