@@ -9,6 +9,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from inspector.client import Subscriber
 from inspector.messages import VerdictMessage
 from tests.bundles import FILL, picture
 from tests.daemon import Process, command, run
+from tests.lossy import TOPICS, Daemon
 from tests.readers import ROUND, endless, reading
 
 VALIDATOR = jsonschema.Draft202012Validator(
@@ -236,3 +238,22 @@ def test_no_pictures_to_keep_gets_one_sentence(tmp_path: Path) -> None:
     done = run("listen", NOBODY, "--save", tmp_path, "--keep", 0)
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == "inspector: 0 pictures cannot be kept; give 1 or more\n"
+
+
+def test_what_is_gone_is_a_line_of_json_and_in_the_count() -> None:
+    with ExitStack() as stack:
+        line = Daemon(stack)
+        line.start(catchup=False)
+        with reading(command("listen", line.endpoint, "--json", "--count", "2")) as listener:
+            waited = {b"\x01verdict/", b"\x01event/", b"\x01beat/"}
+            while waited:
+                waited.discard(line.socket.recv())
+            line.beat()
+            line.verdicts(1)
+            line.verdicts(3, lose=True)
+            line.verdicts(1)
+            out, errors = listener.communicate(timeout=60)
+    assert [json.loads(one)["kind"] for one in out.splitlines()] == ["beat", "verdict", "gone", "verdict"]
+    gone = {"kind": "gone", "line": "line1", "topic": TOPICS[0], "session": 1, "first": 2, "last": 4}
+    assert json.loads(out.splitlines()[2]) == gone
+    assert ", 3 missing; " in errors

@@ -275,7 +275,7 @@ def test_a_topic_that_is_new_in_a_later_session_is_not_forgotten_by_a_restart():
     world = late_listener()
     world.publish("cam1", "arrives", True)
     world.ask("comes", 0.0)
-    world.take(number=1)
+    world.take(number=2)
     world.publish("cam2", "arrives", True)
     world.restart_subscriber()
     world.teardown()
