@@ -21,22 +21,20 @@ def tcp_host(address: str) -> str | None:
     return tcp["host"].strip("[]")
 
 
-def objection(address: str, allow_plaintext: bool) -> str | None:
-    """What is wrong with publishing at `address`, and the remedy; None if nothing is.
+def objection(address: str) -> str | None:
+    """What is wrong with `address`, and the remedy; None if it is one to bind."""
+    return None if is_ipc(address) or tcp_host(address) is not None else FORMS
 
-    Nothing is encrypted, so other machines may reach it only where `allow_plaintext` says so.
-    """
-    if is_ipc(address):
-        return None
+
+def exposure(address: str) -> str | None:
+    """Why nothing may be published at `address` in plaintext, and the remedy; None if it is this machine's alone."""
     host = tcp_host(address)
-    if host is None:
-        return FORMS
-    if not (allow_plaintext or is_loopback(host)):
-        return (
-            "other machines could read everything, as nothing is encrypted; "
-            "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone"
-        )
-    return None
+    if host is None or is_loopback(host):
+        return None
+    return (
+        "other machines could read everything, as nothing is encrypted; use tcp://127.0.0.1:PORT, give [security] its "
+        "keys (docs/security.md), or set publish.allow_plaintext = true if the network is yours alone"
+    )
 
 
 def seen_from(bound: str, connected: str) -> str:

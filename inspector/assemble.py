@@ -18,6 +18,7 @@ import cv2
 
 from inspector import calibration
 from inspector import settings as configuration
+from inspector.allowlist import AllowList
 from inspector.archive import Empty
 from inspector.calibration import Calibration
 from inspector.catchup.server import CatchUp
@@ -25,6 +26,7 @@ from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
 from inspector.daemon import Daemon, Wake
 from inspector.errors import ConfigError
+from inspector.guard import Guard
 from inspector.health import Health, Views
 from inspector.inference import bundle, engine, references, runtimes
 from inspector.inference.bundle import Bundle
@@ -33,8 +35,9 @@ from inspector.inference.references import References
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.journal.opening import Terms, opened, probe
 from inspector.judge import Judge
+from inspector.keys import ServerKeys
 from inspector.ledger import Ledger
-from inspector.metrics import Metrics
+from inspector.metrics import REFUSALS, Metrics
 from inspector.mistakes import Probe
 from inspector.outputs import open_output
 from inspector.pipeline import Camera, Pipeline
@@ -75,6 +78,7 @@ def read(path: Path) -> Settings:
     }
     settings = configuration.load(path, probes)
     problems = [f"{path}: {problem}" for camera in settings.camera if (problem := _reference_problem(camera))]
+    problems += [f"{path}: security: {problem}" for problem in _key_problems(settings.security)]
     if settings.publish.catchup is not None and settings.journal.path is None:
         problems.append(f"{path}: publish.catchup answers from the journal, and there is none; set journal.path")
     if problems:
@@ -117,14 +121,19 @@ def assemble(
     wake = Wake()
 
     with ExitStack() as stack:
+        guard = _guard(settings.security, clock, wake)
+        if guard is not None:
+            stack.callback(guard.close)
         output = open_output(
-            settings.publish.endpoint, settings.publish.buffer_mb << 20, settings.publish.allow_plaintext
+            settings.publish.endpoint, settings.publish.buffer_mb << 20, settings.publish.allow_plaintext, guard
         )
         stack.callback(output.close)
         names = [camera.name for camera in settings.camera]
         record = _record(stack, settings, names, clock, rehearsal)
         metrics = Metrics(names, list(tags.values()), clock)
-        catchup = _catchup(stack, settings, record, clock)
+        catchup = _catchup(stack, settings, record, clock, guard)
+        if guard is not None:
+            guard.start()
         encoder = Encoder(
             settings.line,
             record.session,
@@ -148,7 +157,8 @@ def assemble(
             clock=clock,
             aside={**record.aside, **({} if catchup is None else {"catch-up": catchup})},
         )
-        daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news)
+        beside = [] if guard is None else [guard.stage]
+        daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
         core = Core(
             counts=pipeline.ledger.counts,
             cameras={reader.camera: reader.state for reader in pipeline.readers},
@@ -156,6 +166,7 @@ def assemble(
             traffic=publisher,
             ready=lambda: daemon.ready,
             calibrated={camera: one.seconds for camera, one in calibrations.items()},
+            denied=dict.fromkeys(REFUSALS, 0) if guard is None else guard.denied,
             journal=record.keeping.journal if record.keeping else None,
             catchup=catchup,
             shift=record.shift,
@@ -210,13 +221,16 @@ def _record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock:
     )
 
 
-def _catchup(stack: ExitStack, settings: Settings, record: _Record, clock: Clock) -> CatchUp | None:
+def _catchup(
+    stack: ExitStack, settings: Settings, record: _Record, clock: Clock, guard: Guard | None
+) -> CatchUp | None:
     """What answers subscribers from the journal, if that is wished for; `stack` closes it."""
     publish = settings.publish
     if publish.catchup is None:
         return None
     archive = record.keeping.journal if record.keeping else Empty()  # a rehearsal has none
-    catchup = CatchUp(publish.catchup, archive, clock, publish.allow_plaintext)
+    context = None if guard is None else guard.context
+    catchup = CatchUp(publish.catchup, archive, clock, publish.allow_plaintext, guard, context)
     stack.callback(catchup.close)
     log.info("catch-up at %s", catchup.endpoint)
     return catchup
@@ -265,6 +279,25 @@ def _reference_problem(camera: configuration.Camera) -> str | None:
         f"camera {camera.name!r}: reference = {str(camera.reference)!r}: its bundle {str(camera.bundle)!r} does not "
         "compare frames with reference pictures; remove the key, or give a bundle that was trained with references"
     )
+
+
+def _key_problems(security: configuration.Security) -> list[str]:
+    """What is wrong with the daemon's key and those of its subscribers."""
+    problems: list[str] = []
+    if security.secret_key is not None and security.subscribers is not None:
+        for probe in (partial(ServerKeys.load, security.secret_key), partial(AllowList, security.subscribers)):
+            try:
+                probe()
+            except ConfigError as error:
+                problems += error.problems
+    return problems
+
+
+def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard | None:
+    """Who keeps strangers out, if anybody shall."""
+    if security.secret_key is None or security.subscribers is None:
+        return None
+    return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
 def _references(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, References]:

@@ -27,7 +27,9 @@ def bind(place: zmq.Socket[Any], url: str, what: str) -> str:
             raise OutputError(f"{what} {url} is in use; stop the program that has it, or choose another") from error
         raise OutputError(f"{what} {url} cannot be bound: {error.strerror}") from error
     if url.startswith("ipc://"):
-        Path(url.removeprefix("ipc://")).chmod(0o660)  # the daemon's user and group, nobody else
+        # Its user and group, nobody else. Not 0750: on Linux whoever connects needs the right to write (unix(7)), so
+        # that would shut the group out.
+        Path(url.removeprefix("ipc://")).chmod(0o660)
     return place.getsockopt_string(zmq.LAST_ENDPOINT)
 
 

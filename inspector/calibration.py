@@ -15,7 +15,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from inspector.errors import ConfigError
+from inspector import files
+from inspector.errors import ConfigError, DataError
 from inspector.mistakes import sentence
 from inspector.types import CalibrationTag, Precision
 from inspector.values import CameraName
@@ -160,15 +161,14 @@ class Calibration(_Part):
 def load(path: Path) -> Calibration:
     """Read and check a calibration; raises ConfigError with a sentence for each mistake."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = files.read(path, MAX_BYTES)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); make it with inspector calibrate") from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: has more than the {MAX_BYTES} bytes that are allowed; it is no calibration")
+    except DataError as error:
+        raise ConfigError(f"{path}: is {error}; it is no calibration") from error
     try:
         given = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not TOML ({error}); make it anew with inspector calibrate") from error
     try:
         return Calibration.model_validate(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from inspector import __version__, logs
 from inspector.calibrate import commands as calibrating
 from inspector.errors import ConfigError, InspectorError, working_in
 from inspector.journal import commands as bookkeeping
+from inspector.redact import redact
 from inspector.training import commands
 
 EXIT_CODES = """\
@@ -48,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our lines went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:  # a bug; with its traceback, but not with what a camera's URL holds
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
     return code
 
 
@@ -87,6 +92,13 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--defective", type=_from_none, default=200, help="defective pictures for training (200)")
     simulate.set_defaults(verb=_simulate)
 
+    keygen = verbs.add_parser("keygen", help="make a pair of keys, for the daemon or for one of its subscribers")
+    keygen.add_argument("name", help="whose it is: letters, digits, - and _; a subscriber's name in the daemon's log")
+    keygen.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where to write NAME.pub and NAME.secret"
+    )
+    keygen.set_defaults(verb=_keygen)
+
     bookkeeping.register(verbs)
     commands.register(verbs)
     calibrating.register(verbs)
@@ -124,6 +136,17 @@ def _listen(options: argparse.Namespace) -> int:
     from inspector import listen
 
     return listen.run(options.endpoint, save=options.save, keep=options.keep, count=options.count, as_json=options.json)
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    from inspector import keys
+
+    public, secret = keys.generate(options.name, options.out)
+    print(
+        f"{public}: public key {keys.fingerprint(keys.read_public(public))}; give it to whoever {options.name} talks to"
+    )
+    print(f"{secret}: secret key; it stays with {options.name} alone")
+    return 0
 
 
 def _simulate(options: argparse.Namespace) -> int:

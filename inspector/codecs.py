@@ -22,10 +22,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector import pictures
 from inspector.errors import DataError, WireError
 from inspector.types import Box, Image, Inspection, Mask, Patch
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = pictures.MAX_PIXELS
 """A larger picture is refused before it is decoded."""
 
 CODECS = {
@@ -201,9 +202,9 @@ def _decode_picture(data: bytes, codec: Literal["jpeg", "png"], shape: tuple[int
         raise WireError(f"a {codec} payload holds a picture of size {found}, the header says {(height, width)}")
     flags = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        image = None
+        image = pictures.decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except DataError as error:
+        raise WireError(f"a {codec} payload is {error}") from error
     if image is None or image.shape[:2] != (height, width):
         raise WireError(f"a {codec} payload of {len(data)} bytes cannot be decoded")
     return np.asarray(image, np.uint8).reshape(shape)

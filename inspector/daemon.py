@@ -15,6 +15,7 @@ from inspector import notify
 from inspector.clock import Clock
 from inspector.errors import ModelError, SourceError
 from inspector.pipeline import Pipeline
+from inspector.redact import redact
 from inspector.stage import Stage
 from inspector.types import Event, Verdict
 
@@ -51,10 +52,18 @@ class Daemon:
     no longer fed, so that systemd restarts the process. A reader may wait for its camera, and the journal for its disk,
     as long as they like.
     news: events to be published first
+    beside: stages that serve whoever is outside; watched like the pipeline's own, started and stopped by others
     """
 
     def __init__(
-        self, pipeline: Pipeline, wake: Wake, drain: float, stall: float, clock: Clock, news: Sequence[Event] = ()
+        self,
+        pipeline: Pipeline,
+        wake: Wake,
+        drain: float,
+        stall: float,
+        clock: Clock,
+        news: Sequence[Event] = (),
+        beside: Sequence[Stage] = (),
     ) -> None:
         self.ready = False
         self._pipeline = pipeline
@@ -62,6 +71,7 @@ class Daemon:
         self._drain = drain
         self._stall = stall
         self._clock = clock
+        self._beside = beside
         self._news = news
         self._signalled: signal.Signals | None = None
 
@@ -84,8 +94,8 @@ class Daemon:
 
     def failing(self) -> list[str]:
         """One line for each stage that died or hangs; empty when all is well."""
-        lines = [f"{stage.name}: {stage.error!r}" for stage in self._stages() if stage.error is not None]
-        steady = (*self._pipeline.working, self._pipeline.watching, self._pipeline.publishing)
+        lines = [redact(f"{stage.name}: {stage.error!r}") for stage in self._stages() if stage.error is not None]
+        steady = (*self._pipeline.working, self._pipeline.watching, self._pipeline.publishing, *self._beside)
         lines += [
             f"{stage.name}: no progress for {stage.silence:.0f} s"
             for stage in steady
@@ -117,6 +127,7 @@ class Daemon:
         yield from self._pipeline.working
         yield self._pipeline.watching
         yield self._pipeline.publishing
+        yield from self._beside
         yield from self._pipeline.aside
 
     def _failed(self) -> bool:

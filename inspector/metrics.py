@@ -29,6 +29,9 @@ NONE = math.nan
 STAGES = ("queue", "batch", "infer", "judge", "repair", "encode", "publish")
 """The stages of a frame's life, in order; the first five are those of its receipt."""
 
+REFUSALS = ("key", "handshake")
+"""Why a connection is refused."""
+
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 FRAMES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -38,7 +41,8 @@ LABELS: Mapping[str, str] = {
     "verdict": "`ok`, `ng` or `unknown`",
     "reason": (
         "why: of an `unknown` verdict `deadline`, `overload`, `camera`, `model` or `shutdown` (`none` for the others); "
-        "of a batch's end `full`, `wait`, `deadline` or `closed`"
+        "of a batch's end `full`, `wait`, `deadline` or `closed`; of a refused connection `key` (it is no "
+        "subscriber's) or `handshake` (no encryption, another server's key, or cut off)"
     ),
     "outcome": (
         f"`{CAPTURED}`, or what frames ended as: {', '.join(f'`{end}`' for end in ENDS)} (the daemon was killed)"
@@ -122,6 +126,8 @@ TABLE = (
     Metric("inspector_subscribers", "gauge", "Subscriptions that match the topic.", ("topic",)),
     Metric("inspector_hostile_messages_total", "counter",
            "Messages from outside that made no sense and were dropped."),
+    Metric("inspector_auth_failures_total", "counter",
+           "Connections that were refused because they did not prove to be a subscriber's.", ("reason",)),
     Metric("inspector_journal_failing", "gauge",
            "1 while the journal's disk is full, fails or hangs, and messages wait in memory; else 0."),
     Metric("inspector_journal_unkept_messages_total", "counter",

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from inspector import __version__
 from inspector.asking import ANSWERS
-from inspector.metrics import TABLE, Distribution, Metrics, Sample
+from inspector.metrics import REFUSALS, TABLE, Distribution, Metrics, Sample
 from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Reason, Verdict
 
@@ -98,6 +98,7 @@ class Core:
     queues: how many frames wait, by the stage that takes them
     shift: the frames of this shift, by camera and outcome
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
+    denied: how many connections were refused, by reason
     """
 
     counts: Callable[[], Mapping[str, Counts]]
@@ -106,6 +107,7 @@ class Core:
     traffic: Traffic
     ready: Callable[[], bool]
     calibrated: Mapping[str, float] = field(default_factory=dict)
+    denied: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REFUSALS, 0))
     journal: Journal | None = None
     catchup: CatchUp | None = None
     shift: Callable[[], Mapping[tuple[str, str], int]] = dict
@@ -195,3 +197,5 @@ class Scrape(Collector):
         yield Sample("inspector_publish_errors_total", (), traffic.errors)
         asked = self._core.catchup.hostile if self._core.catchup else 0
         yield Sample("inspector_hostile_messages_total", (), traffic.hostile + asked)
+        for reason, connections in self._core.denied.items():
+            yield Sample("inspector_auth_failures_total", (reason,), connections)

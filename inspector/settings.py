@@ -18,11 +18,12 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector import address
 from inspector.errors import ConfigError
 from inspector.mistakes import Probe, duplicates, probed, sentence
 from inspector.redact import redact
 from inspector.shifts import Shifts
-from inspector.values import CameraName, Device, Endpoint, Host, Name
+from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY, CameraName, Device, Endpoint, Host, Name, SecretKey
 
 Table: TypeAlias = dict[str, Any]
 
@@ -104,7 +105,7 @@ class Publish(_Part):
     """What subscribers get, and where."""
 
     allow_plaintext: bool = False
-    """Whether `endpoint` may be reached from other machines, though nothing is encrypted."""
+    """Whether `endpoint` may be reached from other machines though nothing is encrypted, as `[security]` is not set."""
     endpoint: Endpoint = "tcp://127.0.0.1:5600"
     """ZeroMQ address that the publisher binds: `tcp://HOST:PORT` (port * for any free one) or `ipc://PATH`."""
     catchup: Endpoint | None = None
@@ -121,6 +122,25 @@ class Publish(_Part):
     """Codec of the source frame in a result's message; `none` leaves it out."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
     """Quality wherever the codec is `jpeg`."""
+
+
+def _both(subscribers: Path | None, info: ValidationInfo) -> Path | None:
+    if "secret_key" in info.data and (info.data["secret_key"] is None) != (subscribers is None):
+        raise ValueError("secret_key and subscribers belong together; give both or neither")
+    return subscribers
+
+
+class Security(_Part):
+    """Who may subscribe. With both keys, connections are encrypted and closed to all but those listed (ZeroMQ's CURVE);
+    without, whoever can reach the endpoint can read it. docs/security.md has the steps.
+    """
+
+    secret_key: SecretKey | None = None
+    """The daemon's secret key: a file of mode 600 that `inspector keygen` made, relative to the configuration file, or
+    `credential:NAME` for one that systemd lays out (LoadCredential=)."""
+    subscribers: Annotated[Path | None, AfterValidator(_both), Field(validate_default=True)] = None
+    """The folder of the subscribers' public keys, NAME.pub each, relative to the configuration file. It is looked at
+    for every connection: put a key in and its owner may come, take it out and they are refused from then on."""
 
 
 class Journal(_Part):
@@ -184,6 +204,7 @@ class Settings(BaseSettings):
     camera: Annotated[tuple[Camera, ...], AfterValidator(_some)]
     """One `[[camera]]` table for each camera."""
     publish: Publish = Publish()
+    security: Security = Security()
     journal: Journal = Journal()
     http: Http = Http()
     daemon: Daemon = Daemon()
@@ -206,8 +227,8 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
     probes: by key of a camera; each is called once for every value of its key, also where other keys are wrong
     Raises ConfigError with one sentence for each mistake.
     """
-    given, variables = _with_environment(_read(path))
-    cameras = _anchored(given, path.absolute().parent)
+    given, variables, credentials = _with_environment(_read(path))
+    cameras = _anchored(given, path.absolute().parent, credentials)
     settings, mistakes = None, []
     try:
         settings = Settings(**given)
@@ -215,6 +236,7 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
         mistakes = error.errors()
     problems = [sentence(Settings, given, mistake, variables) for mistake in mistakes]
     problems += duplicates(cameras)
+    problems += _exposed(given)
     wrong = {mistake["loc"] for mistake in mistakes}
     for key, probe in probes.items():
         problems += probed(cameras, key, probe, skip=wrong)
@@ -256,8 +278,8 @@ class _Environment(EnvSettingsSource):
             return value
 
 
-def _with_environment(given: Table) -> tuple[Table, dict[tuple[str, ...], str]]:
-    """`given` under the environment, and which variable each key came from."""
+def _with_environment(given: Table) -> tuple[Table, dict[tuple[str, ...], str], str | None]:
+    """`given` under the environment, which variable each key came from, and systemd's folder of credentials."""
     source = _Environment(Settings)
     prefix = ENVIRONMENT.lower()
     variables = {
@@ -266,7 +288,8 @@ def _with_environment(given: Table) -> tuple[Table, dict[tuple[str, ...], str]]:
         if name.startswith(prefix)
     }
     unknown = {keys[:1]: name for keys, name in variables.items() if keys[0] not in Settings.model_fields}
-    return _overlay(given, source() | {key: {} for (key,) in unknown}), variables | unknown
+    given = _overlay(given, source() | {key: {} for (key,) in unknown})
+    return given, variables | unknown, source.env_vars.get("credentials_directory")
 
 
 def _overlay(below: Any, above: Any) -> Any:
@@ -279,15 +302,30 @@ def _overlay(below: Any, above: Any) -> Any:
     return above
 
 
-def _anchored(given: Table, folder: Path) -> list[Table]:
+def _exposed(given: Table) -> list[str]:
+    """What would be published in plaintext to other machines without leave."""
+    publish, security = (table if isinstance(table := given.get(key), dict) else {} for key in ("publish", "security"))
+    if publish.get("allow_plaintext") is True or security.get("secret_key") is not None:
+        return []
+    return [
+        f"publish.{key} = {value!r}: {problem}"
+        for key in ("endpoint", "catchup")
+        if isinstance(value := publish.get(key), str) and (problem := address.exposure(value)) is not None
+    ]
+
+
+def _anchored(given: Table, folder: Path, credentials: str | None) -> list[Table]:
     """The camera tables; relative paths are now relative to `folder` and not to wherever the daemon starts."""
     listed = given.get("camera")
-    workers = given.get("workers")
-    if isinstance(workers, dict) and isinstance(cache := workers.get("cache"), str):
-        workers["cache"] = str(folder / cache)
-    journal = given.get("journal")
-    if isinstance(journal, dict) and isinstance(path := journal.get("path"), str):
-        journal["path"] = str(folder / path)
+    for table, key in (
+        ("workers", "cache"),
+        ("journal", "path"),
+        ("security", "subscribers"),
+        ("security", "secret_key"),
+    ):
+        if isinstance(part := given.get(table), dict) and isinstance(value := part.get(key), str):
+            is_key = key == "secret_key" and Z85_KEY.fullmatch(value) and not (folder / value).exists()
+            part[key] = HIDDEN if is_key else _placed(value, folder, credentials)
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     base = quote(str(folder))  # a source is a URL
     for camera in cameras:
@@ -297,3 +335,13 @@ def _anchored(given: Table, folder: Path) -> list[Table]:
         if isinstance(source := camera.get("source"), str):
             camera["source"] = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
     return cameras
+
+
+def _placed(value: str, folder: Path, credentials: str | None) -> str:
+    """A path, relative to `folder`; of `credential:NAME` the path is where systemd laid it, if it did."""
+    name = value.removeprefix(CREDENTIAL)
+    if name == value:
+        return str(folder / value)
+    if credentials is None or "/" in name or name in ("", ".", ".."):
+        return f"{CREDENTIAL}{name.lstrip('/')}"  # which is refused, as no path
+    return f"{CREDENTIAL}{Path(credentials, name)}"

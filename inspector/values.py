@@ -5,18 +5,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator
 
 from inspector import address
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NAME_RULE = "use 1 to 64 letters, digits, - and _, the first a letter or digit"
+
+CREDENTIAL = "credential:"
+"""Before the name, later the path, of a secret that systemd lays out for its service."""
+
+Z85_KEY = re.compile(r"[0-9A-Za-z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
+"""A key of CURVE in Z85 (RFC 32)."""
+
+HIDDEN = "***"
+"""Stands for a secret that somebody wrote where it does not belong."""
+
 _DEVICE = re.compile(r"auto|cpu|(cuda|tensorrt):\d{1,2}|openvino:(cpu|gpu|npu)", re.ASCII)
 _HOST = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("use 1 to 64 letters, digits, - and _, the first a letter or digit")
+    if not NAME.fullmatch(value):
+        raise ValueError(NAME_RULE)
     return value
 
 
@@ -38,12 +49,23 @@ def _host(value: str) -> str:
     return value
 
 
-def _endpoint(value: str, info: ValidationInfo) -> str:
+def _endpoint(value: str) -> str:
     if value.startswith("memory:"):  # it never leaves the process
         return value
-    problem = address.objection(value, info.data.get("allow_plaintext", False))
+    problem = address.objection(value)
     if problem is not None:
         raise ValueError(problem)
+    return value
+
+
+def _secret_key(value: str) -> str:
+    if value == HIDDEN:
+        raise ValueError("a key itself has no place in a configuration; put it into a file of mode 600 and name that")
+    if value.startswith(CREDENTIAL) and not value.startswith(f"{CREDENTIAL}/"):
+        raise ValueError(
+            "there is no such credential of systemd's; NAME is as in the unit's LoadCredential=NAME:FILE, "
+            "without a slash, and there are none ($CREDENTIALS_DIRECTORY) outside of a unit"
+        )
     return value
 
 
@@ -60,4 +82,7 @@ Host: TypeAlias = Annotated[str, AfterValidator(_host)]
 """An address to listen on."""
 
 Endpoint: TypeAlias = Annotated[str, AfterValidator(_endpoint)]
-"""A ZeroMQ address, beyond this machine only where the field `allow_plaintext`, given before it, is true."""
+"""A ZeroMQ address. Whether other machines may reach it, the configuration as a whole says."""
+
+SecretKey: TypeAlias = Annotated[str, AfterValidator(_secret_key)]
+"""The file of a secret key, or `credential:` and the file of a credential, both absolute."""

@@ -70,7 +70,8 @@ class CatchUp:
         keys: Keys | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
-        problem = address.objection(url, allow_plaintext or keys is not None)
+        is_safe = allow_plaintext or keys is not None
+        problem = address.objection(url) or (None if is_safe else address.exposure(url))
         if problem is not None:
             raise ConfigError(f"catch-up endpoint {url!r}: {problem}")
         self.requests = dict.fromkeys(asking.ANSWERS, 0)

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from inspector import files
 from inspector.errors import BundleError, DataError
 from inspector.inference.channels import MOST, decode
+from inspector.inference.contained import check_contained
 from inspector.types import Image, Mask, Precision, Verdict
 
 CARD = "bundle.toml"
@@ -39,6 +41,8 @@ HISTORY = "history"
 MAX_CARD_BYTES = 1 << 20
 MAX_MODEL_BYTES = 1 << 30
 MAX_GOLDEN_BYTES = 64 << 20
+MAX_GOLDEN = 256
+"""Golden pictures: each is judged at every start, in every precision that is tried."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|tiff)$")]
@@ -173,7 +177,7 @@ class Card(_Part):
     repair: Repair | None = None
     files: Files
     tolerance: Tolerance = Tolerance()
-    golden: tuple[Golden, ...] = Field(min_length=1)
+    golden: tuple[Golden, ...] = Field(min_length=1, max_length=MAX_GOLDEN)
     training: dict[str, Any] = {}
     scores: dict[str, float] = {}
 
@@ -193,17 +197,15 @@ class Bundle:
     repairer: bytes | None
     variants: Mapping[Precision, bytes] = field(default_factory=dict)
 
-    def golden(self) -> list[tuple[Golden, Image, Mask | None]]:
-        """The golden pictures with their expected masks (uint8 [height, width], 0 or 255)."""
-        return [
-            (golden, _picture(self.folder / GOLDEN / golden.picture, self.channels),
-             None if golden.mask is None else _picture(self.folder / GOLDEN / golden.mask, 1)[:, :, 0])
-            for golden in self.card.golden
-        ]  # fmt: skip
+    def golden(self) -> Iterator[tuple[Golden, Image, Mask | None]]:
+        """The golden pictures with their expected masks (uint8 [height, width], 0 or 255), one at a time."""
+        for golden in self.card.golden:
+            mask = None if golden.mask is None else _picture(self.folder, golden.mask, 1)[:, :, 0]
+            yield golden, _picture(self.folder, golden.picture, self.channels), mask
 
     def reference(self, golden: Golden) -> Image | None:
         """What the golden picture is compared with, or None where the bundle does not compare."""
-        return None if golden.reference is None else _picture(self.folder / GOLDEN / golden.reference, self.channels)
+        return None if golden.reference is None else _picture(self.folder, golden.reference, self.channels)
 
     @property
     def channels(self) -> int:
@@ -215,10 +217,10 @@ def load(folder: Path) -> Bundle:
     """Read and check a bundle; raises BundleError, naming the file and the remedy. Runs no model."""
     if not folder.is_dir():
         raise BundleError(f"bundle {str(folder)!r} is not a folder; give the folder that holds {CARD}")
-    card_bytes = _read(folder / CARD, MAX_CARD_BYTES)
+    card_bytes = _read(folder, CARD, MAX_CARD_BYTES)
     card = _card(folder / CARD, card_bytes)
-    detector = _checked(folder / DETECTOR, card.files.detector)
-    repairer = None if card.files.repairer is None else _checked(folder / REPAIRER, card.files.repairer)
+    detector = _checked(folder, DETECTOR, card.files.detector)
+    repairer = None if card.files.repairer is None else _checked(folder, REPAIRER, card.files.repairer)
     if (repairer is None) != (card.repair is None):
         raise BundleError(f"{folder / CARD}: [repair] and files.repairer belong together; give both or neither")
     for golden in card.golden:
@@ -229,7 +231,7 @@ def load(folder: Path) -> Bundle:
             )
     sums = {Precision.INT8: card.files.detector_int8, Precision.FP16: card.files.detector_fp16}
     variants = {
-        precision: _checked(folder / VARIANTS[precision], sha256) for precision, sha256 in sums.items() if sha256
+        precision: _checked(folder, VARIANTS[precision], sha256) for precision, sha256 in sums.items() if sha256
     }
     digest = hashlib.sha256(card_bytes)
     for model in (detector, repairer or b"", *variants.values()):
@@ -240,7 +242,7 @@ def load(folder: Path) -> Bundle:
 def _card(path: Path, content: bytes) -> Card:
     try:
         return Card.model_validate(tomllib.loads(content.decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BundleError(f"{path} is not TOML ({error}); restore it from where the bundle came from") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -250,27 +252,33 @@ def _card(path: Path, content: bytes) -> Card:
         ) from error
 
 
-def _checked(path: Path, sha256: str) -> bytes:
-    content = _read(path, MAX_MODEL_BYTES)
+def _checked(folder: Path, name: str, sha256: str) -> bytes:
+    content = _read(folder, name, MAX_MODEL_BYTES)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise BundleError(f"{path} has sha256 {found}, its card says {sha256}; copy the bundle again")
+        raise BundleError(f"{folder / name} has sha256 {found}, its card says {sha256}; copy the bundle again")
+    try:
+        check_contained(content)
+    except DataError as error:
+        raise BundleError(f"{folder / name} is {error}") from error
     return content
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read(folder: Path, name: str, limit: int) -> bytes:
+    path = folder / name
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise BundleError(f"{path} has {size} bytes, more than the {limit} that are allowed")
-        return path.read_bytes()
+        return files.read(path, limit, within=folder)
+    except DataError as error:
+        raise BundleError(f"{path} is {error}") from error
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror}); a bundle needs it") from error
 
 
-def _picture(path: Path, channels: int) -> Image:
+def _picture(folder: Path, name: str, channels: int) -> Image:
+    path = folder / GOLDEN / name
+    content = _read(folder, f"{GOLDEN}/{name}", MAX_GOLDEN_BYTES)
     try:
-        image = decode(_read(path, MAX_GOLDEN_BYTES), channels)
+        image = decode(content, channels)
     except DataError as error:
         raise BundleError(f"{path} is {error}; copy the bundle again") from error
     if image is None:

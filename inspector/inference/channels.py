@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector import pictures
 from inspector.errors import DataError
 from inspector.types import Image
 
@@ -22,6 +23,9 @@ Stored: TypeAlias = NDArray[Any]
 
 MOST = 16
 """Channels of a picture at the most."""
+
+MOST_VALUES = 3 * pictures.MAX_PIXELS
+"""Of all of a stack's pages together: as many as the largest colour picture has."""
 
 AT_ONCE = 4
 """Channels that every function of OpenCV takes; more are done in turns."""
@@ -47,28 +51,26 @@ def stored(data: bytes) -> Stored | None:
 
 
 def _decoded(data: bytes, flags: int) -> Stored | None:
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:
-        return None
+    image = pictures.decode(data, flags)
     return None if image is None else np.asarray(image.reshape(*image.shape[:2], -1))
 
 
 def _stack(data: bytes) -> Stored | None:
     """The pages of a TIFF that has several, [H,W,pages]; else None."""
-    if not data.startswith(_TIFF):
+    if not data.startswith(_TIFF) or pictures.decode_page(data, 1) is None:
         return None
-    try:
-        done, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED, range=(0, MOST + 1))
-    except cv2.error:
-        return None
-    if not done or len(pages) < 2:
-        return None
-    if len(pages) > MOST:
-        raise DataError(f"a stack of more than {MOST} pages; a picture has at most {MOST} channels, one page each")
-    if len({(page.shape, page.dtype) for page in pages}) > 1 or pages[0].ndim != 2:
-        shapes = ", ".join(sorted({f"{page.dtype} {page.shape}" for page in pages}))
-        raise DataError(f"a stack whose pages are {shapes}; each page is one grey channel, all of one size and depth")
+    pages: list[Stored] = []
+    while (page := pictures.decode_page(data, len(pages))) is not None:
+        pages.append(page)
+        if len(pages) > MOST:
+            raise DataError(f"a stack of more than {MOST} pages; a picture has at most {MOST} channels, one page each")
+        if page.ndim != 2 or (page.shape, page.dtype) != (pages[0].shape, pages[0].dtype):
+            shapes = ", ".join(sorted({f"{page.dtype} {page.shape}" for page in pages}))
+            raise DataError(
+                f"a stack whose pages are {shapes}; each page is one grey channel, all of one size and depth"
+            )
+        if page.size * len(pages) > MOST_VALUES:
+            raise DataError(f"a stack of more than {MOST_VALUES // 10**6} million values in all; give a smaller one")
     return np.dstack(pages)
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector import files
 from inspector.errors import ConfigError, DataError
 from inspector.inference.channels import decode
 from inspector.inference.fit import with_channels
@@ -17,7 +18,6 @@ from inspector.inference.registration import CLEAR, Placement, Reduced, laid, pl
 from inspector.types import Image
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-MAX_BYTES = 256 << 20
 
 THUMBNAIL = 40
 """Side of a thumbnail: a shift that registration can undo moves it by a few pixels at most."""
@@ -94,13 +94,11 @@ def load(path: Path, channels: int) -> References:
 
 def _read(path: Path, channels: int) -> Image:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(
-                f"reference picture {str(path)!r} is larger than {MAX_BYTES >> 20} MiB; give a smaller one"
-            )
-        image = decode(path.read_bytes(), channels)
-    except (OSError, DataError) as error:
-        raise ConfigError(f"reference picture {str(path)!r} cannot be used: {error}") from error
+        image = decode(files.read(path), channels)
+    except OSError as error:
+        raise ConfigError(f"reference picture {str(path)!r} cannot be read: {error.strerror}") from error
+    except DataError as error:
+        raise ConfigError(f"reference picture {str(path)!r} is {error}") from error
     if image is None:
         raise ConfigError(f"reference picture {str(path)!r} is no picture, or a damaged one; replace it")
     return image

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from inspector.errors import ConfigError
 from inspector.outputs.memory import MemoryOutput
-from inspector.outputs.zeromq import ZeroMqOutput
+from inspector.outputs.zeromq import Door, ZeroMqOutput
 
 
 class Output(Protocol):
@@ -43,8 +43,9 @@ class Output(Protocol):
         ...
 
 
-Factory = Callable[[str, int, bool], Output]
-"""url, bytes that one slow subscriber may make wait, whether other machines may read in plaintext -> output"""
+Factory = Callable[[str, int, bool, Door | None], Output]
+"""url, bytes that one slow subscriber may make wait, whether other machines may read in plaintext, who lets subscribers
+in -> output"""
 
 FACTORIES: Mapping[str, Factory] = {
     "tcp": ZeroMqOutput,
@@ -53,13 +54,15 @@ FACTORIES: Mapping[str, Factory] = {
 }
 
 
-def open_output(url: str, budget_bytes: int, allow_plaintext: bool = False) -> Output:
+def open_output(url: str, budget_bytes: int, allow_plaintext: bool = False, door: Door | None = None) -> Output:
     """Open the output that `url` names.
 
     budget_bytes: about how much may wait for one slow subscriber before its messages are dropped
+    allow_plaintext: whether other machines may reach an output that has no door
+    door: lets in subscribers on its list alone, encrypted; it is started after and closed after the output
     Raises ConfigError for an address that is wrong or refused, and OutputError for one that cannot be had now.
     """
     scheme = url.partition(":")[0]
     if scheme not in FACTORIES:
         raise ConfigError(f"output {url!r}: there is no kind {scheme!r}; use one of {', '.join(FACTORIES)}")
-    return FACTORIES[scheme](url, budget_bytes, allow_plaintext)
+    return FACTORIES[scheme](url, budget_bytes, allow_plaintext, door)

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 class MemoryOutput:
     """Wants what begins with one of `prefixes` (everything at first) and keeps the newest `budget_bytes` of it."""
 
-    def __init__(self, url: str = "memory:", budget_bytes: int = 1 << 26, allow_plaintext: bool = False) -> None:
-        del allow_plaintext  # it never leaves the process
+    def __init__(
+        self, url: str = "memory:", budget_bytes: int = 1 << 26, allow_plaintext: bool = False, door: object = None
+    ) -> None:
+        del allow_plaintext, door  # it never leaves the process
         self.endpoint = url
         self.prefixes = [""]
         self.subscribers: Mapping[str, int] = {}

@@ -6,6 +6,7 @@ It never blocks: a subscriber whose queue is full loses messages, alone, and see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import zmq
 
@@ -20,6 +21,9 @@ LINGER_MS = 1000
 """How long `close` waits for the last messages to leave."""
 MAX_PREFIX_BYTES = 256
 """A longer subscription matches no topic of ours."""
+ZAP = "inproc://zeromq.zap.01"
+CURVE_BYTES = 1024
+"""Room for the longest message of CURVE's handshake (INITIATE, RFC 26, with an identity), and for any prefix."""
 MAX_SUBSCRIPTIONS = 10_000
 """Once more are held at a time, we stop counting and publish everything."""
 
@@ -27,11 +31,21 @@ _SUBSCRIBE, _CANCEL = b"\x01", b"\x00"  # first byte of what a subscriber sends 
 _DEPARTED, _SOMEBODY = -1, -2
 
 
+class Door(Protocol):
+    """Who lets subscribers in: a context whose sockets it watches, and `arm`, called of each before it binds."""
+
+    context: zmq.Context[zmq.Socket[bytes]]
+
+    def arm(self, socket: zmq.Socket[bytes]) -> None:
+        """Encrypt `socket`, and close it to strangers."""
+        ...
+
+
 class ZeroMqOutput:
     """Binds `url`; port 0 or * takes any free one, and `endpoint` says which."""
 
-    def __init__(self, url: str, budget_bytes: int, allow_plaintext: bool = False) -> None:
-        check(url, allow_plaintext)
+    def __init__(self, url: str, budget_bytes: int, allow_plaintext: bool = False, door: Door | None = None) -> None:
+        check(url, allow_plaintext or door is not None)
         self.hostile = 0
         self.subscribers: Mapping[str, int] = {}
         # For each prefix, the connections that subscribed to it. XPUB also hands us a cancellation by a connection
@@ -40,25 +54,35 @@ class ZeroMqOutput:
         self._held = 0
         self._everything = False
         self._wanted: dict[str, bool] = {}
-        self._context = zmq.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if door is None else door.context
+        self._owns_context = door is None
+        self._zap: zmq.Socket[bytes] | None = None
         self._socket = self._context.socket(zmq.XPUB)
         try:
             self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscriber's comings and goings, not the first's
             self._socket.setsockopt(zmq.SNDHWM, max(1, budget_bytes // ASSUMED_MESSAGE_BYTES))
-            self._socket.setsockopt(zmq.MAXMSGSIZE, 1 + MAX_PREFIX_BYTES)  # inbound; whoever sends more is cut off
+            most = 1 + MAX_PREFIX_BYTES if door is None else CURVE_BYTES
+            self._socket.setsockopt(zmq.MAXMSGSIZE, most)  # inbound; whoever sends more is cut off
             self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
             self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
             self._socket.setsockopt(zmq.IPV6, "[" in url)
+            if door is not None:
+                door.arm(self._socket)
+            else:
+                self._zap = self._asked()
             self.endpoint = bind(self._socket, url, "output")
         except BaseException:
-            self._context.destroy(linger=0)
+            self._end(linger=0)
             raise
 
     def poll(self) -> None:
-        """Take in new subscriptions and cancellations."""
-        if not self._readable():
+        """Take in new subscribers, subscriptions and cancellations."""
+        while self._zap is not None and _readable(self._zap):
+            version, number, *_ = self._zap.recv_multipart()
+            self._zap.send_multipart([version, number, b"200", b"welcome", b"", b""])
+        if not _readable(self._socket):
             return
-        while self._readable():
+        while _readable(self._socket):
             self._take_in(self._socket.recv(zmq.NOBLOCK, copy=False))
         self._wanted.clear()
         self.subscribers = {prefix: len(holders) for prefix, holders in self._holders.items()}
@@ -80,11 +104,26 @@ class ZeroMqOutput:
             raise OutputError(f"output {self.endpoint} failed: {error}") from error
 
     def close(self) -> None:
-        """Let go of the address, within `LINGER_MS`."""
-        self._context.destroy(linger=LINGER_MS)
+        """Let go of the address, within `LINGER_MS`; in the door's context once that ends."""
+        self._end(LINGER_MS)
 
-    def _readable(self) -> bool:
-        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    def _asked(self) -> zmq.Socket[bytes]:
+        """Where libzmq asks whether a plaintext subscriber may come in (ZAP, RFC 27); `poll` says yes to all.
+
+        For what that keeps out: peers of ZMTP 1 and 2, whose messages do not tell by which connection they came. Their
+        cancellations look like those of a connection that left, and would silence others.
+        """
+        zap = self._context.socket(zmq.REP)
+        zap.bind(ZAP)
+        self._socket.setsockopt(zmq.ZAP_DOMAIN, b"inspector")
+        return zap
+
+    def _end(self, linger: int) -> None:
+        self._socket.close(linger)
+        if self._zap is not None:
+            self._zap.close(0)
+        if self._owns_context:
+            self._context.term()
 
     def _take_in(self, frame: zmq.Frame) -> None:
         """One message from below: a subscription, a cancellation, the cancellation of one who left, or nonsense."""
@@ -113,9 +152,13 @@ class ZeroMqOutput:
 
 def check(url: str, allow_plaintext: bool) -> None:
     """Raise ConfigError if `url` is no address, or one that other machines can read unless `allow_plaintext`."""
-    problem = address.objection(url, allow_plaintext)
+    problem = address.objection(url) or (None if allow_plaintext else address.exposure(url))
     if problem is not None:
         raise ConfigError(f"output {url!r}: {problem}")
+
+
+def _readable(socket: zmq.Socket[bytes]) -> bool:
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 def _connection(frame: zmq.Frame) -> int:

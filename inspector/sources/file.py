@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from inspector.errors import SourceError
+from inspector.pictures import MAX_PIXELS
 from inspector.sources.pace import Pace
 from inspector.sources.url import Url
 from inspector.types import Shot
@@ -70,6 +71,11 @@ class VideoFile:
         if not capture.isOpened():
             why = "is not a video that FFmpeg can read" if self._path.is_file() else "is not there any more"
             raise SourceError(f"{str(self._path)!r} {why}; give a video file, for example H.264 in mp4")
+        if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MAX_PIXELS:
+            capture.release()
+            raise SourceError(
+                f"{str(self._path)!r} has frames of more than {MAX_PIXELS // 10**6} megapixels; give smaller ones"
+            )
         return capture
 
     def _native_rate(self, capture: cv2.VideoCapture) -> float:

@@ -18,15 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from inspector.errors import SourceError
+from inspector import files, pictures
+from inspector.errors import DataError, SourceError
 from inspector.sources.pace import Pace
 from inspector.sources.url import Url
 from inspector.types import Image, Shot
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-MAX_BYTES = 256 << 20
-MAX_PIXELS = 100_000_000
-"""Of a picture. A small file can claim many: OpenCV refuses to decode more than OPENCV_IO_MAX_IMAGE_PIXELS says."""
 
 
 class Folder:
@@ -75,25 +73,15 @@ def read_picture(path: Path) -> tuple[Image | None, str | None]:
     orientation that a camera noted in the file is applied.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = files.read(path)
+        image = None if _cut_short(content) else pictures.decode(content, cv2.IMREAD_ANYCOLOR)
     except OSError as error:
         return None, f"{path.name} cannot be read: {error.strerror}"
-    if len(content) > MAX_BYTES:
-        return None, f"{path.name} is larger than {MAX_BYTES >> 20} MiB"
-    try:
-        image = None if _cut_short(content) else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error as error:
-        return None, _too_large(path) if "MAX_IMAGE" in error.err else f"{path.name} cannot be decoded: {error.err}"
+    except DataError as error:
+        return None, f"{path.name} is {error}"
     if image is None:
         return None, f"{path.name} is no picture, or a damaged one"
-    if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        return None, _too_large(path)
     return np.asarray(image, np.uint8).reshape(*image.shape[:2], -1), None
-
-
-def _too_large(path: Path) -> str:
-    return f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels"
 
 
 def _cut_short(content: bytes) -> bool:

@@ -15,6 +15,7 @@ from inspector.errors import ModelError, SourceError
 from inspector.ledger import Ledger
 from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
+from inspector.redact import redact
 from inspector.sources import Source
 from inspector.types import Event, Frame, Image, Inspection, Reason, Shot, Verdict
 
@@ -163,6 +164,7 @@ class Reader:
         self.state.up = False
 
     def _tell(self, state: str, detail: str) -> None:
+        detail = redact(detail)  # sources of other packages may raise anything
         level = logging.WARNING if state == "lost" else logging.INFO
         log.log(level, "camera %s %s: %s", self.camera, state, detail)
         self._announce(Event(self.camera, state, detail, self._clock.wall_ns()))

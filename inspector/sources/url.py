@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, TypeVar
 from urllib.parse import unquote
 
 from inspector.errors import ConfigError
-from inspector.redact import redact
+from inspector.redact import redact_url
 
 Default = TypeVar("Default")
 
@@ -25,8 +24,7 @@ class Url:
         scheme, colon, rest = text.partition(":")
         self.scheme = scheme.lower()
         self.body, _, query = rest.partition("?")
-        # A URL that is no proper one shows nothing between its first : and its last @.
-        self._shown = redact(text) if "://" in text else re.sub(r":\S*@", ":***@", text)
+        self._shown = redact_url(text)
         self._pieces = [piece for piece in query.split("&") if piece]
         self._known: list[str] = []
         self._problems: list[str] = []

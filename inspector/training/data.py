@@ -26,8 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
+from inspector import files
 from inspector.errors import DataError
-from inspector.inference import channels as files
+from inspector.inference import channels as formats
 from inspector.types import Image, Mask
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -175,29 +176,31 @@ def readable(samples: Iterable[Sample], channels: int, whole: bool = False) -> t
 
 def read_picture(path: Path, channels: int) -> Image:
     """A picture as uint8 [height, width, channels]; raises DataError, naming the file."""
-    return _read(path, lambda data: files.decode(data, channels))
+    return _read(path, lambda data: formats.decode(data, channels))
 
 
 def read_as_stored(path: Path) -> Image:
     """A picture as uint8 [height, width, C], with the channels that its file has; raises DataError, naming it."""
 
     def decode(data: bytes) -> Image | None:
-        found = files.stored(data)
-        return None if found is None else files.to_bytes(found)
+        found = formats.stored(data)
+        return None if found is None else formats.to_bytes(found)
 
     return _read(path, decode)
 
 
 def read_grey(path: Path) -> Image:
     """A picture of any number of channels as uint8 [height, width, 1]; raises DataError, naming the file."""
-    return files.grey(read_as_stored(path))
+    return formats.grey(read_as_stored(path))
 
 
 def _read(path: Path, decode: Callable[[bytes], Image | None]) -> Image:
     try:
-        image = decode(path.read_bytes())
+        image = decode(files.read(path))
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; add it") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); mend its rights, or remove it") from error
     except DataError as error:
         raise DataError(f"{path} is {error}") from error
     if image is None:

@@ -65,7 +65,12 @@ def test_what_is_missing_is_told(bright: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"\xff", "is not TOML"), (b"format =", "is not TOML"), (b"#" * (calibration.MAX_BYTES + 1), "has more than")],
+    [
+        (b"\xff", "is not TOML"),
+        (b"format =", "is not TOML"),
+        (b"a = " + b"[" * 20_000, "is not TOML"),
+        (b"#" * (calibration.MAX_BYTES + 1), "is larger than the 65536 bytes"),
+    ],
 )
 def test_what_is_no_calibration_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "c.toml"

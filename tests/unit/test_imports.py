@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "shares": "",
     "schedule": "estimate shares",
     "stage": "",
-    "codecs": "",
+    "files": "",
+    "pictures": "",
+    "codecs": "pictures",
     "fields": "",
     "messages": "codecs",
     "wire": "codecs fields messages",
@@ -35,7 +37,7 @@ MAY_IMPORT = {
     "values": "",
     "mistakes": "",
     "settings": "mistakes values",
-    "calibration": "mistakes values",
+    "calibration": "files mistakes values",
     "logs": "",
     "notify": "",
     "health": "",
@@ -44,28 +46,32 @@ MAY_IMPORT = {
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
-    "sources": "ledger logs simulation",
-    "inference": "judge",
+    "sources": "files ledger logs pictures simulation",
+    "inference": "files judge pictures",
     "binding": "",
     "outputs": "binding",
     "catchup": "archive asking binding",
+    # the door
+    "keys": "files values",
+    "allowlist": "keys values",
+    "guard": "allowlist keys logs metrics stage",
     # the flow, and what joins it
     "worker": "inference judge logs",
     "journal": "outcomes outputs settings stage",
     "publisher": "codecs journal outcomes outputs wire",
     "pipeline": "ledger publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
-    "assemble": "calibration catchup codecs daemon health inference journal judge ledger metrics mistakes outputs "
-    "pipeline publisher scrape settings sources stage wire worker",
+    "assemble": "allowlist calibration catchup codecs daemon guard health inference journal judge keys ledger metrics "
+    "mistakes outputs pipeline publisher scrape settings sources stage wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
     "board": "messages",
     "listen": "album board client messages",
     # the daemon never imports training
-    "training": "critical inference judge",
+    "training": "critical files inference judge",
     "calibrate": "calibration critical inference judge sources training values",
-    "cli": "assemble calibrate journal listen logs simulation training",
+    "cli": "assemble calibrate journal keys listen logs simulation training",
     "__main__": "cli",
 }
 
@@ -79,7 +85,7 @@ ONLY_IN = {
     "onnx": "training",
     "onnxruntime": "inference.runtimes.onnxruntime training.reduce",
     "sqlite3": "journal",
-    "zmq": "binding outputs catchup client listen",
+    "zmq": "binding outputs catchup client guard keys listen",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",
     "tomllib": "calibration inference.bundle settings",

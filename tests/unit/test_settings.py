@@ -96,7 +96,8 @@ def test_five_mistakes_are_five_sentences(config):
         f"camera 'cam1': bundle: bundle '{path.parent}/models/none' is not a folder",
         "camera 'cam1': deadline = -1 is not allowed; use a number from 0.001 to 3600",
         "publish.endpoint = 'tcp://0.0.0.0:5600': other machines could read everything, as nothing is encrypted; "
-        "use tcp://127.0.0.1:PORT, or set allow_plaintext = true if the network is yours alone",
+        "use tcp://127.0.0.1:PORT, give [security] its keys (docs/security.md), or set publish.allow_plaintext = true "
+        "if the network is yours alone",
         "publish.maks is not a key; did you mean 'mask'?",
         "workers.device = 'gpu': use auto, cpu, cuda:0, tensorrt:0, openvino:cpu, openvino:gpu or openvino:npu",
     ]
@@ -326,3 +327,53 @@ def test_any_password_is_redacted(password):
 )
 def test_only_passwords_are_redacted(text, shown):
     assert redact(text) == shown
+
+
+# ---- [security]
+
+SECURITY = '[security]\nsecret_key = "daemon.secret"\nsubscribers = "list"\n'
+
+
+def test_keys_lie_beside_the_configuration(config):
+    path = config(CAMERA + SECURITY)
+    security = load(path, {}).security
+    assert security.secret_key == str(path.parent / "daemon.secret")
+    assert security.subscribers == path.parent / "list"
+    assert load(config(), {}).security.secret_key is None
+
+
+@pytest.mark.parametrize("key", ["secret_key", "subscribers"])
+def test_keys_are_both_there_or_none(config, key):
+    text = "".join(line for line in SECURITY.splitlines(keepends=True) if not line.startswith(key))
+    (problem,) = problems_of(config(CAMERA + text))
+    assert "secret_key and subscribers belong together; give both or neither" in problem
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://0.0.0.0:5600", "tcp://[::]:5600", "tcp://192.0.2.1:*"])
+def test_with_keys_other_machines_may_connect(config, endpoint):
+    publish = f"[publish]\nendpoint = '{endpoint}'\n"
+    assert load(config(CAMERA + publish + SECURITY), {}).publish.endpoint == endpoint
+
+
+def test_a_credential_is_where_systemd_lays_it(config, monkeypatch):
+    text = CAMERA + SECURITY.replace("daemon.secret", "credential:inspector")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    (problem,) = problems_of(config(text))
+    assert "secret_key = 'credential:inspector': there is no such credential of systemd's" in problem
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
+    assert load(config(text), {}).security.secret_key == "credential:/run/credentials/inspector.service/inspector"
+
+
+@pytest.mark.parametrize("name", ["", "..", "../shadow", "/etc/shadow", "a/b"])
+def test_a_credential_is_systemds_or_none(config, monkeypatch, name):
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
+    problems_of(config(CAMERA + SECURITY.replace("daemon.secret", f"credential:{name}")))
+
+
+@pytest.mark.parametrize("prefix", ["", "/"])
+def test_a_secret_in_the_configuration_is_refused_and_not_repeated(config, prefix):
+    secret = (prefix + "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")[:40]
+    path = config(CAMERA + SECURITY.replace("daemon.secret", secret))
+    (problem,) = problems_of(path)
+    assert "a key itself has no place in a configuration" in problem
+    assert secret not in problem

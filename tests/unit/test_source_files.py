@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from inspector import pictures
 from inspector.errors import SourceError
-from inspector.sources import file, folder, open_source
+from inspector.sources import file, open_source
 from inspector.sources.folder import SUFFIXES, Folder, read_picture
 
 NOISE = np.random.default_rng(1).integers(0, 256, (64, 80, 3), np.uint8)
@@ -84,10 +85,11 @@ def test_a_picture_that_vanished_is_reported(tmp_path: Path) -> None:
 def test_what_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "picture.png"
     cv2.imwrite(str(path), np.zeros((1000, 2000), np.uint8))
-    monkeypatch.setattr(folder, "MAX_PIXELS", 1_000_000)
-    assert read_picture(path) == (None, "picture.png has more than 1 megapixels")
-    monkeypatch.setattr(folder, "MAX_BYTES", 100)
-    assert read_picture(path) == (None, "picture.png is larger than 0 MiB")
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1_000_000)
+    assert read_picture(path) == (None, "picture.png is a picture of more than 1 megapixels; give a smaller one")
+    with path.open("ab") as file:
+        file.truncate((256 << 20) + 1)
+    assert read_picture(path) == (None, "picture.png is larger than the 256 MiB that are allowed")
 
 
 def test_a_picture_that_opencv_refuses_to_decode_is_reported(tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_a_picture_that_opencv_refuses_to_decode_is_reported(tmp_path: Path) -> 
     run = subprocess.run(
         [sys.executable, "-c", program, f"folder:{tmp_path}"], env=environment, capture_output=True, text=True
     )
-    assert "fault='bomb.png has more than 100 megapixels'" in run.stdout, run.stderr
+    assert "fault='bomb.png is a picture of more than 100 megapixels; give a smaller one'" in run.stdout, run.stderr
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
@@ -117,6 +119,16 @@ def test_a_video_cut_short_is_an_error_after_its_last_frame(tmp_path: Path) -> N
     assert next(frames).image is not None
     with pytest.raises(SourceError, match=r"ended after \d+ of 20 frames; it is damaged or cut short"):
         list(frames)
+
+
+def test_a_video_of_huge_frames_is_refused_before_it_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (80, 64))
+    writer.write(NOISE)
+    writer.release()
+    monkeypatch.setattr(file, "MAX_PIXELS", 80 * 64 - 1)
+    with pytest.raises(SourceError, match=r"clip\.avi' has frames of more than 0 megapixels"):
+        list(open_source(f"file:{path}?rate=max").frames())
 
 
 def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector import files
 from inspector.errors import DataError
 from inspector.inference import channels
 from inspector.training.data import Sample, is_grey
@@ -73,7 +74,7 @@ class Facts:
 def measure(sample: Sample, root: Path) -> Facts | str:
     """The facts, or why the picture cannot be read."""
     try:
-        data = sample.picture.read_bytes()
+        data = files.read(sample.picture)
         stored = channels.stored(data)
         if stored is None:
             return "OpenCV cannot read it" if data else "the file is empty"
@@ -133,7 +134,7 @@ def _mask(path: Path | None, sums: dict[Path, str]) -> tuple[Mask | None, MaskFa
     if path is None:
         return None, None, None
     try:
-        data = path.read_bytes()
+        data = files.read(path)
         sums[path] = hashlib.sha256(data).hexdigest()
         image = channels.decode(data, 1)
     except DataError as error:
@@ -155,7 +156,7 @@ def _twin(path: Path | None, pixels: bytes, sums: dict[Path, str]) -> tuple[tupl
     if path is None:
         return None, False, None
     try:
-        data = path.read_bytes()
+        data = files.read(path)
         sums[path] = hashlib.sha256(data).hexdigest()
         stored = channels.stored(data)
         if stored is None:

@@ -1,0 +1,44 @@
+"""Files from strangers, read within limits: whatever is too large or no plain file is a DataError.
+
+Its sentence goes on after "PATH is", which the caller knows.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from inspector.errors import DataError
+
+MAX_PICTURE_BYTES = 256 << 20
+"""Of a picture's file."""
+
+
+def read(path: Path, limit: int = MAX_PICTURE_BYTES, within: Path | None = None) -> bytes:
+    """All of a file that has at most `limit` bytes. Raises DataError, and OSError where it cannot be read.
+
+    within: a folder that must hold the file itself, too, not just a link to it
+    """
+    if within is not None and not path.resolve().is_relative_to(within.resolve()):
+        raise DataError(f"a link out of {within}; put the file itself there")
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(size + 1)
+    if size > limit or len(content) > limit:
+        raise DataError(f"larger than the {_words(limit)} that are allowed")
+    return content
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to read, and nothing else: a pipe or a device could keep us reading for ever. Raises DataError."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise DataError("no plain file")
+    return file
+
+
+def _words(limit: int) -> str:
+    return f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"

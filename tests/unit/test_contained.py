@@ -1,0 +1,170 @@
+"""Nothing that a bundle holds leads out of it: weights in other files, links, pipes, and what is no bundle at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from inspector.errors import BundleError, DataError
+from inspector.inference.bundle import load
+from inspector.inference.contained import check_contained
+from tests.bundles import detector
+
+MODELS = Path(__file__).parents[2] / "models"
+FLAG = helper.make_tensor_value_info("flag", TensorProto.BOOL, [])
+OUT = helper.make_tensor_value_info("out", TensorProto.FLOAT, [4])
+
+
+@pytest.fixture
+def copy(bright: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bright, tmp_path / "copy"))
+
+
+def inside() -> TensorProto:
+    return numpy_helper.from_array(np.zeros(4, np.float32), "w")
+
+
+def outside(location: str = "weights.bin") -> TensorProto:
+    tensor = inside()
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+    return tensor
+
+
+def hidden() -> TensorProto:
+    """Where the file is named, but the flag is not set."""
+    tensor = outside()
+    tensor.ClearField("data_location")
+    return tensor
+
+
+def as_initializer(tensor: TensorProto) -> onnx.ModelProto:
+    return helper.make_model(helper.make_graph([], "g", [], [OUT], [tensor]))
+
+
+def as_constant(tensor: TensorProto) -> onnx.ModelProto:
+    return helper.make_model(
+        helper.make_graph([helper.make_node("Constant", [], ["out"], value=tensor)], "g", [], [OUT])
+    )
+
+
+def in_a_branch(tensor: TensorProto) -> onnx.ModelProto:
+    branch = as_constant(tensor).graph
+    node = helper.make_node("If", ["flag"], ["out"], then_branch=branch, else_branch=branch)
+    return helper.make_model(helper.make_graph([node], "g", [FLAG], [OUT]))
+
+
+def in_a_function(tensor: TensorProto) -> onnx.ModelProto:
+    body = [helper.make_node("Constant", [], ["out"], value=tensor)]
+    function = helper.make_function("own", "F", [], ["out"], body, [helper.make_opsetid("", 18)])
+    return helper.make_model(helper.make_graph([], "g", [], [OUT]), functions=[function])
+
+
+def as_sparse(tensor: TensorProto) -> onnx.ModelProto:
+    indices = numpy_helper.from_array(np.arange(4), "i")
+    model = as_initializer(inside())
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(tensor, indices, [8]))
+    return model
+
+
+PLACES: Mapping[str, Callable[[TensorProto], onnx.ModelProto]] = {
+    place.__name__: place for place in (as_initializer, as_constant, in_a_branch, in_a_function, as_sparse)
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("tensor", [outside(), outside("/etc/passwd"), outside("*/_ORT_MEM_ADDR_/*"), hidden()])
+def test_weights_outside_are_found_wherever_they_are(place: str, tensor: TensorProto) -> None:
+    check_contained(PLACES[place](inside()).SerializeToString())
+    with pytest.raises(DataError, match="weights are in another file; export it with all of them inside"):
+        check_contained(PLACES[place](tensor).SerializeToString())
+
+
+def test_what_ships_and_what_tests_make_stands_alone() -> None:
+    models = [path.read_bytes() for path in MODELS.glob("*/*.onnx")]
+    assert models
+    for model in (*models, detector(48, 64, 1)):
+        check_contained(model)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_to_their_end_or_refused(data: bytes) -> None:
+    with suppress(DataError):
+        check_contained(data)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 255))
+def test_a_damaged_file_is_read_to_its_end_or_refused(at: int, byte: int) -> None:
+    data = bytearray(in_a_branch(outside()).SerializeToString())
+    data[at % len(data)] = byte
+    with suppress(DataError):
+        check_contained(bytes(data))
+
+
+def test_a_bundle_with_weights_outside_is_refused(copy: Path) -> None:
+    path = copy / "detector.onnx"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    model = as_initializer(outside()).SerializeToString()
+    path.write_bytes(model)
+    card = copy / "bundle.toml"
+    card.write_text(card.read_text().replace(before, hashlib.sha256(model).hexdigest()))
+    with pytest.raises(BundleError, match=rf"{re.escape(str(path))} is an ONNX file whose weights"):
+        load(copy)
+
+
+@pytest.mark.parametrize("name", ["bundle.toml", "detector.onnx", "repairer.onnx", "golden/bad.png", "golden"])
+def test_a_link_out_of_the_bundle_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
+    (copy / name).rename(tmp_path / "elsewhere")
+    (copy / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match=rf"{name}.* is a link out of {re.escape(str(copy))}; put the file itself"):
+        list(load(copy).golden())
+
+
+def test_a_link_to_the_whole_bundle_is_fine(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(copy)
+    assert list(load(tmp_path / "current").golden())
+
+
+@pytest.mark.parametrize("name", ["bundle.toml", "detector.onnx", "golden/bad.png"])
+def test_a_pipe_keeps_nobody_waiting(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(BundleError, match=f"{name} is no plain file"):
+        list(load(copy).golden())
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/b.png", "..", ".png"])
+def test_no_name_on_a_card_leads_out(copy: Path, name: str) -> None:
+    card = copy / "bundle.toml"
+    card.write_text(card.read_text().replace('"bad.png"', f'"{name}"'))
+    with pytest.raises(BundleError, match=r"golden\.1\.picture"):
+        load(copy)
+
+
+def test_a_card_that_is_nested_without_end_is_no_toml(copy: Path) -> None:
+    (copy / "bundle.toml").write_text("a = " + "[" * 100_000)
+    with pytest.raises(BundleError, match="is not TOML"):
+        load(copy)
+
+
+def test_golden_pictures_are_limited(copy: Path) -> None:
+    card = copy / "bundle.toml"
+    text = card.read_text()
+    row = text[text.index("[[golden]]") : text.rindex("[[golden]]")]
+    card.write_text(text + row * 300)
+    with pytest.raises(BundleError, match="golden"):
+        load(copy)
