@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check --constraint constraints.
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-openvino check bench bench-detectors soak faults docs clean
+.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors soak faults docs clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(FULL)/.full  ## lint, check the types and that the generated documents 
 	$(FULL)/bin/ruff format --check .
 	$(FULL)/bin/mypy
 	$(FULL)/bin/python -m inspector.docs --check
+
+fuzz: $(VENV)/.dev  ## throw 100,000 hostile inputs at the daemon's ports (some minutes); FUZZ_SEED=N for others
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-50000} $(VENV)/bin/python -m pytest tests/faults/test_hostile.py
 
 bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about ten minutes)
 	$(VENV)/bin/python -m benchmarks

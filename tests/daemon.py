@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,7 @@ class Process:
 
     def __init__(self, config: Path, **extra: str) -> None:
         self.log: list[dict[str, str]] = []
+        self._reader: threading.Thread | None = None
         self._process = subprocess.Popen(
             command("run", config), env=environment(**extra), stderr=subprocess.PIPE, text=True
         )
@@ -66,17 +68,33 @@ class Process:
     ) -> None:
         if self._process.poll() is None:
             self._process.kill()
+        if self._reader is not None:
+            self._reader.join(10)
         self._process.communicate(timeout=30)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    def keep_reading(self) -> None:
+        """Take the log in as it is written, from now on: a pipe that is full would stop the daemon."""
+        self._reader = threading.Thread(target=self._read_on, daemon=True)
+        self._reader.start()
+
+    def _read_on(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log.append(json.loads(line))
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def wait(self) -> int:
         """Wait for the end, keeping the log; the exit code."""
+        if self._reader is not None:
+            code = self._process.wait(timeout=60)
+            self._reader.join(10)
+            return code
         _, rest = self._process.communicate(timeout=60)
         self.log += [json.loads(line) for line in rest.splitlines()]
         return self._process.returncode

@@ -1,0 +1,186 @@
+"""Who may listen, with a real daemon behind CURVE, set up as a user does.
+
+1. two subscribers with good keys, one with a wrong key, one with none: the two hear every verdict, the others nothing
+2. a subscriber that is added while the daemon runs hears; one that is removed is refused when it comes back
+3. a key that is wrong, missing or open to others: one sentence, exit code 78, from `check` and from `run`
+4. passwords of cameras, however they are written, are in no log, metric, message or error
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.client import Subscriber
+from inspector.keys import ClientKeys
+from inspector.messages import EventMessage
+from inspector.sources.url import Url
+from tests.daemon import Process, configure, run
+from tests.ears import Ear
+
+SECURITY = '[security]\nsecret_key = "keys/daemon.secret"\nsubscribers = "subscribers"'
+SOURCE = "sim://line?rate=50&width=128&height=96"
+
+
+class Site:
+    """A folder with a configuration, the keys of everybody, and the list of those who may subscribe."""
+
+    def __init__(self, folder: Path, bundle: Path) -> None:
+        self.keys, self.list = folder / "keys", folder / "subscribers"
+        for name in ("daemon", "alice", "bob", "mallory"):
+            done = run("keygen", name, "--out", self.keys)
+            assert done.returncode == 0, done.stderr
+        self.list.mkdir()
+        self.config = configure(folder / "line.toml", bundle, SOURCE, SOURCE, publish=SECURITY)
+
+    def admit(self, *names: str) -> None:
+        for name in names:
+            shutil.copy(self.keys / f"{name}.pub", self.list)
+
+    def key(self, name: str) -> ClientKeys:
+        return ClientKeys.load(self.keys / f"{name}.secret", self.keys / "daemon.pub")
+
+
+@pytest.fixture
+def site(tmp_path: Path, bright: Path) -> Site:
+    return Site(tmp_path, bright)
+
+
+def refusals(daemon: Process) -> dict[str, float]:
+    name = "inspector_auth_failures_total"
+    return {reason: daemon.metrics()[f'{name}{{reason="{reason}"}}'] for reason in ("key", "handshake")}
+
+
+def test_1_good_keys_hear_everything_and_others_nothing(site: Site) -> None:
+    site.admit("alice", "bob")
+    with ExitStack() as stack:
+        daemon = stack.enter_context(Process(site.config))
+        strangers = [
+            stack.enter_context(Ear(daemon.endpoint, keys)) for keys in (site.key("mallory"), None)
+        ]  # fmt: skip
+        alice, bob = (stack.enter_context(Ear(daemon.endpoint, site.key(name))) for name in ("alice", "bob"))
+        for ear in (alice, bob):
+            ear.listen(lambda ear=ear: ear.heard >= 200)  # type: ignore[misc]
+        assert min(refusals(daemon).values()) >= 1
+        daemon.send(signal.SIGTERM)
+        for ear in (alice, bob):
+            ear.listen(lambda: False)
+            ear.check_complete()
+        assert all(ear.is_deaf() for ear in strangers)
+        assert daemon.wait() == 0
+    text = str(daemon.log)
+    assert "no subscriber has that key" in text
+    assert not any(path.read_text().strip() in text for path in site.keys.glob("*.secret"))
+    assert all("traceback" not in line for line in daemon.log)
+
+
+def test_2_the_list_may_change_while_the_daemon_runs(site: Site) -> None:
+    site.admit("alice")
+    with Process(site.config) as daemon:
+        with Ear(daemon.endpoint, site.key("bob")) as bob:
+            assert bob.is_deaf(0.5)
+            site.admit("bob")
+            bob.listen(lambda: bob.heard >= 10)
+        (site.list / "bob.pub").unlink()
+        before = refusals(daemon)["key"]
+        with Ear(daemon.endpoint, site.key("bob")) as bob, Ear(daemon.endpoint, site.key("alice")) as alice:
+            alice.listen(lambda: alice.heard >= 50 and refusals(daemon)["key"] > before)
+            assert bob.is_deaf()
+
+
+def test_3_a_wrong_key_is_one_sentence(site: Site) -> None:
+    site.admit("alice")
+
+    def complaint() -> str:
+        said = []
+        for verb in ("check", "run"):
+            done = run(verb, site.config)
+            assert done.returncode == 78
+            (line,) = done.stderr.splitlines()
+            said.append(line)
+        assert said[0] == said[1]
+        return said[0]
+
+    secret, public = site.keys / "daemon.secret", site.list / "alice.pub"
+    assert run("check", site.config).returncode == 0
+    secret.chmod(0o644)
+    assert f"secret key {secret} has mode 0644" in complaint()
+    secret.chmod(0o600)
+    public.write_text("alice")
+    assert f"public key {public} is not one line of 40 characters of Z85" in complaint()
+    site.admit("alice")
+    (site.keys / "daemon.pub").write_bytes(zmq.curve_keypair()[0])
+    assert f"{site.keys / 'daemon.pub'} does not belong to {secret}" in complaint()
+    secret.unlink()
+    assert f"secret key {secret} cannot be read (No such file or directory)" in complaint()
+
+
+PASSWORDS = ("hunter2", "p%40ss%2Fw%C3%B6rd", "a@b/c:d", "two words", "%20lead", "q?x=1&y=2#z")
+
+
+@contextmanager
+def forbidding_camera() -> Iterator[int]:
+    """Speaks just enough RTSP to refuse every password, at the port that it gives."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    realm = b'WWW-Authenticate: Basic realm="camera"'
+                    connection.sendall(b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\n" + realm + b"\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def test_4_no_password_of_a_camera_is_shown(tmp_path: Path, bright: Path) -> None:
+    with forbidding_camera() as port:
+        urls = [f"rtsp://admin:{password}@127.0.0.1:{port}/live" for password in PASSWORDS]
+        urls.append(f"rtsp://127.0.0.1:{port}/live?user=admin&password=query-secret")
+        config = configure(tmp_path / "line.toml", bright, *urls, more='[daemon]\nlog_level = "debug"')
+        shown: list[str] = []
+        lost: set[str] = set()
+        with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
+            for message in subscriber.messages(timeout=60):
+                shown.append(repr(message) + message.raw.decode())
+                if isinstance(message, EventMessage) and message.event.state == "lost":
+                    lost.add(message.event.subject)
+                if len(lost) == len(urls):
+                    break
+            shown += [daemon.get(path) for path in ("/metrics", "/healthz", "/readyz")]
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() == 0
+        shown.append(str(daemon.log))
+        shown.append(run("check", config).stderr)
+        broken = configure(tmp_path / "b.toml", bright, *(f"{url}?transport=no" for url in urls))
+        shown.append(run("check", broken).stderr)
+    assert sum("cam1" in text for text in shown) >= 3
+    for password in PASSWORDS:
+        for form in {password, unquote(password), quote(password), repr(password)[1:-1]}:
+            assert [text for text in shown if form in text] == []
+    assert "query-secret" not in "".join(shown)
+
+
+@given(st.text(min_size=1).map("<{}>".format))
+def test_4_no_url_shows_its_password(password: str) -> None:
+    for url in (f"rtsp://user:{password}@host/live", f"rtsp:user:{password}@host"):
+        assert password not in str(Url(url))
