@@ -51,6 +51,7 @@ def test_help_tells_of_every_verb_and_exit_code() -> None:
         "compare",
         "calibrate",
         "quantise",
+        "keygen",
         "ledger",
         "replay",
     }
