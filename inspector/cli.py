@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inspector import __version__, logs
 from inspector.calibrate import commands as calibrating
@@ -15,6 +16,9 @@ from inspector.errors import ConfigError, InspectorError, working_in
 from inspector.journal import commands as bookkeeping
 from inspector.redact import redact
 from inspector.training import commands
+
+if TYPE_CHECKING:
+    from inspector.keys import ClientKeys
 
 EXIT_CODES = """\
 exit codes:
@@ -83,6 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
     listen.add_argument("--keep", type=int, default=24, metavar="N", help="how many pictures to keep (default 24)")
     listen.add_argument("--count", type=commands.positive, metavar="N", help="end after N verdicts")
     listen.add_argument("--json", action="store_true", help="print each message's header as a line of JSON")
+    listen.add_argument("--secret", type=Path, metavar="FILE", help="this subscriber's secret key (`inspector keygen`)")
+    listen.add_argument("--server", type=Path, metavar="FILE", help="the daemon's public key, where it asks for keys")
     listen.set_defaults(verb=_listen)
 
     simulate = verbs.add_parser("simulate", help="write pictures of the simulated line, with masks, as a data set")
@@ -135,7 +141,24 @@ def _check(options: argparse.Namespace) -> int:
 def _listen(options: argparse.Namespace) -> int:
     from inspector import listen
 
-    return listen.run(options.endpoint, save=options.save, keep=options.keep, count=options.count, as_json=options.json)
+    return listen.run(
+        options.endpoint,
+        save=options.save,
+        keep=options.keep,
+        count=options.count,
+        as_json=options.json,
+        keys=_client_keys(options),
+    )
+
+
+def _client_keys(options: argparse.Namespace) -> ClientKeys | None:
+    from inspector.keys import ClientKeys
+
+    if options.secret is None and options.server is None:
+        return None
+    if options.secret is None or options.server is None:
+        raise ConfigError("--secret and --server belong together: this side's secret key and the other's public one")
+    return ClientKeys.load(options.secret, options.server)
 
 
 def _keygen(options: argparse.Namespace) -> int:

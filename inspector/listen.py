@@ -21,6 +21,7 @@ from inspector import address
 from inspector.album import Album
 from inspector.board import Board
 from inspector.client import Subscriber
+from inspector.client.link import Keys
 from inspector.messages import KINDS, Gone, Message, ResultMessage
 
 REFRESH_SECONDS = 0.5
@@ -35,11 +36,13 @@ def run(
     keep: int = 24,
     count: int | None = None,
     as_json: bool = False,
+    keys: Keys | None = None,
     out: TextIO | None = None,
 ) -> int:
     """Listen at `endpoint` until SIGINT or SIGTERM, or until `count` verdicts came; the exit code.
 
     save, keep: the folder for pictures of the newest `keep` defects
+    keys: for a daemon that asks for them
     as_json: write each header as a line to `out` (default: stdout), and notes for people to stderr
     Raises ConfigError for an endpoint that is no address, OutputError where the pictures cannot be written.
     """
@@ -49,7 +52,7 @@ def run(
     # Results are asked for only where they are drawn: nobody need encode them for a table.
     kinds = [kind for kind in KINDS if album is not None or kind != "result"]
     board = Board(same_clock=_is_here(endpoint))
-    with _signals() as is_over, Subscriber(endpoint, kinds=kinds) as subscriber:
+    with _signals() as is_over, Subscriber(endpoint, kinds=kinds, keys=keys) as subscriber:
         try:
             notes.print(f"listening at {endpoint}")
             if album is not None:

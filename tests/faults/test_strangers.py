@@ -4,6 +4,8 @@
 2. a subscriber that is added while the daemon runs hears; one that is removed is refused when it comes back
 3. a key that is wrong, missing or open to others: one sentence, exit code 78, from `check` and from `run`
 4. passwords of cameras, however they are written, are in no log, metric, message or error
+5. catching up behind CURVE, after a kill -9: who is listed has everything, a stranger gets no answer
+6. `inspector listen` with keys, with half of them and without
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -22,9 +25,10 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector import asking
 from inspector.client import Subscriber
 from inspector.keys import ClientKeys
-from inspector.messages import EventMessage
+from inspector.messages import EventMessage, VerdictMessage
 from inspector.sources.url import Url
 from tests.daemon import Process, configure, run
 from tests.ears import Ear
@@ -184,3 +188,65 @@ def test_4_no_password_of_a_camera_is_shown(tmp_path: Path, bright: Path) -> Non
 def test_4_no_url_shows_its_password(password: str) -> None:
     for url in (f"rtsp://user:{password}@host/live", f"rtsp:user:{password}@host"):
         assert password not in str(Url(url))
+
+
+def test_5_catching_up_is_for_those_listed_alone(site: Site, tmp_path: Path) -> None:
+    site.admit("alice")
+    text = site.config.read_text().replace("[security]", 'catchup = "tcp://127.0.0.1:*"\n[security]')
+    site.config.write_text(text + f'[journal]\npath = "{tmp_path}/journal.sqlite"\n')
+    place, heard = tmp_path / "position.json", []
+
+    def listen(endpoint: str, number: int) -> None:
+        with Subscriber(endpoint, kinds=["verdict"], position=place, keys=site.key("alice")) as alice:
+            for message in alice.messages(timeout=60):
+                assert isinstance(message, VerdictMessage)
+                if message.camera == "cam1":
+                    heard.append((message.session, message.sequence))
+                if len(heard) >= number:
+                    break
+            alice.save(place)
+
+    with Process(site.config) as daemon:
+        listen(daemon.endpoint, 20)
+        daemon.send(signal.SIGKILL)
+        daemon.wait()
+    with Process(site.config) as daemon:
+        listen(daemon.endpoint, len(heard) + 60)
+        catchup = next(line["message"].split()[-1] for line in daemon.log if line["message"].startswith("catch-up at"))
+        with zmq.Context() as context, context.socket(zmq.DEALER) as stranger:
+            stranger.linger = 0
+            site.key("mallory").arm(stranger)
+            stranger.connect(catchup)
+            before = refusals(daemon)["key"]
+            stranger.send(asking.encode_request(asking.AskSessions(1, 0)))
+            until(lambda: refusals(daemon)["key"] > before)
+            assert not stranger.poll(0)
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0
+    first, second = sorted({session for session, _ in heard})
+    for session in (first, second):
+        sequences = [sequence for one, sequence in heard if one == session]
+        assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
+    assert heard[[session for session, _ in heard].index(second)][1] == 1
+
+
+def test_6_the_listener_takes_keys(site: Site) -> None:
+    site.admit("alice")
+    with Process(site.config) as daemon:
+        keys = ["--secret", site.keys / "alice.secret", "--server", site.keys / "daemon.pub"]
+        done = run("listen", daemon.endpoint, "--count", 5, *keys)
+        assert done.returncode == 0, done.stderr
+        assert ", 0 missing" in done.stdout
+        half = run("listen", daemon.endpoint, *keys[:2])
+        assert half.returncode == 78
+        assert "--secret and --server belong together" in half.stderr
+        with Ear(daemon.endpoint, None) as bare:
+            until(lambda: refusals(daemon)["handshake"] > 0)
+            assert bare.heard == 0
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
