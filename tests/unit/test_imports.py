@@ -61,8 +61,10 @@ MAY_IMPORT = {
     "publisher": "codecs journal outcomes outputs wire",
     "pipeline": "ledger publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
-    "assemble": "allowlist calibration catchup codecs daemon guard health inference journal judge keys ledger metrics "
-    "mistakes outputs pipeline publisher scrape settings sources stage wire worker",
+    "judging": "calibration inference judge settings worker",
+    "record": "catchup guard journal ledger publisher settings stage",
+    "assemble": "allowlist calibration codecs daemon guard health inference judging keys metrics mistakes outputs "
+    "pipeline publisher record scrape settings sources wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
