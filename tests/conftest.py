@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import pytest
 
 from tests.bundles import convolutional, make_bundle, masked_pictures, picture
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +42,25 @@ def pictures(tmp_path: Path) -> Path:
         image = picture(square=(10, 10, 9, 9)) if number % 5 == 4 else picture()
         cv2.imwrite(str(folder / f"{number:02}.png"), image)
     return folder
+
+
+@pytest.fixture(scope="session")
+def node_script(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """How to call the Node.js example, with the library beside it, as its manual says."""
+    folder = tmp_path_factory.mktemp("node")
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm; install Debian's nodejs and npm")
+    command = ["npm", "install", "--no-audit", "--no-fund", "zeromq@6"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm's zeromq cannot be had here: {done.stderr.strip()[-300:]}")
+    shutil.copy(EXAMPLES / "subscribe.mjs", folder)
+    return ["node", str(folder / "subscribe.mjs")]
+
+
+@pytest.fixture(params=["python", pytest.param("node", marks=pytest.mark.full)])
+def script(request: pytest.FixtureRequest) -> list[str]:
+    """How to call the subscriber in examples/ that stands alone, in each language."""
+    if request.param == "node":
+        return request.getfixturevalue("node_script")
+    return [sys.executable, "-u", str(EXAMPLES / "subscribe.py")]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,27 +14,6 @@ from tests.readers import reading
 
 FOLDER = Path(inspector.__file__).parents[1] / "examples"
 PREFIXES = {f"\x01{kind}/".encode() for kind in ("verdict", "result", "event", "beat")}
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """How to call the Node.js example: with the library beside it, as its manual says."""
-    folder = tmp_path_factory.mktemp("node")
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm; install Debian's nodejs and npm")
-    command = ["npm", "install", "--no-audit", "--no-fund", "zeromq@6"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm's zeromq cannot be had here: {done.stderr.strip()[-300:]}")
-    shutil.copy(FOLDER / "subscribe.mjs", folder)
-    return ["node", str(folder / "subscribe.mjs")]
-
-
-@pytest.fixture(params=["python", pytest.param("node", marks=pytest.mark.full)])
-def script(request: pytest.FixtureRequest) -> list[str]:
-    if request.param == "node":
-        return request.getfixturevalue("node")
-    return [sys.executable, "-u", str(FOLDER / "subscribe.py")]
 
 
 @pytest.fixture(params=["plain", "keys"])

@@ -1,0 +1,65 @@
+"""Subscribers that know docs/wire.md and nothing of our code, at a real daemon behind CURVE that is killed.
+
+1. kill -9 and a new start, twice: what they print is what the journal has, in order and once
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+from inspector.journal.reading import Choice, Reader
+from tests.daemon import run
+from tests.faults.test_losses import House, wait_until
+from tests.readers import reading
+
+VERDICTS = 400
+
+
+def kept(journal: Path) -> list[str]:
+    """What the examples should say of cam1's verdicts, in the order in which they were published."""
+    reader = Reader(journal)
+    headers = [json.loads(one.kept.parts[1]) for one in reader.messages(Choice("verdict/line1/cam1/"))]
+    reader.close()
+    return [f"cam1 frame {told['frame']}: {told['verdict']} {told['reason'] or ''}" for told in headers]
+
+
+def test_1_a_daemon_that_is_killed_behind_curve(
+    tmp_path: Path, bright: Path, pictures: Path, script: list[str]
+) -> None:
+    house = House(tmp_path, bright, pictures)
+    for name in ("daemon", "alice"):
+        assert run("keygen", name, "--out", tmp_path).returncode == 0
+    (tmp_path / "subscribers").mkdir()
+    shutil.copy(tmp_path / "alice.pub", tmp_path / "subscribers")
+    security = '\n[security]\nsecret_key = "daemon.secret"\nsubscribers = "subscribers"\n'
+    house.config.write_text(house.config.read_text() + security)
+    keys = ["--secret", str(tmp_path / "alice.secret"), "--server", str(tmp_path / "daemon.pub")]
+    said: list[str] = []
+    with reading([*script, house.endpoint, str(VERDICTS), *keys]) as subscriber:
+
+        def listen() -> None:
+            assert subscriber.stdout is not None
+            said.extend(line.removesuffix("\n") for line in subscriber.stdout)
+
+        listening = threading.Thread(target=listen)
+        listening.start()
+        for part in (0.2, 0.4):
+            with house.start() as daemon:
+                wait_until(lambda part=part: len(said) >= part * VERDICTS, "messages")
+                daemon.send(signal.SIGKILL)
+                daemon.wait()
+        with house.start() as daemon:
+            listening.join(120)
+            assert subscriber.wait(10) == 0
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() == 0
+    heard = [line for line in said if line.startswith("cam1 frame ")]
+    published = kept(house.journal)
+    begin = published.index(heard[0])
+    assert heard == published[begin : begin + len(heard)]
+    assert sum(line.startswith("cam1 frame 1:") for line in heard) >= 2, "the second and the third run are in it"
+    assert not any("gone" in line for line in said)
