@@ -5,15 +5,15 @@ nearest to 0.5. Then the smallest region that still counts: small enough to keep
 good parts free of false alarms.
 
 Where defects are synthetic, that says little of real ones, which are fainter: the best threshold for the synthetic ones
-lets most of them escape. What the normal pictures need is known better, the better the more of them were held back. So
-the threshold lies between the two, and never so low that more than a few of the normal ones are `ng`.
+lets most of them escape, though it is never so low that more than a few normal pictures are `ng`. What normal pictures
+need is known better, the better the more of them were held back; so `lowered` goes some of the way to there.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -66,36 +66,37 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     left = sum(area >= min_area for area in false_areas)
     defects = "real" if real else "synthetic"
     rule = "within a standard error of the highest and nearest to 0.5" if real else "the highest"
-    moved = ""
-    if not real:
+    needed = 0.0
+    if not real and good:
         normal = [m for m, mask in zip(maps, masks, strict=True) if not mask.any()]
-        threshold, moved = _between(threshold, _critical(normal, min_area))
+        needed = float(np.quantile(_critical(normal, min_area), 1 - FALSE_REJECTS))
+    raised = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
+    threshold = min(max(threshold, needed), CERTAIN)
     return Choice(
         threshold,
         min_area,
         f"threshold: F1 averaged over pictures is {f1:.3f}, {rule}, on {len(maps) - good} validation pictures with "
-        f"{defects} defects and {good} normal ones{moved} (it was {threshold:.5g} before it was folded into the graph "
+        f"{defects} defects and {good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph "
         f"as 0.5); min_area: the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} "
         f"of {len(false_areas)} are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
     )
 
 
-def _between(threshold: float, normal: NDArray[np.float64]) -> tuple[float, str]:
-    """The threshold between the best for synthetic defects and what normal pictures need, and how it was moved.
+def lowered(choice: Choice, normal: Sequence[Map]) -> Choice:
+    """A choice by synthetic defects, nearer to what normal pictures need.
 
-    normal: the critical thresholds of normal pictures (critical.py)
+    normal: maps [H,W] of the pictures that were held back, by the detector as it will be: it may know them now
     """
-    if not normal.size:
-        return threshold, ""
-    needed = float(np.quantile(normal, 1 - FALSE_REJECTS))
-    if needed > threshold:
-        return min(needed, CERTAIN), f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok"
-    best, highest = _logit(threshold), _logit(float(normal.max()))
-    if highest >= best:
-        return threshold, ""
-    share = normal.size / (normal.size + FEW_NORMALS)
-    lowered = 1 / (1 + math.exp(-(best + share * (highest - best))))
-    return lowered, f", lowered by {share:.0%} of the way (in logits) to where all of the normal ones are just ok"
+    highest, chosen = _logit(float(_critical(normal, choice.min_area).max(initial=0.0))), _logit(choice.threshold)
+    if highest >= chosen:
+        return choice
+    share = len(normal) / (len(normal) + FEW_NORMALS)
+    threshold = 1 / (1 + math.exp(-(chosen + share * (highest - chosen))))
+    why = (
+        f"{choice.why}; then lowered to {threshold:.5g}, {share:.0%} of the way (in logits) to where all {len(normal)} "
+        "normal pictures are just ok, since real defects are fainter than synthetic ones"
+    )
+    return replace(choice, threshold=threshold, why=why)
 
 
 def _logit(probability: float) -> float:

@@ -109,9 +109,12 @@ def train(settings: Settings, say: Say) -> Bundle:
             [mask for _, mask in pairs],
             real,
         )
-    say(f"min_area {choice.min_area}; {choice.why}")
     if isinstance(detector, Discover):  # what was held back has told all that it could, and may now be known
         fit_distances(detector, Pictures(samples, size, channels))
+    if mode == "normal":
+        with torch.inference_mode():
+            choice = threshold.lowered(choice, list(maps(detector, (image for image, mask in pairs if not mask.any()))))
+    say(f"min_area {choice.min_area}; {choice.why}")
 
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan_repairer(settings)

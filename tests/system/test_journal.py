@@ -134,7 +134,7 @@ def test_6_a_replay_prints_saves_and_publishes(bright: Path, pictures: Path, tmp
     assert process.stderr is not None
     endpoint = process.stderr.readline().split()[2].rstrip(",")
     with Subscriber(endpoint, kinds=["verdict"]) as subscriber:
-        heard = [message.raw for message in subscriber.messages(timeout=5)]
+        heard = [message.raw for message in subscriber.messages(timeout=2)]
     assert process.wait(30) == 0
     process.stderr.close()
     assert [json.loads(raw)["sequence"] for raw in heard] == list(range(1, 21))

@@ -16,10 +16,9 @@ from hypothesis.extra import numpy as hnp
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
 from inspector.judge import Judge, Judgement
-from inspector.training.macro_f1 import MacroF1
 from inspector.training.metrics import PixelCounts, PixelScores, area_under_roc, cross_entropy, psnr, ssim
 from inspector.training.repair_metrics import RepairScores
-from inspector.training.threshold import choose
+from inspector.training.threshold import Choice, choose, lowered
 from inspector.types import Verdict
 from tests.bundles import FILL, picture
 from tests.pictures import noise
@@ -244,18 +243,17 @@ def test_where_defects_are_synthetic_most_normal_pictures_must_be_ok() -> None:
 
 @pytest.mark.parametrize(("normals", "share"), [(10, 0.25), (90, 0.75)])
 def test_the_more_normal_pictures_the_nearer_to_them_is_the_threshold(normals: int, share: float) -> None:
-    glow, mask = spotted(10, truth=True, level=0.98)
-    glow = np.where(mask, glow, np.float32(0.6))  # around a synthetic defect
-    pairs = [(glow, mask), *(spotted(16, level=0.2) for _ in range(normals))]
-    maps, masks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    choice = choose(maps, masks, real=False)
-    scores = MacroF1()
-    for probability, mask in zip(maps, masks, strict=True):
-        scores.add(probability, mask)
-    (_, highest), lowest = scores.best(), 0.2
-    logits = [math.log(p / (1 - p)) for p in (highest, choice.threshold, lowest)]
-    assert (logits[0] - logits[1]) / (logits[0] - logits[2]) == pytest.approx(share, abs=0.01)
-    assert f"lowered by {share:.0%} of the way" in choice.why
+    chosen = Choice(0.9, 1, "synthetic")
+    choice = lowered(chosen, [spotted(16, level=0.2)[0]] * normals)
+    best, found, lowest = (math.log(p / (1 - p)) for p in (0.9, choice.threshold, 0.2))
+    assert (best - found) / (best - lowest) == pytest.approx(share, abs=0.001)
+    assert choice.why.startswith(f"synthetic; then lowered to {choice.threshold:.5g}, {share:.0%} of the way")
+
+
+def test_normal_pictures_that_need_more_lower_nothing() -> None:
+    chosen = Choice(0.9, 20, "synthetic")
+    assert lowered(chosen, [spotted(16, level=0.95)[0]]) == chosen
+    assert lowered(chosen, [spotted(4, level=0.95)[0]]).threshold < 0.9, "spots that are too small do not count"
 
 
 # Repairs
