@@ -16,7 +16,7 @@ help:  ## say what there is to make
 run: $(VENV)/.run  ## run the daemon on a simulated line of four cameras, and show what it publishes
 	@sh deploy/demo.sh $(VENV)/bin
 
-test: $(VENV)/.dev  ## pass the tests that need nothing but Python (about a minute)
+test: $(VENV)/.dev  ## pass the tests that need nothing but Python (some minutes)
 	$(VENV)/bin/python -m pytest -m "not full"
 
 test-all: $(FULL)/.full  ## pass all tests: training, real RTSP, Prometheus and systemd tools (root installs Debian packages)

@@ -84,10 +84,11 @@ def assemble(
     rehearsal: the daemon will not run, so no session is begun in the journal
     Raises ConfigError, BundleError, DeviceError, ModelError, OutputError.
     """
-    log.info("%s", check_installation())
+    build = check_installation()
     cv2.setNumThreads(1)  # the workers are the parallelism; more threads only take turns
     clock = SystemClock()
     judging = prepare(settings)
+    log.info("%s, %s", build, judging.summary)
     sources = [opener(camera.source) for camera in settings.camera]
     wake = Wake()
 
