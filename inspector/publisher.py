@@ -131,8 +131,7 @@ class Publisher:
         if self._keeping is not None:
             end = Account(self._keeping.shift(frame.captured_ns), frame.camera, end_of(inspection))
         if self._is_due(topic):
-            parts = self._encoder.verdict(inspection, sequence, self._since(inspection))
-            batch.append(Entry(topic, sequence, parts, self._clock.wall_ns(), end))
+            self._add(batch, topic, sequence, self._encoder.verdict(inspection, sequence, self._since(inspection)), end)
 
     def _result(self, inspection: Inspection, batch: list[Entry]) -> float:
         """Encode the result; the seconds that its payloads took."""
@@ -165,8 +164,10 @@ class Publisher:
             self._evidence[topic] += 1
             self._add(batch, topic, self._evidence[topic], self._encoder.late(inspection, self._evidence[topic]))
 
-    def _add(self, batch: list[Entry], topic: str, sequence: int, parts: Sequence[bytes]) -> None:
-        batch.append(Entry(topic, sequence, parts, self._clock.wall_ns()))
+    def _add(
+        self, batch: list[Entry], topic: str, sequence: int, parts: Sequence[bytes], end: Account | None = None
+    ) -> None:
+        batch.append(Entry(topic, sequence, parts, self._clock.wall_ns(), end))
 
     def _send(self, batch: list[Entry]) -> None:
         """Have the journal keep it, then hand it over."""
