@@ -71,6 +71,8 @@ class Observer:
         found = {}
         for session in reader.sessions(begin):
             for topic, last in session.sequences.items():
+                if session.session == begin and (begin, topic) not in self.heard:
+                    continue  # it came late, and this topic's first message later still
                 heard = self.heard.get((session.session, topic), [0])[-1]
                 if session.final and topic.startswith(("verdict/", "result/")) and heard != last:
                     found[session.session, topic] = heard, last
