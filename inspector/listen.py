@@ -5,24 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
 
-from inspector import address
+from inspector import address, wire
 from inspector.album import Album
 from inspector.board import Board
 from inspector.client import Subscriber
 from inspector.client.link import Keys
 from inspector.messages import KINDS, Gone, Message, ResultMessage
+from inspector.signals import ended
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 5.0
@@ -52,7 +50,7 @@ def run(
     # Results are asked for only where they are drawn: nobody need encode them for a table.
     kinds = [kind for kind in KINDS if album is not None or kind != "result"]
     board = Board(same_clock=_is_here(endpoint))
-    with _signals() as is_over, Subscriber(endpoint, kinds=kinds, keys=keys) as subscriber:
+    with ended() as is_over, Subscriber(endpoint, kinds=kinds, keys=keys) as subscriber:
         try:
             notes.print(f"listening at {endpoint}")
             if album is not None:
@@ -130,8 +128,7 @@ class _JsonLines(_View):
         self._out = out
 
     def take(self, message: Message) -> None:
-        # A line break in JSON is never inside a text, so that a space means the same.
-        self._write(message.raw.decode().replace("\n", " ").replace("\r", " "))
+        self._write(wire.one_line(message.raw))
 
     def lost(self, gone: Gone) -> None:
         self._write(json.dumps({"kind": gone.kind, **dataclasses.asdict(gone)}))
@@ -164,21 +161,6 @@ class _Lines(_View):
         if now >= self._due:
             self._due = now + LINE_SECONDS
             self._console.print(f"{time.strftime('%H:%M:%S')} {board.line(missing, now)}")
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came, instead of what they do otherwise; only the main thread can be told."""
-    came: list[int] = []
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, lambda number, _: came.append(number))
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _is_here(endpoint: str) -> bool:

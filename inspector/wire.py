@@ -205,6 +205,11 @@ def _payload(payload: Payload) -> str:
     )
 
 
+def one_line(header: bytes) -> str:
+    """A header as a line of JSON; a line break in JSON is never inside a text, so that a space means the same."""
+    return header.decode().replace("\n", " ").replace("\r", " ")
+
+
 def decode(parts: Sequence[bytes]) -> Message:
     """A message from the parts that came out of a socket; they may be hostile.
 

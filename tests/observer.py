@@ -11,9 +11,7 @@ from typing import Any
 from inspector.client import Subscriber
 from inspector.journal.reading import Reader
 from inspector.messages import Gone, Kind, ResultMessage, VerdictMessage
-
-PATIENCE = 120.0
-"""Seconds that anything here may take on a busy machine."""
+from tests.waiting import PATIENCE
 
 
 class Observer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from argparse import ArgumentTypeError
 from dataclasses import replace
@@ -104,6 +103,7 @@ def _replay(options: argparse.Namespace) -> int:
     from inspector.journal import replay
     from inspector.journal.reading import Choice
     from inspector.outputs import open_output
+    from inspector.signals import ended
 
     reader = _reader(options.journal)
     choice = Choice(options.topic, options.session, options.first, options.last)
@@ -115,12 +115,10 @@ def _replay(options: argparse.Namespace) -> int:
     if options.save is not None:
         print(f"{replay.save(recorded, options.save)} message(s) written to {options.save}", file=sys.stderr)
     elif options.publish is not None:
-        came: list[int] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: came.append(number))
         output = open_output(options.publish, BUFFER_BYTES)
         print(f"publishing at {output.endpoint}, once somebody subscribes", file=sys.stderr, flush=True)
-        count = replay.publish(recorded, output, options.topic, options.speed, lambda: bool(came))
+        with ended() as is_over:
+            count = replay.publish(recorded, output, options.topic, options.speed, is_over)
         output.close()
         print(f"{count} message(s) published", file=sys.stderr)
     else:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
+from inspector import wire
 from inspector.errors import OutputError, working_in
 from inspector.journal.reading import Recorded
 from inspector.outputs import Output
@@ -20,8 +21,7 @@ LONGEST_NAP = 0.5
 def write_lines(recorded: Iterable[Recorded], out: TextIO) -> None:
     """Each header as a line of JSON."""
     for message in recorded:
-        # A line break in JSON is never inside a text, so that a space means the same.
-        out.write(message.kept.parts[1].decode().replace("\n", " ").replace("\r", " ") + "\n")
+        out.write(wire.one_line(message.kept.parts[1]) + "\n")
 
 
 def save(recorded: Iterable[Recorded], folder: Path) -> int:

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,16 +27,11 @@ from inspector.journal.store import Store
 from inspector.messages import EventMessage
 from inspector.wire import decode
 from tests.daemon import Process, configure, environment, run
-from tests.observer import PATIENCE, Observer
+from tests.observer import Observer
+from tests.waiting import PATIENCE, free_port, until
 
 LONG = int(os.environ.get("INSPECTOR_FAULTS", "1"))
 SEED = int(os.environ.get("INSPECTOR_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class House:
@@ -156,13 +150,6 @@ def subscriber(endpoint: str, out: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-def wait_until(happened: object, what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():  # type: ignore[operator]
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 def test_3_a_subscriber_that_is_killed_again_and_again(house: House, tmp_path: Path) -> None:
     """kill -9 of a subscriber that goes on from what it had written down; 3 times (15 in the long run)."""
     out, chance = tmp_path / "heard", random.Random(SEED)
@@ -170,11 +157,11 @@ def test_3_a_subscriber_that_is_killed_again_and_again(house: House, tmp_path: P
         for _ in range(3 * (1 if LONG == 1 else 5)):
             with subscriber(house.endpoint, out):
                 goal = len(written(out)) + chance.randrange(30, 120)
-                wait_until(lambda goal=goal: len(written(out)) >= goal, "messages")
+                until(lambda goal=goal: len(written(out)) >= goal, "messages")
         ended(daemon)
     with house.start() as daemon, subscriber(house.endpoint, out):
         goal = len(written(out)) + 60
-        wait_until(lambda: len(written(out)) >= goal, "messages after the restart")
+        until(lambda: len(written(out)) >= goal, "messages after the restart")
         ended(daemon)
     by_topic: dict[tuple[object, object], list[object]] = {}
     for topic, session, sequence in written(out):
@@ -199,13 +186,13 @@ def test_4_one_that_stops_reading_costs_the_others_nothing(tmp_path: Path, brigh
 
 def _stop_one(house: House, out: Path) -> None:
     with house.start() as daemon, Observer(house.endpoint) as healthy, subscriber(house.endpoint, out) as other:
-        wait_until(lambda: len(written(out)) >= 20, "messages")
+        until(lambda: len(written(out)) >= 20, "messages")
         other.send_signal(signal.SIGSTOP)
         before = len(written(out))
         healthy.wait_for(healthy.count + 1500 * LONG)
         told = daemon.metrics()["inspector_catchup_messages_total"]  # a busy machine may have cut the healthy one short
         other.send_signal(signal.SIGCONT)
-        wait_until(lambda: len(written(out)) >= before + 1000 * LONG, "what came meanwhile")
+        until(lambda: len(written(out)) >= before + 1000 * LONG, "what came meanwhile")
         assert daemon.metrics()["inspector_catchup_messages_total"] > told, "nothing was dropped"
         ended(daemon)
         healthy.wait_for_all(house.journal)
@@ -246,11 +233,11 @@ def test_5_a_disk_that_is_full_and_has_room_again(tmp_path: Path, bright: Path, 
         with house.start() as daemon, Observer(house.endpoint) as observer:
             observer.wait_for(50)
             fill(disk / "filler")
-            wait_until(lambda: daemon.metrics()["inspector_journal_failing"] == 1, "the journal fails")
+            until(lambda: daemon.metrics()["inspector_journal_failing"] == 1, "the journal fails")
             observer.wait_for(observer.count + 100)  # the line goes on
             assert daemon.get("/healthz") == "ok\n"
             (disk / "filler").unlink()
-            wait_until(lambda: daemon.metrics()["inspector_journal_failing"] == 0, "the journal works again")
+            until(lambda: daemon.metrics()["inspector_journal_failing"] == 0, "the journal works again")
             assert daemon.metrics()["inspector_journal_unkept_messages_total"] == 0
             observer.wait_for(observer.count + 50)
             ended(daemon)
@@ -292,7 +279,7 @@ def test_7_a_thousand_subscribers_come_and_go(house: House) -> None:
             guest.start()
         for guest in guests:
             guest.join(PATIENCE * LONG)
-        wait_until(lambda: resources(daemon) <= before, f"files and threads go back to {before}")
+        until(lambda: resources(daemon) <= before, f"files and threads go back to {before}")
         ended(daemon)
         observer.wait_for_all(house.journal)
         observer.assert_complete(house.journal)

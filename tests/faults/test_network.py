@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Process, configure, environment
-from tests.faults.test_losses import SUBSCRIBER, wait_until, written
+from tests.faults.test_losses import SUBSCRIBER, written
+from tests.waiting import until
 
 pytestmark = pytest.mark.full
 
@@ -61,13 +62,13 @@ def test_1_a_cable_that_is_pulled_and_put_back(tmp_path: Path, bright: Path, pic
         command = ["ip", "netns", "exec", name, sys.executable, "-c", SUBSCRIBER, daemon.endpoint, str(out)]
         subscriber = subprocess.Popen(command, env=environment())
         try:
-            wait_until(lambda: len(written(out)) >= 50, "messages")
+            until(lambda: len(written(out)) >= 50, "messages")
             ip("link", "set", name, "down")
             before = published(daemon)
-            wait_until(lambda: published(daemon) >= before + 500, "the line goes on")
+            until(lambda: published(daemon) >= before + 500, "the line goes on")
             cut = len(written(out))
             ip("link", "set", name, "up")
-            wait_until(lambda: len(written(out)) >= cut + 500, "what was published meanwhile")
+            until(lambda: len(written(out)) >= cut + 500, "what was published meanwhile")
         finally:
             subscriber.kill()
             subscriber.wait(30)

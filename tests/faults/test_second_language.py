@@ -13,8 +13,9 @@ from pathlib import Path
 
 from inspector.journal.reading import Choice, Reader
 from tests.daemon import run
-from tests.faults.test_losses import House, wait_until
+from tests.faults.test_losses import House
 from tests.readers import reading
+from tests.waiting import until
 
 VERDICTS = 400
 
@@ -49,7 +50,7 @@ def test_1_a_daemon_that_is_killed_behind_curve(
         listening.start()
         for part in (0.2, 0.4):
             with house.start() as daemon:
-                wait_until(lambda part=part: len(said) >= part * VERDICTS, "messages")
+                until(lambda part=part: len(said) >= part * VERDICTS, "messages")
                 daemon.send(signal.SIGKILL)
                 daemon.wait()
         with house.start() as daemon:

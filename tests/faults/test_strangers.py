@@ -14,8 +14,7 @@ import shutil
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -32,6 +31,7 @@ from inspector.messages import EventMessage, VerdictMessage
 from inspector.sources.url import Url
 from tests.daemon import Process, configure, run
 from tests.ears import Ear
+from tests.waiting import until
 
 SECURITY = '[security]\nsecret_key = "keys/daemon.secret"\nsubscribers = "subscribers"'
 SOURCE = "sim://line?rate=50&width=128&height=96"
@@ -243,10 +243,3 @@ def test_6_the_listener_takes_keys(site: Site) -> None:
         with Ear(daemon.endpoint, None) as bare:
             until(lambda: refusals(daemon)["handshake"] > 0)
             assert bare.heard == 0
-
-
-def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import pytest
 
 from inspector.errors import SourceError
 from inspector.sources import open_source
+from tests.waiting import free_port
 
 REASON = "needs a real RTSP server: pip install 'aio-rtsp-toolkit[server]' av"
 av = pytest.importorskip("av", reason=REASON)
@@ -58,12 +58,6 @@ class Server:
             self.process.kill()
             self.process.wait()
             self.process = None
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def listens(port: int) -> bool:

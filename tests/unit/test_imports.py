@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "inspector"
 
-GROUND = "types errors clock mailbox redact address archive shifts"
+GROUND = "types errors clock mailbox redact address archive shifts signals"
 """Imports nothing of ours; everybody may stand on it."""
 
 MAY_IMPORT = {
@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "guard": "allowlist keys logs metrics stage",
     # the flow, and what joins it
     "worker": "inference judge logs",
-    "journal": "outcomes outputs settings stage",
+    "journal": "outcomes outputs settings stage wire",
     "publisher": "codecs journal outcomes outputs wire",
     "pipeline": "ledger publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
@@ -69,7 +69,7 @@ MAY_IMPORT = {
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
     "board": "messages",
-    "listen": "album board client messages",
+    "listen": "album board client messages wire",
     # the daemon never imports training
     "training": "critical files inference judge",
     "calibrate": "calibration critical inference judge sources training values",

@@ -3,7 +3,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,9 @@ from inspector.journal.store import TRIMMED_AT_ONCE, Account, Store
 from inspector.outcomes import CAPTURED
 from tests.inspections import few
 from tests.journals import OK, SHIFT, VERDICTS, Parts, entries, entry, running
+from tests.waiting import until
 
 RESULTS = "result/line1/cam1/"
-
-
-def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 # ---- what is kept can be had again
