@@ -47,7 +47,7 @@ class Ledger:
         self._on_capture = on_capture
         self._closed = False
         self._counts = {camera: Counts() for camera in cameras}
-        # In order of capture, which is the order of deadlines too: a camera's deadline is a constant.
+        # In order of capture. Not always of deadlines: a camera may send an older frame after a newer one.
         self._in_flight: dict[str, dict[int, Frame]] = {camera: {} for camera in self._counts}
         self._captured: dict[str, dict[str, int]] = {camera: {} for camera in self._counts}
 
@@ -102,20 +102,11 @@ class Ledger:
 
     def overdue(self, now: float) -> list[Frame]:
         """Frames in flight whose deadline has passed at `now` (monotonic seconds)."""
-        found = []
-        with self._lock:
-            for frames in self._in_flight.values():
-                for frame in frames.values():
-                    if frame.deadline > now:
-                        break
-                    found.append(frame)
-        return found
+        return [frame for frame in self.in_flight() if frame.deadline <= now]
 
     def next_deadline(self) -> float:
         """The earliest deadline in flight (monotonic seconds), infinity if there is none."""
-        with self._lock:
-            firsts = [next(iter(frames.values())).deadline for frames in self._in_flight.values() if frames]
-        return min(firsts, default=float("inf"))
+        return min((frame.deadline for frame in self.in_flight()), default=float("inf"))
 
     def in_flight(self) -> list[Frame]:
         """All frames that wait for their verdict."""

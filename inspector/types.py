@@ -54,11 +54,13 @@ class Shot:
     image: the picture, or None if it could not be read; the frame then ends as `unknown: camera`
     part: what the source knows of the part's identity (a file's name, a trigger's id)
     fault: why there is no picture, in one sentence
+    captured_ns: wall clock at capture, nanoseconds since 1970 UTC, where the source knows better than "just now"
     """
 
     image: Image | None
     part: str | None = None
     fault: str | None = None
+    captured_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

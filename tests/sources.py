@@ -19,8 +19,8 @@ class HandSource:
         self._shots: queue.Queue[Shot | SourceError | None] = queue.Queue()
         self._closed = threading.Event()
 
-    def show(self, image: Image, part: str | None = None) -> None:
-        self._shots.put(Shot(image, part))
+    def show(self, image: Image, part: str | None = None, captured_ns: int | None = None) -> None:
+        self._shots.put(Shot(image, part, captured_ns=captured_ns))
 
     def spoil(self, fault: str) -> None:
         self._shots.put(Shot(None, None, fault))

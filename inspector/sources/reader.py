@@ -69,6 +69,7 @@ class Reader:
         self._clock = clock
         self._stopping = threading.Event()
         self._number = 0
+        self._latest = float("-inf")
         self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unusable, last {{detail}}", clock)
 
     def run(self, beat: Callable[[], None]) -> None:
@@ -110,15 +111,19 @@ class Reader:
         for shot in self._source.frames():
             if self._stopping.is_set():
                 return
-            captured, captured_ns = self._clock.monotonic(), self._clock.wall_ns()
+            now, now_ns = self._clock.monotonic(), self._clock.wall_ns()
             beat()
             if not self.state.up:
                 self.state.up = True
                 self._tell("streaming", "frames arrive")
+            age = _age(shot, now_ns)
+            # Stamps never go back. The deadline counts from what the source said, so that no frame gains by that.
+            self._latest = captured = max(now - age, self._latest)
+            captured_ns = now_ns - round((now - captured) * 1e9)
             self.state.last_frame = captured_ns / 1e9
-            self._take(shot, captured, captured_ns)
+            self._take(shot, captured, captured_ns, now - age + self._deadline)
 
-    def _take(self, shot: Shot, captured: float, captured_ns: int) -> None:
+    def _take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> None:
         """Account for the shot first; from then on it ends in a verdict, whatever happens."""
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
@@ -128,7 +133,7 @@ class Reader:
             self._number + 1,
             captured_ns,
             captured,
-            captured + self._deadline,
+            deadline,
             image,
             shot.part,
             fitted,
@@ -144,6 +149,8 @@ class Reader:
         elif misfit is not None:
             self._unreadable.add(1, f"frame {frame.number}: {misfit}")
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
+        elif self._clock.monotonic() >= frame.deadline:  # it came too old, and may push no other one out
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
         elif self._source.live:
             pushed_out = self._inbox.offer(self.camera, frame)
             if pushed_out is not None:
@@ -168,6 +175,11 @@ class Reader:
         level = logging.WARNING if state == "lost" else logging.INFO
         log.log(level, "camera %s %s: %s", self.camera, state, detail)
         self._announce(Event(self.camera, state, detail, self._clock.wall_ns()))
+
+
+def _age(shot: Shot, now_ns: int) -> float:
+    """Seconds since its capture, as far as its source knows; no frame is from the future."""
+    return 0.0 if shot.captured_ns is None else max((now_ns - shot.captured_ns) / 1e9, 0.0)
 
 
 def _fault(image: np.ndarray) -> str | None:

@@ -83,6 +83,38 @@ def test_a_live_frame_has_a_deadline_and_pushes_out_the_oldest() -> None:
     assert frames[0].deadline == frames[0].captured + 0.5
 
 
+def test_a_frame_is_as_old_as_its_source_says() -> None:
+    """Its deadline counts from then; no stamp lies in the future, nor before that of the frame in front of it."""
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9)
+    now, now_ns = bench.clock.monotonic(), bench.clock.wall_ns()
+    for age_ms in (300, 400, 100, -1000):
+        source.show(picture(), captured_ns=now_ns - 1_000_000 * age_ms)
+    source.end()
+    bench.run()
+    frames = bench.inbox.take(9).items
+    assert [frame.captured for frame in frames] == pytest.approx([now - 0.3, now - 0.3, now - 0.1, now])
+    assert [frame.captured_ns - now_ns for frame in frames] == pytest.approx([-3e8, -3e8, -1e8, 0], abs=1e3)
+    assert [frame.deadline for frame in frames] == pytest.approx([now + 0.2, now + 0.1, now + 0.4, now + 0.5])
+    assert bench.ledger.next_deadline() == frames[1].deadline
+    assert bench.ledger.overdue(now + 0.15) == [frames[1]]
+
+
+def test_a_frame_that_comes_older_than_its_deadline_is_unknown_and_pushes_no_other_out() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=1)
+    source.show(picture(), captured_ns=bench.clock.wall_ns() - 600_000_000)
+    source.show(picture())
+    source.show(picture(), captured_ns=bench.clock.wall_ns() - 600_000_000)
+    source.end()
+    bench.run()
+    assert [(one.frame.number, one.verdict, one.reason) for one in bench.settled] == [
+        (1, Verdict.UNKNOWN, Reason.DEADLINE),
+        (3, Verdict.UNKNOWN, Reason.DEADLINE),
+    ]
+    assert [frame.number for frame in bench.inbox.take(9).items] == [2]
+
+
 @pytest.mark.parametrize(
     "image",
     [
