@@ -96,6 +96,10 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=int, default=1000, help="first seed; every later one is free to use (1000)")
     simulate.add_argument("--good", type=commands.positive, default=200, help="normal pictures for training (200)")
     simulate.add_argument("--defective", type=_from_none, default=200, help="defective pictures for training (200)")
+    simulate.add_argument(
+        "--modalities", nargs="+", choices=("visible", "infrared"), default=(), metavar="M",
+        help="visible, infrared or both: pictures of each in a folder of its own, and parts with hidden defects too",
+    )  # fmt: skip
     simulate.set_defaults(verb=_simulate)
 
     keygen = verbs.add_parser("keygen", help="make a pair of keys, for the daemon or for one of its subscribers")
@@ -182,7 +186,7 @@ def _simulate(options: argparse.Namespace) -> int:
     with working_in(options.out), Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("drawing")
         write_dataset(
-            options.out, options.seed, options.good, options.defective,
+            options.out, options.seed, options.good, options.defective, modalities=options.modalities,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     print(

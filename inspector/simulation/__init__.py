@@ -7,7 +7,7 @@ part's number alone (and on the version of OpenCV, whose drawing changes a littl
 from __future__ import annotations
 
 from inspector.simulation.dataset import write_dataset
-from inspector.simulation.defects import KINDS
-from inspector.simulation.line import MAX_SIDE, MIN_SIDE, Line, Part
+from inspector.simulation.defects import HIDDEN, KINDS
+from inspector.simulation.line import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line, Part
 
-__all__ = ["KINDS", "MAX_SIDE", "MIN_SIDE", "Line", "Part", "write_dataset"]
+__all__ = ["HIDDEN", "INFRARED", "KINDS", "MAX_SIDE", "MIN_SIDE", "MODALITIES", "Line", "Part", "write_dataset"]

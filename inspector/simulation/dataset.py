@@ -6,19 +6,20 @@
     train_reference/<kind>                  reference/<kind>              the same pictures without the defect
     MANIFEST.tsv                            path, sha256, upstream_path, group (the line's seed)
 
-All files are PNG. No line is in both train and test.
+All files are PNG. No line is in both train and test. Of several modalities each has a folder of its own, with the same
+names in it: train/good/visible/*, train/good/infrared/*; a part has one mask.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 
 from inspector.errors import DataError
-from inspector.simulation.line import Line, Part
+from inspector.simulation.line import INFRARED, Line, Part
 from inspector.types import Image
 
 PARTS_A_LINE = 32  # so that a set shows many belts, lamps and pieces of metal
@@ -35,11 +36,13 @@ def write_dataset(
     width: int = 640,
     height: int = 480,
     channels: int = 3,
+    modalities: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write `good` and `defective` parts to train on, and to test as many as given (default: half as many).
 
     Lines have the seeds `seed`, `seed` + 1, ...: first those of the training parts, then those of the test's.
+    channels: of visible light;  modalities: which cameras look at each part; none: one, without hidden defects
     `progress` hears the number of parts written and their total.
     Raises DataError where the folder has something in it already, or a picture cannot be written.
     """
@@ -53,27 +56,34 @@ def write_dataset(
         lines = -(-parts // PARTS_A_LINE)
         if purpose == "train":  # which holds whole lines back, to validate on
             lines = max(lines, min(parts, 2))
-        for line in (Line(seed + offset, width, height, channels=channels) for offset in range(lines)):
-            for index in range(line.seed - seed, parts, lines):
-                part = line.part(index + 1, defective=index >= goods)
-                for path, picture in _files(purpose, line, part):
+        for offset in range(lines):
+            views = [_line(seed + offset, width, height, channels, modality) for modality in modalities or (None,)]
+            for index in range(offset, parts, lines):
+                shown = {line.modality: line.part(index + 1, defective=index >= goods) for line in views}
+                for path, picture in _files(purpose, f"{seed + offset:06d}_{index + 1:06d}", shown):
                     sha256 = _write(folder / path, picture)
-                    rows.append(f"{path}\t{sha256}\tline {line.seed}, part {part.number}\t{line.seed}")
+                    rows.append(f"{path}\t{sha256}\tline {seed + offset}, part {index + 1}\t{seed + offset}")
                 done += 1
                 progress(done, total)
         seed += lines
     (folder / "MANIFEST.tsv").write_text("\n".join(rows) + "\n")
 
 
-def _files(purpose: str, line: Line, part: Part) -> Iterator[tuple[Path, Image]]:
-    stem = f"{line.seed:06d}_{part.number:06d}"
-    if part.kind is None:
-        yield Path(purpose, "good", f"{stem}.png"), part.image
-        return
+def _line(seed: int, width: int, height: int, channels: int, modality: str | None) -> Line:
+    return Line(seed, width, height, channels=1 if modality == INFRARED else channels, modality=modality)
+
+
+def _files(purpose: str, stem: str, shown: Mapping[str | None, Part]) -> Iterator[tuple[Path, Image]]:
+    """The files of one part, which is `shown` to each modality; None where there is but one."""
     prefix = "train_" if purpose == "train" else ""
-    yield Path("train_defective" if prefix else "test", part.kind, f"{stem}.png"), part.image
-    yield Path(f"{prefix}ground_truth", part.kind, f"{stem}_mask.png"), part.mask
-    yield Path(f"{prefix}reference", part.kind, f"{stem}.png"), part.reference
+    part = next(iter(shown.values()))
+    folder = Path(purpose, "good") if part.kind is None else Path("train_defective" if prefix else "test", part.kind)
+    for modality, view in shown.items():
+        yield folder / (modality or "") / f"{stem}.png", view.image
+    if part.kind is not None:
+        yield Path(f"{prefix}ground_truth", part.kind, f"{stem}_mask.png"), part.mask
+        for modality, view in shown.items():
+            yield Path(f"{prefix}reference", part.kind, modality or "", f"{stem}.png"), view.reference
 
 
 def _write(path: Path, picture: Image) -> str:

@@ -35,6 +35,7 @@ GONE = (6.0, 6.0, 6.0, 120.0)  # no metal here: the belt in the part's shadow
 FRACTURE = (190.0, 186.0, 184.0, 255.0)
 RUST = (52.0, 84.0, 128.0, 255.0)
 OIL = (40.0, 48.0, 52.0, 255.0)
+HOT = (235.0, 235.0, 235.0, 255.0)
 
 
 def scratch(rng: Random, side: int, unit: float, strength: float) -> list[Layer]:
@@ -107,6 +108,13 @@ def scuff(rng: Random, side: int, unit: float, strength: float) -> list[Layer]:
     return [Layer(cover * (0.4 + 0.5 * strength), BRIGHT if rng.random() < 0.7 else DARK)]
 
 
+def void(rng: Random, side: int, unit: float, strength: float) -> list[Layer]:
+    """A hollow below the surface: heat gathers over it, with an edge as soft as heat has."""
+    radius = rng.uniform(8, 18)
+    cover = _blob(_outline(rng, radius, roughness=0.2), side, unit, edge=0.6 * radius)
+    return [Layer(cover * (0.25 + 0.35 * strength), HOT)]
+
+
 KINDS: dict[str, Callable[[Random, int, float, float], list[Layer]]] = {
     "chip": chip,
     "crack": crack,
@@ -116,6 +124,9 @@ KINDS: dict[str, Callable[[Random, int, float, float], list[Layer]]] = {
     "stain": stain,
 }
 """Every kind by name: (rng, side of the canvas in pixels, pixels a unit, strength in [0, 1]) -> layers."""
+
+HIDDEN: dict[str, Callable[[Random, int, float, float], list[Layer]]] = {"void": void}
+"""Kinds that no surface shows, painted on the heat image alone: what a line of several modalities has besides."""
 
 
 def damage(sprite: Image, solid: Mask, at: tuple[int, int], layers: list[Layer]) -> Image:

@@ -66,24 +66,24 @@ def draw_plate(rng: np.random.Generator, unit: float, variants: int) -> Plate:
     for _ in range(variants):
         metal = _metal(rng, radius, angle, turned, rough, unit)
         colour = np.clip(metal * shade, 0, 235)[:, :, None] * tint * solid[:, :, None]
-        sprites.append(_bytes(np.dstack([colour, alpha * 255])))
-    return Plate(tuple(sprites), _bytes(solid * 255))
+        sprites.append(as_bytes(np.dstack([colour, alpha * 255])))
+    return Plate(tuple(sprites), as_bytes(solid * 255))
 
 
 def _metal(rng: np.random.Generator, radius: Field, angle: Field, turned: Field, rough: Field, unit: float) -> Field:
     """Grey levels [h, w] of one piece: brushed along x, turned on the boss, cast in the pockets."""
     shape = radius.shape
-    brushed = 6 * _grain(rng, shape, 18 * unit, 0.6 * unit) + 3 * _grain(rng, shape, 60 * unit, 1.5 * unit)
-    rings = _grain(rng, (1, 1024), 1.2, 0.3)[0]
+    brushed = 6 * grain(rng, shape, 18 * unit, 0.6 * unit) + 3 * grain(rng, shape, 60 * unit, 1.5 * unit)
+    rings = grain(rng, (1, 1024), 1.2, 0.3)[0]
     turns = rings[np.clip(6 * radius * (1 + 0.003 * np.cos(3 * angle)), 0, 1023).astype(int)]
     sheen = np.cos(2 * (angle - rng.uniform(0.5, 1.1)))
-    cast = _grain(rng, shape, 0.8 * unit, 0.8 * unit)
-    cloud = _grain(rng, shape, 30 * unit, 30 * unit)
+    cast = grain(rng, shape, 0.8 * unit, 0.8 * unit)
+    cloud = grain(rng, shape, 30 * unit, 30 * unit)
     flat = (152 + brushed) * (1 - turned) * (1 - rough)
     return np.asarray(flat + turned * (160 + 10 * sheen + 5 * turns) + rough * (122 + 8 * cast) + 2 * cloud, np.float32)
 
 
-def _grain(rng: np.random.Generator, shape: tuple[int, ...], along: float, across: float) -> Field:
+def grain(rng: np.random.Generator, shape: tuple[int, ...], along: float, across: float) -> Field:
     """Noise [h, w] of mean 0 and deviation 1, smooth over `along` (x) and `across` (y) pixels."""
     cell = max(1, int(along / 2)), max(1, int(across / 2))
     small = rng.standard_normal((shape[0] // cell[1] + 8, shape[1] // cell[0] + 8), np.float32)
@@ -129,5 +129,6 @@ def _shrunk(field: Field) -> Field:
     return np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _bytes(field: Field) -> Image:
+def as_bytes(field: Field) -> Image:
+    """Grey levels as uint8, rounded and clipped."""
     return np.asarray(np.clip(field + 0.5, 0, 255), np.uint8)

@@ -1,7 +1,8 @@
 """The simulated line: `sim://line?seed=1&width=640&height=480&rate=25&defects=0.1&channels=3&frames=0&first=1&light=1`.
 
 seed      which line; part n of a seed is the same picture everywhere
-width, height, channels (1 or 3)   of the picture
+modality  visible or infrared: one of two cameras on the same parts, which then have hidden defects too
+width, height, channels (1 or 3; 3, of infrared 1)   of the picture
 rate      parts a second; 0 or max: as fast as they are taken, and the line waits
 defects   share of defective parts, 0 to 1
 frames    the line stops after so many; 0: never
@@ -17,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from inspector.simulation import MAX_SIDE, MIN_SIDE, Line
+from inspector.simulation import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line
 from inspector.sources.pace import Pace
 from inspector.sources.url import Url
 from inspector.types import Shot
@@ -53,14 +54,16 @@ def from_url(url: Url) -> Simulation:
     """Raises ConfigError for what the simulated line cannot do."""
     if url.body != "//line":
         url.refuse("the simulation knows one thing, a line; write sim://line")
+    modality = url.choice("modality", "", MODALITIES) or None
     line = partial(
         Line,
         seed=url.whole("seed", 1, 0, 2**32 - 1),
         width=url.whole("width", 640, MIN_SIDE, MAX_SIDE),
         height=url.whole("height", 480, MIN_SIDE, MAX_SIDE),
         defect_share=url.number("defects", 0.1, 0, 1),
-        channels=int(url.choice("channels", "3", ("1", "3"))),
+        channels=int(url.choice("channels", "1" if modality == INFRARED else "3", ("1", "3"))),
         light=url.number("light", 1.0, 0.1, 4),
+        modality=modality,
     )
     simulation = Simulation(
         line,
