@@ -18,8 +18,11 @@ import cv2
 from inspector import calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
+from inspector.calibration import Calibration
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
+from inspector.condition import limits
+from inspector.condition.monitor import Monitor
 from inspector.daemon import Daemon, Wake
 from inspector.errors import ConfigError
 from inspector.guard import Guard
@@ -39,6 +42,7 @@ from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.types import Cause
 from inspector.wire import Encoder
 from inspector.worker import Worker
 
@@ -116,7 +120,7 @@ def assemble(
         publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe, record.keeping)
         pipeline = Pipeline(
             [
-                _camera(camera, source, judging.bundles[camera.bundle])
+                _camera(camera, source, judging.bundles[camera.bundle], judging.calibrations.get(camera.name))
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
             record.ledger,
@@ -172,9 +176,13 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
-def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:
+def _camera(settings: configuration.Camera, source: Source, bundle: Bundle, calibrated: Calibration | None) -> Camera:
     fit = partial(fitted, shape=bundle.card.input.shape)
-    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue)
+    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
+    monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
+    return Camera(
+        settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, monitor, settings.silence
+    )
 
 
 def _formats(settings: Settings) -> Formats:

@@ -22,15 +22,20 @@ SILENCE_SECONDS = 3.0
 
 @dataclass
 class Tally:
-    """One camera, or all of them; `recent` holds (monotonic seconds of arrival, seconds since capture)."""
+    """One camera, or all of them; `recent` holds (monotonic seconds of arrival, seconds since capture).
+
+    cause: what is wrong with the last frame's picture, if anything
+    """
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     last_defect: str = ""
+    cause: str = ""
 
     def take(self, message: VerdictMessage, now: float, latency: float) -> None:
         """Add a verdict."""
         self.verdicts[message.verdict] += 1
+        self.cause = _printable(message.cause or "")
         self.recent.append((now, latency))
         if message.verdict is Verdict.NG:
             at = time.strftime("%H:%M:%S", time.localtime(message.captured_ns / 1e9))
@@ -141,8 +146,9 @@ def _printable(text: str) -> str:
 
 def _cells(tally: Tally, now: float) -> list[Text]:
     rate, waits = tally.rate(now), tally.percentiles(now)
+    last = f"now {tally.cause}: no picture to judge" if tally.cause else tally.last_defect
     cells = [str(tally.verdicts[verdict]) for verdict in (Verdict.OK, Verdict.NG, Verdict.UNKNOWN)]
-    cells += [f"{rate:.1f}", *("-" if waits is None else _ms(wait) for wait in waits or (0, 0)), tally.last_defect]
+    cells += [f"{rate:.1f}", *("-" if waits is None else _ms(wait) for wait in waits or (0, 0)), last]
     return [Text(cell) for cell in cells]
 
 

@@ -22,6 +22,8 @@ from functools import partial
 from types import MappingProxyType
 
 from inspector.clock import Clock
+from inspector.condition.monitor import Monitor
+from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd, Closed, Mailbox
 from inspector.publisher import Publisher
@@ -47,6 +49,7 @@ class Camera:
     """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares.
 
     fit: makes of a picture [H,W,C] what that model's detector takes
+    monitor: whether its pictures can be judged;  silence: seconds before it may count as stalled
     """
 
     name: str
@@ -55,6 +58,8 @@ class Camera:
     model: str
     deadline: float
     queue: int
+    monitor: Monitor | None = None
+    silence: float = SHORTEST_SILENCE
 
 
 class Pipeline:
@@ -85,7 +90,19 @@ class Pipeline:
         self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
         self.outbox: Mailbox[Inspection | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
         self.readers = [
-            Reader(c.name, c.source, c.fit, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
+            Reader(
+                c.name,
+                c.source,
+                c.fit,
+                c.deadline,
+                self.ledger,
+                self.inbox,
+                self._settle,
+                self.announce,
+                clock,
+                c.monitor,
+                c.silence,
+            )
             for c in cameras
         ]
         self._publisher = publisher
@@ -161,12 +178,15 @@ class Pipeline:
                 self.schedule.ran(model, self._clock.monotonic() - closed)
 
     def _watch(self, stage: Stage) -> None:
-        """Settle every frame at its deadline, by a clock that does not depend on the workers."""
+        """Settle every frame at its deadline, and notice cameras that stall, by a clock that depends on nobody else."""
         while not self._drained.is_set():
             stage.beat()
             for frame in self.ledger.overdue(self._clock.monotonic()):
                 self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
-            nap = self.ledger.next_deadline() - self._clock.monotonic()
+            for reader in self.readers:
+                reader.look(self._clock.monotonic())
+            due = min([self.ledger.next_deadline(), *(reader.stalls_at for reader in self.readers)])
+            nap = due - self._clock.monotonic()
             self._drained.wait(min(max(nap, 0.0), self._longest_nap))
 
     def _publish(self, stage: Stage) -> None:

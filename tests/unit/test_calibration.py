@@ -39,13 +39,13 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
         ("min_area", "0", "decision.min_area = 0 is not allowed; use a whole number from 1 to 67108864"),
         ("min_area", "4.0", "decision.min_area = 4.0 is not allowed; use a whole number from 1 to 67108864"),
         ("parts", "true", "data.parts = True is not allowed; use a whole number from 1 to 9007199254740992"),
-        ("format", "2", "format = 2 is not allowed; use 1"),
+        ("format", "3", "format = 3 is not allowed; use 1 or 2"),
         ("date", '"yesterday"', "date = 'yesterday': give UTC, like 2026-01-31T12:00:00Z"),
         ("date", '"2026-1-31T12:00:00Z"', "date = '2026-1-31T12:00:00Z': give UTC, like 2026-01-31T12:00:00Z"),
         ("sha256", '"abc"', "bundle.sha256 = 'abc': give 64 digits from 0 to f"),
         ("camera", '"a/b"', "camera = 'a/b': use 1 to 64 letters, digits, - and _, the first a letter or digit"),
         ("camera", '"cam1"\nlens = 8', "lens is not a key; the keys here are format, date, camera, bundle, decision, "
-                                       "promise, data, false_rejects, escapes"),
+                                       "promise, data, false_rejects, escapes, health"),
         ("min_area", "4\nmin_aera = 3", "decision.min_aera is not a key; did you mean 'min_area'?"),
     ],
 )  # fmt: skip
