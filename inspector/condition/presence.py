@@ -62,7 +62,7 @@ class Presence:
 
     def frame(self, now: float) -> State | None:
         """A frame came at `now` (monotonic seconds)."""
-        if self._last is not None and self.state in DELIVERS:
+        if self._last is not None:
             self._intervals.append(now - self._last)
         self._last = now
         return None if self.state in DELIVERS else self._become(State.STREAMING)
