@@ -24,7 +24,7 @@ SILENCE_SECONDS = 3.0
 class Tally:
     """One camera, or all of them; `recent` holds (monotonic seconds of arrival, seconds since capture).
 
-    cause: what is wrong with the last frame's picture, if anything
+    cause: what is wrong with a camera's last picture, if anything
     """
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
@@ -35,7 +35,6 @@ class Tally:
     def take(self, message: VerdictMessage, now: float, latency: float) -> None:
         """Add a verdict."""
         self.verdicts[message.verdict] += 1
-        self.cause = _printable(message.cause or "")
         self.recent.append((now, latency))
         if message.verdict is Verdict.NG:
             at = time.strftime("%H:%M:%S", time.localtime(message.captured_ns / 1e9))
@@ -89,7 +88,9 @@ class Board:
         if isinstance(message, VerdictMessage):
             since_capture = (now_ns - message.captured_ns) / 1e9
             latency = max(since_capture, 0.0) if self._same_clock else message.latency.total
-            self.cameras.setdefault(message.camera, Tally()).take(message, now, latency)
+            camera = self.cameras.setdefault(message.camera, Tally())
+            camera.take(message, now, latency)
+            camera.cause = _printable(message.cause or "")
             self.total.take(message, now, latency)
             if message.model is not None:
                 of = message.model
