@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks import unplugged
 from benchmarks.spoiled import SPOILS, Fixture
 from inspector.condition.learn import Learner
 from inspector.condition.limits import Limits, fixed
@@ -87,6 +88,7 @@ def main() -> int:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     cost()
+    unplugged.main()
     if options.clips is not None:
         clips(options.clips)
     across = learnt(islice(parts(Line(seed)), LEARNT) for seed in LEARNT_ON)
