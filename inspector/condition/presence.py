@@ -11,7 +11,7 @@ PERIODS = 8
 """Usual periods without a frame after which a camera is stalled: it shall be known within ten."""
 INTERVALS = 15
 """Of so many the median is the usual period: a pause, or frames that come in a bunch, say little of it."""
-SHORTEST_SILENCE = 0.2
+SHORTEST_SILENCE = 0.15
 """Seconds without a frame that no camera is called stalled for, unless it is asked for."""
 
 
