@@ -117,7 +117,7 @@ def power(limits: Limits, kind: type[Line]) -> None:
             _tell(f"{name} {strength:g} {unit}", found_after(limits, healthy, sick))
     _tell("frozen", found_after(limits, healthy, RUN * healthy[-1:]))
     if isinstance(line, Fixture):
-        for pixels in (1, 2, 3, 4, 5, 6, 8, 10, 20, 40, 80, 120):
+        for pixels in (2, 4, 6, 8, 10, 12, 15, 20, 40, 80, 120):
             line.moved = pixels
             _tell(f"shift {pixels} px", found_after(limits, healthy, islice(parts(line, 60_000), RUN)))
     _tell("frozen, without learning", found_after(fixed(live=True), healthy, RUN * healthy[-1:]))
