@@ -40,6 +40,8 @@ OUTBOX_DEPTH = 64
 """Inspections that may wait to be encoded; workers wait when it is full, for each may hold a picture."""
 LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""
+SHORTEST_LOOK = 0.01
+"""Seconds between two looks for cameras that stall: it need not be known as exactly as a deadline."""
 WORKERS_NICENESS = 5
 """So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
 
@@ -183,10 +185,11 @@ class Pipeline:
             stage.beat()
             for frame in self.ledger.overdue(self._clock.monotonic()):
                 self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
+            now = self._clock.monotonic()
             for reader in self.readers:
-                reader.look(self._clock.monotonic())
-            due = min([self.ledger.next_deadline(), *(reader.stalls_at for reader in self.readers)])
-            nap = due - self._clock.monotonic()
+                reader.look(now)
+            stall = min((reader.stalls_at for reader in self.readers), default=float("inf"))
+            nap = min(self.ledger.next_deadline(), max(stall, now + SHORTEST_LOOK)) - self._clock.monotonic()
             self._drained.wait(min(max(nap, 0.0), self._longest_nap))
 
     def _publish(self, stage: Stage) -> None:

@@ -45,25 +45,22 @@ class Presence:
         self.state = State.CONNECTING
         self._live = live
         self._silence = silence
+        self.patience = math.inf
+        """Seconds without a frame after which it is stalled: `PERIODS` usual ones, `silence` at the least."""
         self._last: float | None = None
         self._intervals: deque[float] = deque(maxlen=INTERVALS)
 
     @property
-    def patience(self) -> float:
-        """Seconds without a frame after which it is stalled: `PERIODS` usual ones, `silence` at the least."""
-        return max(self._silence, PERIODS * median(self._intervals)) if self._intervals else math.inf
-
-    @property
     def due(self) -> float:
         """When it will be stalled, unless a frame comes; infinite where that cannot be."""
-        if not self._live or self._last is None or self.state not in DELIVERS:
-            return math.inf
-        return self._last + self.patience
+        last = self._last
+        return math.inf if last is None or not self._live or self.state not in DELIVERS else last + self.patience
 
     def frame(self, now: float) -> State | None:
         """A frame came at `now` (monotonic seconds)."""
         if self._last is not None:
             self._intervals.append(now - self._last)
+            self.patience = max(self._silence, PERIODS * median(self._intervals))
         self._last = now
         return None if self.state in DELIVERS else self._become(State.STREAMING)
 

@@ -149,11 +149,15 @@ class Reader:
         return self.state.presence.due
 
     def look(self, now: float) -> None:
-        """Notice that frames stopped, which a thread that waits for one cannot; from any thread."""
+        """Notice that frames stopped, which a thread that waits for one cannot; from any thread, and at once."""
         presence = self.state.presence
-        with self._changing:
+        if now < presence.due or not self._changing.acquire(blocking=False):
+            return  # whose thread is about to tell of something else does not hang in its driver
+        try:
             if presence.look(now) is not None:
                 self._tell(State.STALLED, f"no frame for {presence.silent(now):.2g} s, though the source says nothing")
+        finally:
+            self._changing.release()
 
     def _read(self, beat: Callable[[], None]) -> None:
         for shot in self._source.frames():
