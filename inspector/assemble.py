@@ -18,6 +18,7 @@ import cv2
 from inspector import calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
+from inspector.arrivals import open_arrivals
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
 from inspector.daemon import Daemon, Wake
@@ -30,6 +31,7 @@ from inspector.inference.fit import fitted
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judging import prepare, reference_problem
 from inspector.keys import ServerKeys
+from inspector.matching import Triggers
 from inspector.metrics import REFUSALS, Metrics
 from inspector.mistakes import Probe
 from inspector.outputs import open_output
@@ -104,6 +106,8 @@ def assemble(
         record = open_record(stack, settings, names, clock, rehearsal)
         metrics = Metrics(names, list(judging.tags.values()), clock)
         catchup = open_catchup(stack, settings, record, clock, guard)
+        live = {name: source.live for name, source in zip(names, sources, strict=True)}
+        arrivals = open_arrivals(stack, settings, live, clock, guard)
         if guard is not None:
             guard.start()
         encoder = Encoder(
@@ -113,10 +117,12 @@ def assemble(
             {camera: one.tag for camera, one in judging.calibrations.items()},
             None if catchup is None else catchup.endpoint,
         )
-        publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe, record.keeping)
+        stations = [station.name for station in settings.station]
+        formats = _formats(settings)
+        publisher = Publisher([output], encoder, names, formats, clock, metrics.observe, record.keeping, stations)
         pipeline = Pipeline(
             [
-                _camera(camera, source, judging.bundles[camera.bundle])
+                _camera(camera, source, judging.bundles[camera.bundle], arrivals.triggers.get(camera.name))
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
             record.ledger,
@@ -127,7 +133,12 @@ def assemble(
             on_batch=lambda model, frames, end: metrics.batch(judging.tags[model].name, frames, end),
             on_stage_end=wake.ring,
             clock=clock,
-            aside={**record.aside, **({} if catchup is None else {"catch-up": catchup})},
+            aside={
+                **record.aside,
+                **({} if catchup is None else {"catch-up": catchup}),
+                **({} if arrivals.endpoint is None else {"triggers": arrivals.endpoint}),
+            },
+            parts=arrivals.parts,
         )
         beside = [] if guard is None else [guard.stage]
         daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
@@ -142,6 +153,9 @@ def assemble(
             journal=record.keeping.journal if record.keeping else None,
             catchup=catchup,
             shift=record.shift,
+            parts=arrivals.parts.counts,
+            triggers=arrivals.triggers,
+            trigger_endpoint=arrivals.endpoint,
         )
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
@@ -172,9 +186,9 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
-def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:
+def _camera(settings: configuration.Camera, source: Source, bundle: Bundle, triggers: Triggers | None) -> Camera:
     fit = partial(fitted, shape=bundle.card.input.shape)
-    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue)
+    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, triggers)
 
 
 def _formats(settings: Settings) -> Formats:
