@@ -99,6 +99,28 @@ def ask_samples() -> list[bytes]:
     ]
 
 
+def trigger_samples() -> list[bytes]:
+    """What whoever fires the cameras says, and triggers that make no sense."""
+    ready = GREETING + command(READY.replace(b"\x03SUB", b"\x06DEALER"))
+    triggers = [
+        b'{"part":"A1"}',
+        b'{"part":"A1","at_ns":1}',
+        b'{"part":"A1","cameras":["cam1"]}',
+        b'{"part":"A1","cameras":["cam9"]}',
+        b'{"part":"A1","station":"gate"}',
+        b'{"part":7}',
+        b'{"part":"' + b"A" * 3000 + b'"}',
+        b"[" * 3000,
+        b"",
+    ]
+    return [
+        ready + b"".join(map(message, triggers)),
+        ready + message(triggers[0]) * 50,
+        GREETING + command(READY.replace(b"SUB", b"REQ")) + message(b"", more=True) + message(triggers[0]),
+        ready + message(triggers[0], more=True) * 50 + message(b"x" * 5000),
+    ]
+
+
 def recorded(endpoint: str, keys: ClientKeys) -> bytes:
     """All that a real subscriber with good keys says to the daemon until it has heard something."""
     said: list[bytes] = []
