@@ -84,7 +84,7 @@ def test_2_triggers_name_the_parts_and_one_without_a_frame_is_unknown(bright: Pa
     """cam1 delivers all the time; cam2 cannot be reached, as one that was unplugged."""
     config = configure(
         tmp_path / "c.toml", bright, SEEN.format(seed=1, rate=20), f"rtsp://127.0.0.1:{free_port()}/live",
-        more=f'{STATION}deadline = 60\n[trigger]\nendpoint = "tcp://127.0.0.1:*"\n', camera="trigger_window = 2.0",
+        more=f'{STATION}deadline = 60\n[trigger]\nendpoint = "tcp://127.0.0.1:*"\n', camera="trigger_window = 5.0",
     )  # fmt: skip
     with (
         Process(config) as daemon,
