@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,14 @@ def test_a_station_and_triggers(config):
     assert [camera.trigger_window for camera in settings.camera] == [None, 0.2]
     assert settings.trigger.endpoint == "tcp://127.0.0.1:5602"
     assert settings_with().station == ()
+
+
+def test_the_manual_of_parts_shows_a_valid_configuration(config):
+    manual = (Path(__file__).parents[2] / "docs/parts.md").read_text()
+    sample = manual.split("\n\n    ", 1)[1].split("\n\n## ")[0]
+    settings = load(config(textwrap.dedent(f"    {sample}")), {})
+    assert [(one.cameras, one.deadline) for one in settings.station] == [(("top", "side"), 0.5)]
+    assert [(one.trigger_delay, one.trigger_window) for one in settings.camera] == [(0.02, 0.08), (0.0, 0.1)]
 
 
 @pytest.mark.parametrize(
