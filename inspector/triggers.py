@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import zmq
@@ -67,6 +68,16 @@ class TriggerEndpoint(Answering):
         self._refused = Tally(log, logging.WARNING, "refused {count} trigger(s), last: {detail}", clock)
         super().__init__(url, "trigger endpoint", MAX_REQUEST_BYTES, WAITING_ANSWERS, allow_plaintext, keys, context)
 
+    def run(self, beat: Callable[[], None]) -> None:
+        """See `Answering`."""
+
+        def look() -> None:
+            beat()
+            self._refused.tick()
+
+        super().run(look)
+        self._refused.flush()
+
     def answer(self, peer: bytes, parts: Sequence[bytes]) -> Sequence[bytes]:
         """Take a trigger, or say why not."""
         del peer
@@ -86,8 +97,8 @@ class TriggerEndpoint(Answering):
             raise WireError(f"a trigger has one part, this has {len(parts)}")
         fields = Fields.parse(parts[0])
         part = fields.text("part")
-        if not 1 <= len(part) <= MAX_PART:
-            raise WireError(f"part has {len(part)} characters; give 1 to {MAX_PART}")
+        if not 1 <= len(part) <= MAX_PART or not part.isprintable():
+            raise WireError(f"part is {reprlib.repr(part)}; give 1 to {MAX_PART} characters that can be printed")
         return _Request(part, self._cameras(fields), fields.whole("at_ns") if fields.has("at_ns") else None)
 
     def _cameras(self, fields: Fields) -> tuple[str, ...]:
