@@ -275,6 +275,16 @@ def test_a_trigger_without_a_frame_is_a_frame_that_is_unknown() -> None:
     assert [frame.number for frame in bench.captured] == [1, 2]
 
 
+def test_a_frame_that_was_long_on_its_way_counts_from_its_capture() -> None:
+    bench = triggered("A1")
+    captured_ns = bench.clock.wall_ns() + 90_000_000
+    bench.clock.advance(0.5)
+    bench.reader.expire()
+    bench.reader._source.show(picture(), captured_ns=captured_ns)
+    read_on(bench, None)
+    assert [frame.part for frame in bench.inbox.take(5).items] == ["A1", None]
+
+
 def test_a_later_frame_shows_that_a_trigger_has_none() -> None:
     bench = triggered("A1")
     bench.clock.advance(0.2)
