@@ -15,7 +15,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import * as zmq from "zeromq";
 
-const SUBSCRIBED = ["verdict/", "result/", "event/"];
+const SUBSCRIBED = ["verdict/", "result/", "part/", "event/"];
 const ANSWER_MS = 3000; // so long an answer may take; then we ask again
 
 const { values: keys, positionals } = parseArgs({
@@ -160,7 +160,7 @@ async function ask() {
   }
   if (catchup === null || (gap === null && listed === running)) return;
   number += 1;
-  asked = { schema: "inspector", version: "1.2", id: number };
+  asked = { schema: "inspector", version: "1.3", id: number };
   if (gap === null) { // a session began: how did the last one end, and were there others?
     Object.assign(asked, { kind: "sessions", since: listed });
   } else {
@@ -217,6 +217,8 @@ function show({ header, payloads }) {
       const where = box === undefined ? "" : `[${box.join(", ")}]`;
       console.log(`  ${name} as ${codec}, ${payloads[index].length} bytes, ${where}`);
     });
+  } else if (header.kind === "part") {
+    console.log(`part ${header.part} at ${header.station}: ${header.verdict} ${header.reason ?? ""}`);
   } else if (header.kind === "event") {
     console.log(`${header.subject} is ${header.state}: ${header.detail}`);
   }

@@ -16,7 +16,7 @@ import time
 
 import zmq
 
-SUBSCRIBED = ("verdict/", "result/", "event/")
+SUBSCRIBED = ("verdict/", "result/", "part/", "event/")
 ANSWER_SECONDS = 3.0  # so long an answer may take; then we ask again
 
 parser = argparse.ArgumentParser()
@@ -142,7 +142,7 @@ def ask() -> None:
     if catchup is None or (gap is None and listed == running) or not asker.poll(0, zmq.POLLOUT):
         return
     number += 1
-    asked = {"schema": "inspector", "version": "1.2", "id": number}
+    asked = {"schema": "inspector", "version": "1.3", "id": number}
     if gap is None:  # a session began: how did the last one end, and were there others?
         asked |= {"kind": "sessions", "since": listed}
     else:
@@ -194,6 +194,8 @@ def show(header: dict, payloads: list[bytes]) -> None:
     elif header["kind"] == "result":
         for described, payload in zip(header["payloads"], payloads, strict=True):
             print(f"  {described['name']} as {described['codec']}, {len(payload)} bytes, {described.get('box', '')}")
+    elif header["kind"] == "part":
+        print(f"part {header['part']} at {header['station']}: {header['verdict']} {header['reason'] or ''}")
     elif header["kind"] == "event":
         print(f"{header['subject']} is {header['state']}: {header['detail']}")
 

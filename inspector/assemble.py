@@ -7,6 +7,7 @@ is not what was asked for, an address that is taken.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import cv2
 from inspector import calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
+from inspector.arrivals import open_arrivals
 from inspector.calibration import Calibration
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
@@ -33,6 +35,7 @@ from inspector.inference.fit import fitted
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judging import prepare, reference_problem
 from inspector.keys import ServerKeys
+from inspector.matching import Triggers
 from inspector.metrics import REFUSALS, Metrics
 from inspector.mistakes import Probe
 from inspector.outputs import open_output
@@ -108,6 +111,8 @@ def assemble(
         record = open_record(stack, settings, names, clock, rehearsal)
         metrics = Metrics(names, list(judging.tags.values()), clock)
         catchup = open_catchup(stack, settings, record, clock, guard)
+        live = {name: source.live for name, source in zip(names, sources, strict=True)}
+        arrivals = open_arrivals(stack, settings, live, clock, guard)
         if guard is not None:
             guard.start()
         encoder = Encoder(
@@ -117,10 +122,18 @@ def assemble(
             {camera: one.tag for camera, one in judging.calibrations.items()},
             None if catchup is None else catchup.endpoint,
         )
-        publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe, record.keeping)
+        stations = [station.name for station in settings.station]
+        formats = _formats(settings)
+        publisher = Publisher([output], encoder, names, formats, clock, metrics.observe, record.keeping, stations)
         pipeline = Pipeline(
             [
-                _camera(camera, source, judging.bundles[camera.bundle], judging.calibrations.get(camera.name))
+                _camera(
+                    camera,
+                    source,
+                    judging.bundles[camera.bundle],
+                    judging.calibrations.get(camera.name),
+                    arrivals.triggers.get(camera.name),
+                )
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
             record.ledger,
@@ -131,7 +144,12 @@ def assemble(
             on_batch=lambda model, frames, end: metrics.batch(judging.tags[model].name, frames, end),
             on_stage_end=wake.ring,
             clock=clock,
-            aside={**record.aside, **({} if catchup is None else {"catch-up": catchup})},
+            aside={
+                **record.aside,
+                **({} if catchup is None else {"catch-up": catchup}),
+                **({} if arrivals.endpoint is None else {"triggers": arrivals.endpoint}),
+            },
+            parts=arrivals.parts,
         )
         beside = [] if guard is None else [guard.stage]
         daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
@@ -146,6 +164,9 @@ def assemble(
             journal=record.keeping.journal if record.keeping else None,
             catchup=catchup,
             shift=record.shift,
+            parts=arrivals.parts.counts,
+            triggers=arrivals.triggers,
+            trigger_endpoint=arrivals.endpoint,
         )
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
@@ -176,12 +197,19 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
-def _camera(settings: configuration.Camera, source: Source, bundle: Bundle, calibrated: Calibration | None) -> Camera:
+def _camera(
+    settings: configuration.Camera,
+    source: Source,
+    bundle: Bundle,
+    calibrated: Calibration | None,
+    triggers: Triggers | None,
+) -> Camera:
     fit = partial(fitted, shape=bundle.card.input.shape)
     learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
     monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
+    silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
     return Camera(
-        settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, monitor, settings.silence
+        settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, monitor, silence, triggers
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from inspector.messages import BeatMessage, EventMessage, Message, VerdictMessage
+from inspector.messages import BeatMessage, EventMessage, Message, PartMessage, VerdictMessage
 from inspector.types import Precision, Verdict
 
 WINDOW = 1000
@@ -22,8 +22,9 @@ SILENCE_SECONDS = 3.0
 
 @dataclass
 class Tally:
-    """One camera, or all of them; `recent` holds (monotonic seconds of arrival, seconds since capture).
+    """One camera, all of them, or a station's parts.
 
+    recent: (monotonic seconds of arrival, seconds since capture)
     cause: what is wrong with a camera's last picture, if anything
     """
 
@@ -32,12 +33,15 @@ class Tally:
     last_defect: str = ""
     cause: str = ""
 
-    def take(self, message: VerdictMessage, now: float, latency: float) -> None:
+    def take(self, message: VerdictMessage | PartMessage, now: float, latency: float) -> None:
         """Add a verdict."""
         self.verdicts[message.verdict] += 1
         self.recent.append((now, latency))
         if message.verdict is Verdict.NG:
             at = time.strftime("%H:%M:%S", time.localtime(message.captured_ns / 1e9))
+            if isinstance(message, PartMessage):
+                self.last_defect = _printable(f"{at} part {message.part}")
+                return
             score = "" if message.score is None else f" score {message.score:.2f}"
             self.last_defect = f"{at} frame {message.frame}{score}, {len(message.defects)} region(s)"
 
@@ -68,6 +72,7 @@ class Board:
 
     def __init__(self, same_clock: bool) -> None:
         self.cameras: dict[str, Tally] = {}
+        self.stations: dict[str, Tally] = {}
         self.total = Tally()
         self.total.recent = deque(maxlen=WINDOW * 16)
         self._same_clock = same_clock
@@ -85,9 +90,11 @@ class Board:
         """Add a message that came at `now` (monotonic seconds) and `now_ns` (wall clock)."""
         self._heard = now
         self._ended = isinstance(message, BeatMessage) and message.final
-        if isinstance(message, VerdictMessage):
-            since_capture = (now_ns - message.captured_ns) / 1e9
-            latency = max(since_capture, 0.0) if self._same_clock else message.latency.total
+        if isinstance(message, PartMessage):
+            latency = self._latency(message.captured_ns, now_ns, message.seconds)
+            self.stations.setdefault(message.station, Tally()).take(message, now, latency)
+        elif isinstance(message, VerdictMessage):
+            latency = self._latency(message.captured_ns, now_ns, message.latency.total)
             camera = self.cameras.setdefault(message.camera, Tally())
             camera.take(message, now, latency)
             camera.cause = _printable(message.cause or "")
@@ -100,6 +107,9 @@ class Board:
             event = message.event
             at = time.strftime("%H:%M:%S", time.localtime(event.at_ns / 1e9))
             self._news = _printable(f"{at} {event.subject} {event.state}: {event.detail}")
+
+    def _latency(self, captured_ns: int, now_ns: int, told: float) -> float:
+        return max((now_ns - captured_ns) / 1e9, 0.0) if self._same_clock else told
 
     def state(self, now: float) -> str:
         """What the daemon does, as far as we can hear."""
@@ -116,7 +126,15 @@ class Board:
         shown = "" if waits is None else f", latency p50 {_ms(waits[0])} p99 {_ms(waits[1])} ms"
         return (
             f"{len(self.cameras)} camera(s), {of[Verdict.OK]} ok, {of[Verdict.NG]} ng, {of[Verdict.UNKNOWN]} unknown, "
-            f"{self.total.rate(now):.1f} frames/s{shown}, {missing} missing; {self.state(now)}"
+            f"{self.total.rate(now):.1f} frames/s{shown}, {self._parts()}{missing} missing; {self.state(now)}"
+        )
+
+    def _parts(self) -> str:
+        """The stations' parts, in a line."""
+        told = {name: self.stations[name].verdicts for name in sorted(self.stations)}
+        return "".join(
+            f"{name} {of[Verdict.OK]} ok, {of[Verdict.NG]} ng, {of[Verdict.UNKNOWN]} unknown part(s), "
+            for name, of in told.items()
         )
 
     def table(self, missing: int, now: float) -> Table:
@@ -129,6 +147,10 @@ class Board:
             table.add_row(name, *_cells(self.cameras[name], now))
         table.add_section()
         table.add_row("all", *_cells(self.total, now), style="bold")
+        if self.stations:
+            table.add_section()
+        for name in sorted(self.stations):
+            table.add_row(f"parts of {name}", *_cells(self.stations[name], now))
         measured = (
             "capture to arrival here" if self._same_clock else "capture to publishing, by the daemon's own receipt"
         )

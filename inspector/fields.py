@@ -92,6 +92,13 @@ class Fields:
         """A string that is valid Unicode, or None for null."""
         return None if self._object.get(name) is None else self.text(name)
 
+    def texts(self, name: str) -> list[str]:
+        """A list of strings that are valid Unicode."""
+        values = self.array(name)
+        if all(type(value) is str and (value.isascii() or _is_unicode(value)) for value in values):
+            return values
+        raise self._wrong(name, "a list of texts")
+
     def flag(self, name: str) -> bool:
         """True or false."""
         value = self._object.get(name)

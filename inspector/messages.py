@@ -9,10 +9,22 @@ from typing import ClassVar, Literal, TypeAlias
 from inspector import codecs
 from inspector.codecs import Payload
 from inspector.errors import DataError
-from inspector.types import CalibrationTag, Event, Image, Mask, ModelTag, Patch, Reason, Receipt, Region, Verdict
+from inspector.types import (
+    CalibrationTag,
+    CameraWord,
+    Event,
+    Image,
+    Mask,
+    ModelTag,
+    Patch,
+    Reason,
+    Receipt,
+    Region,
+    Verdict,
+)
 
-Kind: TypeAlias = Literal["verdict", "result", "event", "beat"]
-KINDS: tuple[Kind, ...] = ("verdict", "result", "event", "beat")
+Kind: TypeAlias = Literal["verdict", "result", "part", "event", "beat"]
+KINDS: tuple[Kind, ...] = ("verdict", "result", "part", "event", "beat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,28 @@ class ResultMessage(Judged):
 
 
 @dataclass(frozen=True, slots=True)
+class PartMessage(Header):
+    """The verdict of a part that a station's cameras have seen; every part has exactly one. Since version 1.3.
+
+    sequence: counts its topic's messages in its session, from 1 without gaps
+    captured_ns: wall clock at the first capture, nanoseconds since 1970 UTC
+    cameras: what each of the station's cameras said;  config: checksum (sha256, hex) of the configuration that judged
+    seconds: from the first capture until the header was encoded
+    """
+
+    kind: ClassVar[Kind] = "part"
+    sequence: int
+    station: str
+    part: str
+    verdict: Verdict
+    reason: Reason | None
+    captured_ns: int
+    cameras: tuple[CameraWord, ...]
+    config: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class EventMessage(Header):
     """A change of state that people should hear of."""
 
@@ -158,7 +192,7 @@ class BeatMessage(Header):
     catchup: str | None
 
 
-Message: TypeAlias = VerdictMessage | ResultMessage | EventMessage | BeatMessage
+Message: TypeAlias = VerdictMessage | ResultMessage | PartMessage | EventMessage | BeatMessage
 
 
 @dataclass(frozen=True, slots=True)

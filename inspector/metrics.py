@@ -34,6 +34,9 @@ STAGES = ("queue", "batch", "infer", "judge", "repair", "encode", "publish")
 REFUSALS = ("key", "handshake")
 """Why a connection is refused."""
 
+TRIGGER_ANSWERS = ("taken", "refused")
+"""How a trigger is answered."""
+
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 FRAMES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -51,8 +54,10 @@ LABELS: Mapping[str, str] = {
     ),
     "answer": (
         "`chunk` (a range of messages), `sessions` (which there are), `busy` (asked too much at a time) or `refused` "
-        "(the request made no sense)"
+        "(the request made no sense); to a trigger `taken` or `refused` (made no sense, or came too much out of time)"
     ),
+    "station": "the station's name in the configuration",
+    "end": "`frame`, or `missing`: none was captured in time",
     "stage": (
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
         "of a queue the stage that takes from it: `infer` or `publish`"
@@ -91,6 +96,18 @@ TABLE = (
            "Frames captured in this shift, and what they ended as, in all runs of the daemon, as of a second ago; 0 "
            "without a journal.",
            ("camera", "outcome")),
+    Metric("inspector_frames_without_part_total", "counter",
+           "Frames that have no part's id, by trigger or by source; at a station they belong to no part.", ("camera",)),
+    Metric("inspector_parts_total", "counter",
+           "Parts by their verdict, which is taken from what the station's cameras say.",
+           ("station", "verdict", "reason")),
+    Metric("inspector_parts_open", "gauge", "Parts that wait for a camera of their station.", ("station",)),
+    Metric("inspector_part_late_frames_total", "counter",
+           "Frames that were judged when their part had its verdict already.", ("station",)),
+    Metric("inspector_triggers_total", "counter", "Triggers of a camera, by what they ended in.", ("camera", "end")),
+    Metric("inspector_triggers_waiting", "gauge", "Triggers of a camera that wait for their frame.", ("camera",)),
+    Metric("inspector_trigger_requests_total", "counter",
+           "Requests at the trigger endpoint, by how they were answered.", ("answer",)),
     Metric("inspector_late_results_total", "counter",
            "Results that came after the frame's verdict was settled, or after its deadline: no second verdict, "
            "but kept as evidence where there is a journal.",

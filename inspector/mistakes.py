@@ -51,12 +51,31 @@ def sentence(
     return f"{key} = {value} is not allowed; use {allowed(field)}"
 
 
-def duplicates(cameras: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with the names of camera tables as a whole."""
-    names = Counter(name for camera in cameras if isinstance(name := camera.get("name"), str))
+def duplicates(tables: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
+    """What is wrong with the names of a kind's tables as a whole."""
+    names = Counter(name for table in tables if isinstance(name := table.get("name"), str))
     return [
-        f"camera name = {name!r} is there {n} times; give each camera its own" for name, n in names.items() if n > 1
+        f"{kind} name = {name!r} is there {n} times; give each {kind} its own" for name, n in names.items() if n > 1
     ]
+
+
+def misplaced(listed: object, cameras: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with the station tables as a whole: their names, and the cameras that they name."""
+    stations = [table for table in listed if isinstance(table, Mapping)] if isinstance(listed, list) else []
+    known = [camera.get("name") for camera in cameras]
+    places: dict[str, list[str]] = {}
+    for index, station in enumerate(stations):
+        named = station.get("cameras")
+        for name in dict.fromkeys(named) if isinstance(named, list) and all(type(one) is str for one in named) else ():
+            places.setdefault(name, []).append(label(index, station, "station"))
+    problems = duplicates(stations, "station")
+    problems += [f"{where[0]}: there is no camera {name!r}" for name, where in places.items() if name not in known]
+    problems += [
+        f"{' and '.join(where)} both have camera {name!r}; a camera is at one station"
+        for name, where in places.items()
+        if len(where) > 1
+    ]
+    return problems
 
 
 def probed(
@@ -77,10 +96,10 @@ def probed(
     return problems
 
 
-def label(index: int, camera: Mapping[str, Any]) -> str:
-    """What to call the camera table at `index`: by its name if it has one."""
-    name = camera.get("name")
-    return f"camera {name!r}" if isinstance(name, str) and name else f"[[camera]] number {index + 1}"
+def label(index: int, table: Mapping[str, Any], kind: str = "camera") -> str:
+    """What to call the table of its kind at `index`: by its name if it has one."""
+    name = table.get("name")
+    return f"{kind} {name!r}" if isinstance(name, str) and name else f"[[{kind}]] number {index + 1}"
 
 
 def meaning(field: FieldInfo) -> str:
@@ -95,8 +114,10 @@ def allowed(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         *others, last = (repr(choice) for choice in get_args(kind))
         return f"{', '.join(others)} or {last}" if others else last
-    if inner_model(field) is not None:
-        return "a table" if get_origin(kind) is None else "one or more [[camera]] tables"
+    if (inner := inner_model(field)) is not None:
+        return "a table" if get_origin(kind) is None else f"one or more [[{inner.__name__.lower()}]] tables"
+    if get_origin(kind) is tuple:
+        return "a list of texts"
     words = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")
     return " ".join([words, *_bounds(field.metadata)])
 
@@ -143,11 +164,10 @@ def _find(model: Model, location: Location) -> tuple[Model, FieldInfo | None]:
 
 def _key(location: Location, given: Mapping[str, Any]) -> str:
     match list(location):
-        case ["camera", int(index)]:
-            return f"[[camera]] number {index + 1}"
-        case ["camera", int(index), *rest]:
-            camera = given["camera"][index]
-            return f"{label(index, camera)}: {'.'.join(map(str, rest))}"
+        case [str(kind), int(index)]:
+            return f"[[{kind}]] number {index + 1}"
+        case [str(kind), int(index), *rest]:
+            return f"{label(index, given[kind][index], kind)}: {'.'.join(map(str, rest))}"
     return ".".join(map(str, location))
 
 

@@ -4,7 +4,8 @@
 
 A reader stamps a frame and enters it into the ledger; from then on the frame ends in exactly one verdict, by whoever
 settles it first: a worker that inspected it, the watch at its deadline, a newer frame of a live camera that pushed it
-out, or the drain at shutdown. What is settled goes to the outbox; the publisher has the journal keep it, if there is
+out, or the drain at shutdown. Where several cameras see a part, its verdict follows theirs (parts.py). What is settled
+goes to the outbox; the publisher has the journal keep it, if there is
 one, and then hands it out. A result that comes after that goes the same way as evidence, but never out.
 
 There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
@@ -26,12 +27,14 @@ from inspector.condition.monitor import Monitor
 from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd, Closed, Mailbox
+from inspector.matching import Triggers
+from inspector.parts import Parts
 from inspector.publisher import Publisher
 from inspector.schedule import Schedule
 from inspector.sources import Source
 from inspector.sources.reader import Reader
 from inspector.stage import Service, Stage
-from inspector.types import Event, Image, Inspection, Late, Reason, Verdict
+from inspector.types import Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class Camera:
 
     fit: makes of a picture [H,W,C] what that model's detector takes
     monitor: whether its pictures can be judged;  silence: seconds before it may count as stalled
+    triggers: say which part each of its frames is of, where it is triggered
     """
 
     name: str
@@ -62,6 +66,7 @@ class Camera:
     queue: int
     monitor: Monitor | None = None
     silence: float = SHORTEST_SILENCE
+    triggers: Triggers | None = None
 
 
 class Pipeline:
@@ -70,6 +75,7 @@ class Pipeline:
     max_batch, max_wait: how many frames a worker takes at most, and how many seconds it lingers for more
     on_batch: told (model, frames, why it was closed) of every batch, by the workers' threads
     aside: what works beside the flow, by the names of their stages; begins before it and ends after it
+    parts: those that several cameras see
     on_stage_end: called by a stage's thread when it returned or raised
     """
 
@@ -85,12 +91,14 @@ class Pipeline:
         on_stage_end: Callable[[], None],
         clock: Clock,
         aside: Mapping[str, Service] = MappingProxyType({}),
+        parts: Parts | None = None,
     ) -> None:
         self.ledger = ledger
+        self.parts = Parts() if parts is None else parts
         self._models = {camera.name: camera.model for camera in cameras}
         self.schedule = Schedule(self._models, self.ledger.is_open, clock)
         self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
-        self.outbox: Mailbox[Inspection | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
+        self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
         self.readers = [
             Reader(
                 c.name,
@@ -104,6 +112,8 @@ class Pipeline:
                 clock,
                 c.monitor,
                 c.silence,
+                c.triggers,
+                self._on_capture,
             )
             for c in cameras
         ]
@@ -111,7 +121,8 @@ class Pipeline:
         self._max_batch, self._max_wait = max_batch, max_wait
         self._on_batch = on_batch
         self._clock = clock
-        self._longest_nap = min([LONGEST_WAIT, *(camera.deadline for camera in cameras)])
+        deadlines = [camera.deadline for camera in cameras] + self.parts.deadlines
+        self._longest_nap = min([LONGEST_WAIT, *deadlines])
         self._drained = threading.Event()
 
         def stage(name: str, body: Callable[[Stage], None], niceness: int = 0) -> Stage:
@@ -139,9 +150,11 @@ class Pipeline:
     def drain(self, grace: float) -> int:
         """Stop upstream first, within `grace` seconds; the number of frames that had to end as `unknown: shutdown`.
 
-        From its first line on no frame is captured any more, and every frame captured before gets its verdict.
+        Soon no frame is captured any more, and every frame captured before gets its verdict, and every part.
         """
         end = self._clock.monotonic() + grace
+        for reader in self.readers:
+            reader.abandon()
         self.ledger.close()
         for reader in self.readers:
             reader.stop()
@@ -153,6 +166,7 @@ class Pipeline:
         cut = self.ledger.in_flight()
         for frame in cut:
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.SHUTDOWN))
+        self._send_all(self.parts.close())
         self._drained.set()
         self.watching.join(grace / 4)
         self.outbox.close()
@@ -180,16 +194,20 @@ class Pipeline:
                 self.schedule.ran(model, self._clock.monotonic() - closed)
 
     def _watch(self, stage: Stage) -> None:
-        """Settle every frame at its deadline, and notice cameras that stall, by a clock that depends on nobody else."""
+        """Settle frames and parts when they are due, and notice what stalls, by a clock that depends on nobody else."""
         while not self._drained.is_set():
             stage.beat()
+            for reader in self.readers:
+                reader.expire()
             for frame in self.ledger.overdue(self._clock.monotonic()):
                 self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
             now = self._clock.monotonic()
             for reader in self.readers:
                 reader.look(now)
             stall = min((reader.stalls_at for reader in self.readers), default=float("inf"))
-            nap = min(self.ledger.next_deadline(), max(stall, now + SHORTEST_LOOK)) - self._clock.monotonic()
+            self._send_all(self.parts.overdue(self._clock.monotonic()))
+            due = min(self.ledger.next_deadline(), self.parts.next_deadline(), max(stall, now + SHORTEST_LOOK))
+            nap = due - self._clock.monotonic()
             self._drained.wait(min(max(nap, 0.0), self._longest_nap))
 
     def _publish(self, stage: Stage) -> None:
@@ -203,11 +221,20 @@ class Pipeline:
             self._publisher.publish(batch.items)
         self._publisher.goodbye()
 
+    def _on_capture(self, frame: Frame) -> None:
+        self._send_all(self.parts.capture(frame))
+
     def _settle(self, inspection: Inspection) -> None:
         for item in self.ledger.settle(inspection, self._clock.monotonic()):
             self._send(item)
+            if isinstance(item, Inspection):  # its part's verdict comes after it
+                self._send_all(self.parts.judge(item))
 
-    def _send(self, item: Inspection | Late | Event) -> None:
+    def _send_all(self, parts: Sequence[PartVerdict]) -> None:
+        for part in parts:
+            self._send(part)
+
+    def _send(self, item: Inspection | PartVerdict | Late | Event) -> None:
         try:
             self.outbox.put("", item)
         except Closed:

@@ -18,7 +18,7 @@ from inspector.journal.journal import Journal
 from inspector.journal.store import Account, Entry
 from inspector.outcomes import end_of
 from inspector.outputs import Output
-from inspector.types import Event, Inspection, Late, Verdict
+from inspector.types import Event, Inspection, Late, PartVerdict, Verdict
 from inspector.wire import Encoder
 
 BEAT_SECONDS = 1.0
@@ -40,7 +40,8 @@ class Keeping:
 
 
 class Publisher:
-    """Publishes the inspections of `cameras` to `outputs`; belongs to one thread, but any may read its counts.
+    """Publishes the inspections of `cameras`, and the parts of `stations`, to `outputs`; belongs to one thread, but any
+    may read its counts.
 
     observe: called once an inspection with (inspection, encode_seconds, publish_seconds): what encoding its payloads
     took, and the wait from its completion until its verdict was handed over
@@ -60,15 +61,18 @@ class Publisher:
         clock: Clock,
         observe: Callable[[Inspection, float, float], None],
         keeping: Keeping | None = None,
+        stations: Iterable[str] = (),
     ) -> None:
         line = encoder.line
         self._verdicts = {camera: wire.topic("verdict", line, camera) for camera in cameras}
         self._results = {camera: wire.topic("result", line, camera) for camera in self._verdicts}
         self._result_topics = frozenset(self._results.values())
+        self._parts = {station: wire.topic("part", line, station) for station in stations}
         self._events = {name: wire.topic("event", line, name) for name in (*self._verdicts, DAEMON)}
         self._late = {camera: wire.topic("late", line, camera) for camera in self._verdicts}
         self._beat = wire.topic("beat", line)
-        self._sequences = dict.fromkeys((*self._verdicts.values(), *self._results.values(), *self._events.values()), 0)
+        counted = (self._verdicts, self._results, self._parts, self._events)
+        self._sequences = dict.fromkeys((topic for topics in counted for topic in topics.values()), 0)
         self._evidence = dict.fromkeys(self._late.values(), 0)
         topics = (*self._sequences, self._beat)
         self.messages = dict.fromkeys(topics, 0)
@@ -89,8 +93,8 @@ class Publisher:
         """Messages that came in and made no sense."""
         return sum(output.hostile for output, _ in self._outputs)
 
-    def publish(self, items: Iterable[Inspection | Late | Event]) -> None:
-        """Publish inspections and events: verdicts and events in the order given, then the results."""
+    def publish(self, items: Iterable[Inspection | PartVerdict | Late | Event]) -> None:
+        """Publish inspections, parts and events: all but results in the order given, then the results."""
         batch: list[Entry] = []
         judged = []
         for item in items:
@@ -98,6 +102,8 @@ class Publisher:
                 self._keep_late(item.inspection, batch)
             elif isinstance(item, Event):
                 self._event(item, batch)
+            elif isinstance(item, PartVerdict):
+                self._part(item, batch)
             else:
                 self._verdict(item, batch)
                 judged.append(item)
@@ -150,6 +156,13 @@ class Publisher:
         took = self._clock.monotonic() - started
         self._add(batch, topic, sequence, self._encoder.result(inspection, sequence, payloads, took, waited))
         return took
+
+    def _part(self, part: PartVerdict, batch: list[Entry]) -> None:
+        topic = self._parts[part.station]
+        sequence = self._count(topic)
+        if self._is_due(topic):
+            seconds = max(self._clock.monotonic() - part.captured, 0.0)
+            self._add(batch, topic, sequence, self._encoder.part(part, sequence, seconds))
 
     def _event(self, event: Event, batch: list[Entry]) -> None:
         topic = self._events[event.subject]

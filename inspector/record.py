@@ -50,13 +50,19 @@ def open_record(stack: ExitStack, settings: Settings, cameras: Sequence[str], cl
         # Milliseconds since 1970 name the session: greater than that of every run before.
         return Record(Ledger(cameras, shifts.at), clock.wall_ns() // 1_000_000)
     terms = Terms(wish.path, wish.sync, wish.keep_days * 86_400, round(wish.max_gb * 1e9), wish.memory_mb << 20)
-    begun = stack.enter_context(opened(terms, settings.line, cameras, lambda: ledger.captured(), shifts.at, clock))
+    stations = {station.name: station.cameras for station in settings.station}
+    begun = stack.enter_context(
+        opened(terms, settings.line, cameras, lambda: ledger.captured(), shifts.at, clock, stations)
+    )
     ledger = Ledger(cameras, shifts.at, begun.captures.count)
     news = []
     for loss in begun.losses:
         log.error("camera %s: %s", loss.camera, loss)
         subject = loss.camera if loss.camera in cameras else DAEMON  # who is configured no more has no topic
         news.append(Event(subject, "cut-off", str(loss), clock.wall_ns()))
+    for lost in begun.lost_parts:
+        log.error("%s", lost)
+        news.append(Event(DAEMON, "cut-off", str(lost), clock.wall_ns()))
     return Record(
         ledger,
         begun.session,

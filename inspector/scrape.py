@@ -15,7 +15,7 @@ from inspector import __version__
 from inspector.asking import ANSWERS
 from inspector.condition.checks import CHECKS, Values
 from inspector.condition.presence import State
-from inspector.metrics import REFUSALS, TABLE, Distribution, Metrics, Sample
+from inspector.metrics import REFUSALS, TABLE, TRIGGER_ANSWERS, Distribution, Metrics, Sample
 from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Cause, Reason, Verdict
 
@@ -46,6 +46,7 @@ class CameraState(Protocol):
 
     reconnects: int
     last_frame: float
+    partless: int
 
     @property
     def up(self) -> bool:
@@ -108,6 +109,35 @@ class CatchUp(Protocol):
         """Requests by how they were answered; it holds every answer from the start."""
 
 
+class PartCounts(Protocol):
+    """One station's account."""
+
+    open: int
+    late: int
+
+    @property
+    def verdicts(self) -> Mapping[tuple[Verdict, Reason | None], int]:
+        """Parts by verdict; what is missing is 0."""
+
+
+class Triggers(Protocol):
+    """One camera's triggers."""
+
+    taken: int
+    framed: int
+    missing: int
+
+
+class TriggerEndpoint(Protocol):
+    """What the trigger endpoint has counted."""
+
+    hostile: int
+
+    @property
+    def answers(self) -> Mapping[str, int]:
+        """How many triggers were taken and refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
@@ -116,6 +146,7 @@ class Core:
     shift: the frames of this shift, by camera and outcome
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
     denied: how many connections were refused, by reason
+    parts: the account of the stations;  triggers: by camera, of those that are triggered
     """
 
     counts: Callable[[], Mapping[str, Counts]]
@@ -128,6 +159,9 @@ class Core:
     journal: Journal | None = None
     catchup: CatchUp | None = None
     shift: Callable[[], Mapping[tuple[str, str], int]] = dict
+    parts: Callable[[], Mapping[str, PartCounts]] = dict
+    triggers: Mapping[str, Triggers] = field(default_factory=dict)
+    trigger_endpoint: TriggerEndpoint | None = None
 
 
 class Scrape(Collector):
@@ -157,6 +191,8 @@ class Scrape(Collector):
         yield from self._metrics.samples()
         yield from self._of_frames()
         yield from self._of_cameras()
+        yield from self._of_parts()
+        yield from self._of_triggers()
         yield from self._of_traffic()
         yield from self._of_journal()
         yield from self._of_catchup()
@@ -187,7 +223,26 @@ class Scrape(Collector):
                 yield Sample("inspector_camera_measured", (name, check), values[check])
             yield Sample("inspector_camera_last_frame_timestamp_seconds", (name,), camera.last_frame)
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
+            yield Sample("inspector_frames_without_part_total", (name,), camera.partless)
             yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))
+
+    def _of_parts(self) -> Iterator[Sample]:
+        for station, counts in self._core.parts().items():
+            yield Sample("inspector_parts_open", (station,), counts.open)
+            yield Sample("inspector_part_late_frames_total", (station,), counts.late)
+            for verdict, reason in OUTCOMES:
+                labels = (station, verdict, reason or "none")
+                yield Sample("inspector_parts_total", labels, counts.verdicts.get((verdict, reason), 0))
+
+    def _of_triggers(self) -> Iterator[Sample]:
+        for camera, triggers in self._core.triggers.items():
+            framed, missing = triggers.framed, triggers.missing
+            yield Sample("inspector_triggers_total", (camera, "frame"), framed)
+            yield Sample("inspector_triggers_total", (camera, "missing"), missing)
+            yield Sample("inspector_triggers_waiting", (camera,), max(triggers.taken - framed - missing, 0))
+        endpoint = self._core.trigger_endpoint
+        for answer in TRIGGER_ANSWERS:
+            yield Sample("inspector_trigger_requests_total", (answer,), endpoint.answers[answer] if endpoint else 0)
 
     def _of_journal(self) -> Iterator[Sample]:
         frames = self._core.shift()
@@ -218,7 +273,7 @@ class Scrape(Collector):
             for topic, value in dict(by_topic).items():
                 yield Sample(metric, (topic,), value)
         yield Sample("inspector_publish_errors_total", (), traffic.errors)
-        asked = self._core.catchup.hostile if self._core.catchup else 0
+        asked = sum(one.hostile for one in (self._core.catchup, self._core.trigger_endpoint) if one is not None)
         yield Sample("inspector_hostile_messages_total", (), traffic.hostile + asked)
         for reason, connections in self._core.denied.items():
             yield Sample("inspector_auth_failures_total", (reason,), connections)

@@ -22,7 +22,7 @@ from inspector import address
 from inspector.condition.checks import CHECKS
 from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.errors import ConfigError
-from inspector.mistakes import Probe, duplicates, probed, sentence
+from inspector.mistakes import Probe, duplicates, label, misplaced, probed, sentence
 from inspector.redact import redact
 from inspector.shifts import Shifts
 from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY, CameraName, Device, Endpoint, Host, Name, SecretKey
@@ -30,6 +30,13 @@ from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY, CameraName, Device, En
 Table: TypeAlias = dict[str, Any]
 
 ENVIRONMENT = "INSPECTOR_"
+
+_OPEN_TO_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "publish": ("endpoint", "catchup"),
+    "trigger": ("endpoint",),
+    "security": (),
+}
+"""By table, the addresses that other machines may reach; `security` says how."""
 
 
 def _alone(calibration: Path | None, info: ValidationInfo) -> Path | None:
@@ -50,6 +57,12 @@ def _checks(names: tuple[str, ...]) -> tuple[str, ...]:
         if name not in CHECKS:
             raise ValueError(f"{name!r} is no check; the checks are {', '.join(CHECKS)}")
     return names
+
+
+def _several(cameras: tuple[str, ...]) -> tuple[str, ...]:
+    if not cameras or len(set(cameras)) < len(cameras):
+        raise ValueError("name each camera that sees the part, once")
+    return cameras
 
 
 def _shifts(starts: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,6 +127,34 @@ class Camera(_Part):
     silence: Annotated[float, Field(ge=0.02, le=86_400)] = SHORTEST_SILENCE
     """Seconds without a frame before a live camera counts as stalled, at the least; where its own pace is slow, 8 of
     its usual periods. For a camera that waits for parts: longer than the longest pause between them."""
+    trigger_window: Annotated[float | None, Field(gt=0, le=3600)] = None
+    """Seconds in which the frame of a trigger is captured; the camera is then triggered: its parts' ids are those of
+    the triggers (docs/parts.md). Keep it below the time between two parts."""
+    trigger_delay: Annotated[float, Field(ge=-10, le=3600)] = 0.0
+    """Seconds from a trigger until its window opens, as where the part has a way to go; below 0 where triggers are told
+    late."""
+
+
+class Station(_Part):
+    """A place where several cameras see the same part, whose verdict is then published too; one `[[station]]` table for
+    each.
+    """
+
+    name: Name
+    """Its name in topics and metrics: letters, digits, - and _. Unique."""
+    cameras: Annotated[tuple[CameraName, ...], AfterValidator(_several)]
+    """The cameras' names, like `["top", "side"]`. Each is at one station at most, and knows its parts' ids: by triggers
+    or by its source."""
+    deadline: Annotated[float, Field(ge=0.001, le=86_400)] = 5.0
+    """Seconds from a part's first capture within which it gets its verdict; past it, a camera that has not spoken is
+    `unknown`. A station of files and folders alone has none."""
+
+
+class Trigger(_Part):
+    """Where triggers come in: who fires the cameras says here which part is there. docs/parts.md tells how."""
+
+    endpoint: Endpoint | None = None
+    """ZeroMQ address that is bound for them: `tcp://HOST:PORT` or `ipc://PATH`."""
 
 
 class Publish(_Part):
@@ -218,6 +259,9 @@ class Settings(BaseSettings):
     workers: Workers = Workers()
     camera: Annotated[tuple[Camera, ...], AfterValidator(_some)]
     """One `[[camera]]` table for each camera."""
+    station: tuple[Station, ...] = ()
+    """One `[[station]]` table for each place where several cameras see the same part."""
+    trigger: Trigger = Trigger()
     publish: Publish = Publish()
     security: Security = Security()
     journal: Journal = Journal()
@@ -250,7 +294,8 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
     except ValidationError as error:
         mistakes = error.errors()
     problems = [sentence(Settings, given, mistake, variables) for mistake in mistakes]
-    problems += duplicates(cameras)
+    problems += duplicates(cameras, "camera")
+    problems += misplaced(given.get("station"), cameras) + _untriggered(given, cameras)
     problems += _exposed(given)
     wrong = {mistake["loc"] for mistake in mistakes}
     for key, probe in probes.items():
@@ -319,14 +364,28 @@ def _overlay(below: Any, above: Any) -> Any:
 
 def _exposed(given: Table) -> list[str]:
     """What would be published in plaintext to other machines without leave."""
-    publish, security = (table if isinstance(table := given.get(key), dict) else {} for key in ("publish", "security"))
-    if publish.get("allow_plaintext") is True or security.get("secret_key") is not None:
+    tables = {key: table if isinstance(table := given.get(key), dict) else {} for key in _OPEN_TO_OTHERS}
+    if tables["publish"].get("allow_plaintext") is True or tables["security"].get("secret_key") is not None:
         return []
     return [
-        f"publish.{key} = {value!r}: {problem}"
-        for key in ("endpoint", "catchup")
-        if isinstance(value := publish.get(key), str) and (problem := address.exposure(value)) is not None
+        f"{table}.{key} = {value!r}: {problem}"
+        for table, keys in _OPEN_TO_OTHERS.items()
+        for key in keys
+        if isinstance(value := tables[table].get(key), str) and (problem := address.exposure(value)) is not None
     ]
+
+
+def _untriggered(given: Table, cameras: list[Table]) -> list[str]:
+    """Triggers for no camera, or cameras that wait for triggers which cannot come."""
+    trigger = given.get("trigger")
+    has_endpoint = isinstance(trigger, dict) and trigger.get("endpoint") is not None
+    triggered = [index for index, camera in enumerate(cameras) if camera.get("trigger_window") is not None]
+    if has_endpoint and not triggered:
+        return ["trigger.endpoint is there for no camera; give those that are triggered a trigger_window"]
+    if triggered and not has_endpoint:
+        who = ", ".join(label(index, cameras[index]) for index in triggered)
+        return [f"{who}: trigger_window is set, but no trigger can come in; set trigger.endpoint"]
+    return []
 
 
 def _anchored(given: Table, folder: Path, credentials: str | None) -> list[Table]:

@@ -54,6 +54,8 @@ class Cause(StrEnum):
     """The picture could not be read, or is none that can be judged."""
     INCOMPLETE = "incomplete"
     """Parts of the picture are missing."""
+    MISSING = "missing"
+    """No picture came for a trigger."""
     UNMATCHED = "unmatched"
     """It lies on none of the reference pictures."""
     BLACK = "black"
@@ -224,6 +226,33 @@ class Late:
     """A result that came when the frame's verdict was settled, or past its deadline: evidence, and never a verdict."""
 
     inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
+class CameraWord:
+    """What one camera of a station says of a part. frame: the number of its frame, None where none came in time"""
+
+    camera: str
+    frame: int | None
+    verdict: Verdict
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartVerdict:
+    """The verdict of a part that a station's cameras have seen; exactly one a part.
+
+    reason: that of the first of `words` that is `unknown`;  words: one for each camera, in the station's order
+    captured_ns, captured: wall clock (nanoseconds since 1970 UTC) and monotonic seconds of the first capture
+    """
+
+    station: str
+    part: str
+    verdict: Verdict
+    reason: Reason | None
+    words: tuple[CameraWord, ...]
+    captured_ns: int
+    captured: float
 
 
 @dataclass(frozen=True, slots=True)

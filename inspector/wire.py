@@ -28,10 +28,23 @@ from inspector.messages import (
     Kind,
     Latency,
     Message,
+    PartMessage,
     ResultMessage,
     VerdictMessage,
 )
-from inspector.types import Box, CalibrationTag, Event, Inspection, ModelTag, Precision, Reason, Region, Verdict
+from inspector.types import (
+    Box,
+    CalibrationTag,
+    CameraWord,
+    Event,
+    Inspection,
+    ModelTag,
+    PartVerdict,
+    Precision,
+    Reason,
+    Region,
+    Verdict,
+)
 
 T = TypeVar("T")
 
@@ -117,6 +130,15 @@ class Encoder:
         """The message of a defective frame; encode_seconds: what making `payloads` (codecs.encode) took."""
         return self._message("result", inspection, sequence, payloads, encode_seconds, publish_seconds)
 
+    def part(self, verdict: PartVerdict, sequence: int, seconds: float) -> list[bytes]:
+        """The message of every part; seconds: from its first capture until now."""
+        header = (
+            f'{self._heads["part"]},"sequence":{sequence},"station":"{verdict.station}","part":{_quoted(verdict.part)}'
+            f',"verdict":"{verdict.verdict}","reason":{_quoted(verdict.reason)},"captured_ns":{verdict.captured_ns}'
+            f',"cameras":{_list(_word, verdict.words)},"config":{self._config},"seconds":{seconds:.6f},"payloads":[]}}'
+        )
+        return [topic("part", self.line, verdict.station).encode(), header.encode()]
+
     def event(self, event: Event, sequence: int) -> list[bytes]:
         """The message of an event."""
         header = (
@@ -187,6 +209,11 @@ def _region(region: Region) -> str:
     )
 
 
+def _word(word: CameraWord) -> str:
+    frame = "null" if word.frame is None else word.frame
+    return f'{{"camera":"{word.camera}","frame":{frame},"verdict":"{word.verdict}","reason":{_quoted(word.reason)}}}'
+
+
 @lru_cache(maxsize=64)
 def _model(model: ModelTag | None) -> str:
     if model is None:
@@ -232,6 +259,9 @@ def decode(parts: Sequence[bytes]) -> Message:
         event = Event(fields.text("subject"), fields.text("state"), fields.text("detail"), fields.whole("at_ns"))
         expected = f"{kind}/{line}/{event.subject}/"
         message = EventMessage(*head, fields.whole("sequence"), event)
+    elif kind == "part":
+        message = PartMessage(*head, *_of_part(fields))
+        expected = f"{kind}/{line}/{message.station}/"
     else:
         message = (VerdictMessage if kind == "verdict" else ResultMessage)(*head, *_judged(fields))
         expected = f"{kind}/{line}/{message.camera}/"
@@ -282,7 +312,7 @@ def _judged(fields: Fields) -> tuple[Any, ...]:
         fields.whole("captured_ns"),
         fields.maybe_text("part"),
         fields.choice("verdict", _VERDICTS),
-        fields.choice("reason", _REASONS) if fields.has("reason") else None,
+        _reason(fields),
         fields.maybe_number("score"),
         fields.maybe_number("threshold"),
         tuple([_defect(defect) for defect in fields.tables("defects")]),
@@ -295,6 +325,30 @@ def _judged(fields: Fields) -> tuple[Any, ...]:
         fields.maybe_text("position"),
         fields.maybe_text("cause"),
     )
+
+
+def _of_part(fields: Fields) -> tuple[Any, ...]:
+    """The fields that messages.PartMessage adds, in its order."""
+    return (
+        fields.whole("sequence"),
+        fields.text("station"),
+        fields.text("part"),
+        fields.choice("verdict", _VERDICTS),
+        _reason(fields),
+        fields.whole("captured_ns"),
+        tuple([_said(word) for word in fields.tables("cameras")]),
+        fields.text("config"),
+        fields.number("seconds"),
+    )
+
+
+def _said(fields: Fields) -> CameraWord:
+    frame = fields.whole("frame") if fields.has("frame") else None
+    return CameraWord(fields.text("camera"), frame, fields.choice("verdict", _VERDICTS), _reason(fields))
+
+
+def _reason(fields: Fields) -> Reason | None:
+    return fields.choice("reason", _REASONS) if fields.has("reason") else None
 
 
 def _calibration(fields: Fields) -> CalibrationTag:

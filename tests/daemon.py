@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 
@@ -33,14 +35,25 @@ def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def configure(path: Path, bundle: Path, *sources: str, more: str = "", publish: str = "", camera: str = "") -> Path:
-    """Write a configuration with one camera (cam1, cam2, ...) a source."""
-    cameras = "".join(
-        f'[[camera]]\nname = "cam{index}"\nsource = "{source}"\nbundle = "{bundle}"\n{camera}\n'
-        for index, source in enumerate(sources, 1)
+def configure(
+    path: Path,
+    bundle: Path,
+    *sources: str,
+    more: str = "",
+    publish: str = "",
+    camera: str = "",
+    cameras: Sequence[str] = (),
+) -> Path:
+    """Write a configuration with one camera (cam1, cam2, ...) a source.
+
+    camera: of all of them;  cameras: of each, of the first ones
+    """
+    tables = "".join(
+        f'[[camera]]\nname = "cam{index}"\nsource = "{source}"\nbundle = "{bundle}"\n{camera}\n{own}\n'
+        for index, (source, own) in enumerate(zip_longest(sources, cameras, fillvalue=""), 1)
     )
     path.write_text(
-        f'{more}\n{cameras}[publish]\nendpoint = "tcp://127.0.0.1:*"\n{publish}\n[http]\nport = 0\n', encoding="utf-8"
+        f'{more}\n{tables}[publish]\nendpoint = "tcp://127.0.0.1:*"\n{publish}\n[http]\nport = 0\n', encoding="utf-8"
     )
     return path
 
@@ -71,6 +84,12 @@ class Process:
         if self._reader is not None:
             self._reader.join(10)
         self._process.communicate(timeout=30)
+
+    @property
+    def triggers(self) -> str:
+        """Where it takes triggers, once entered."""
+        found = (re.fullmatch(r"triggers at (\S+)", line["message"]) for line in self.log)
+        return next(match[1] for match in found if match is not None)
 
     @property
     def pid(self) -> int:

@@ -79,8 +79,8 @@ def zmtp_samples() -> list[bytes]:
 
 def ask_samples() -> list[bytes]:
     """What subscribers say that ask for what they missed, and requests that make no sense."""
-    ask = b'{"schema":"inspector","version":"1.2","kind":"ask","id":1,"session":%d,"topic":"verdict/line1/cam1/",%s}'
-    sessions = b'{"schema":"inspector","version":"1.2","kind":"sessions","id":2,"since":0}'
+    ask = b'{"schema":"inspector","version":"1.3","kind":"ask","id":1,"session":%d,"topic":"verdict/line1/cam1/",%s}'
+    sessions = b'{"schema":"inspector","version":"1.3","kind":"sessions","id":2,"since":0}'
     ready = READY.replace(b"\x03SUB", b"\x06DEALER")
     requests = [
         sessions,
@@ -96,6 +96,28 @@ def ask_samples() -> list[bytes]:
         GREETING + command(ready) + message(sessions) * 300,
         GREETING + command(READY.replace(b"SUB", b"REQ")) + message(b"", more=True) + message(sessions),
         GREETING + command(ready) + message(sessions, more=True) * 50 + message(b"x" * 5000),
+    ]
+
+
+def trigger_samples() -> list[bytes]:
+    """What whoever fires the cameras says, and triggers that make no sense."""
+    ready = GREETING + command(READY.replace(b"\x03SUB", b"\x06DEALER"))
+    triggers = [
+        b'{"part":"A1"}',
+        b'{"part":"A1","at_ns":1}',
+        b'{"part":"A1","cameras":["cam1"]}',
+        b'{"part":"A1","cameras":["cam9"]}',
+        b'{"part":"A1","station":"gate"}',
+        b'{"part":7}',
+        b'{"part":"' + b"A" * 3000 + b'"}',
+        b"[" * 3000,
+        b"",
+    ]
+    return [
+        ready + b"".join(map(message, triggers)),
+        ready + message(triggers[0]) * 50,
+        GREETING + command(READY.replace(b"SUB", b"REQ")) + message(b"", more=True) + message(triggers[0]),
+        ready + message(triggers[0], more=True) * 50 + message(b"x" * 5000),
     ]
 
 

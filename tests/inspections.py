@@ -8,7 +8,20 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from inspector.types import Cause, Event, Frame, Inspection, ModelTag, Patch, Reason, Receipt, Region, Verdict
+from inspector.types import (
+    CameraWord,
+    Cause,
+    Event,
+    Frame,
+    Inspection,
+    ModelTag,
+    PartVerdict,
+    Patch,
+    Reason,
+    Receipt,
+    Region,
+    Verdict,
+)
 
 few = settings(max_examples=25, deadline=None)
 many = settings(max_examples=150, deadline=None)
@@ -70,6 +83,18 @@ def inspections(draw: st.DrawFn) -> Inspection:
     )
 
 
+words = st.builds(CameraWord, name, st.none() | whole, st.sampled_from(Verdict), st.none() | st.sampled_from(Reason))
+part_verdicts = st.builds(
+    PartVerdict,
+    name,
+    text,
+    st.sampled_from(Verdict),
+    st.none() | st.sampled_from(Reason),
+    st.lists(words, min_size=1, max_size=4).map(tuple),
+    whole,
+    seconds,
+)
+
 events = st.builds(Event, name, text, text, whole)
 
 
@@ -82,6 +107,19 @@ def frame(camera: str = "cam1", number: int = 1, size: tuple[int, int, int] = (4
 
 def ok(camera: str = "cam1", number: int = 1) -> Inspection:
     return Inspection(frame(camera, number), Verdict.OK, None, 0.125, 0.5, model=MODEL)
+
+
+def part(
+    station: str = "gate",
+    number: int = 1,
+    verdict: Verdict = Verdict.OK,
+    reason: Reason | None = None,
+    captured_ns: int = 5,
+    captured: float = 0.0,
+) -> PartVerdict:
+    """A part of which cam1 says so, and cam2 that it is ok."""
+    said = CameraWord("cam1", number, verdict, reason), CameraWord("cam2", number, Verdict.OK, None)
+    return PartVerdict(station, f"part-{number}", verdict, reason, said, captured_ns, captured)
 
 
 def ng(camera: str = "cam1", number: int = 1, size: tuple[int, int, int] = (48, 64, 3)) -> Inspection:

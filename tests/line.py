@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,8 +19,11 @@ from inspector.inference.engine import Engine
 from inspector.judge import Judge
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd
-from inspector.messages import ResultMessage, VerdictMessage
+from inspector.matching import Trigger, Triggers
+from inspector.messages import PartMessage, ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
+from inspector.parts import Parts
+from inspector.parts import Station as Place
 from inspector.pipeline import Camera, Pipeline
 from inspector.publisher import Publisher
 from inspector.sources.reader import NOTHING
@@ -27,6 +31,9 @@ from inspector.types import Detection, Event, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
 from tests.sources import HandSource
+
+PATIENCE = 0.5
+"""Seconds that a triggered frame may be under way."""
 
 
 class Gate:
@@ -111,7 +118,10 @@ class Line:
         queue: int = 100,
         live: bool = True,
         limits: Limits = NOTHING,
+        station: float | None = None,
+        window: float | None = None,
     ) -> None:
+        """station: all cameras are at one, with that deadline;  window: they are triggered"""
         self.sources = {name: HandSource(live) for name in cameras}
         self.output = Recorder()
         self.gates = {model: Gate(engine) for model in set(cameras.values())}
@@ -120,13 +130,31 @@ class Line:
         self.batches: list[tuple[str, int, BatchEnd]] = []
         self.wake = Wake()
         clock = SystemClock()
+        self.triggers = {} if window is None else {name: Triggers(0.0, window, PATIENCE) for name in cameras}
+        parts = Parts([] if station is None else [Place("gate", tuple(cameras), station)])
         self.publisher = Witness(
-            [self.output], Encoder("line1", 1, "0" * 64), list(cameras), Formats(), clock, lambda *_: None
+            [self.output],
+            Encoder("line1", 1, "0" * 64),
+            list(cameras),
+            Formats(),
+            clock,
+            lambda *_: None,
+            None,
+            ["gate"],
         )
         stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
         self.pipeline = Pipeline(
             [
-                Camera(name, self.sources[name], lambda image: image, model, deadline, queue, Monitor(limits))
+                Camera(
+                    name,
+                    self.sources[name],
+                    unchanged,
+                    model,
+                    deadline,
+                    queue,
+                    Monitor(limits),
+                    triggers=self.triggers.get(name),
+                )
                 for name, model in cameras.items()
             ],
             Ledger(cameras),
@@ -137,7 +165,16 @@ class Line:
             on_batch=lambda *batch: self.batches.append(batch),
             on_stage_end=self.wake.ring,
             clock=clock,
+            parts=parts,
         )
+
+    def trigger(self, part: str) -> None:
+        """A part is there, for every camera."""
+        for triggers in self.triggers.values():
+            triggers.add(Trigger(part, time.monotonic(), time.time_ns()))
+
+    def parts(self) -> list[PartMessage]:
+        return [m for m in map(decode, self.output.all()) if isinstance(m, PartMessage)]
 
     def messages(self, kind: type[VerdictMessage] | type[ResultMessage]) -> list[VerdictMessage]:
         return [m for m in map(decode, self.output.all()) if isinstance(m, kind)]
@@ -157,3 +194,7 @@ class Line:
             assert counts.captured == sum(counts.verdicts.values()) == len(mine)
             assert sorted(m.frame for m in mine) == list(range(1, counts.captured + 1))
             assert [m.sequence for m in mine] == list(range(1, len(mine) + 1))
+        parts = self.parts()
+        assert [part.sequence for part in parts] == list(range(1, len(parts) + 1))
+        assert all(counts.open == 0 for counts in self.pipeline.parts.counts().values())
+        assert all(triggers.taken == triggers.framed + triggers.missing for triggers in self.triggers.values())

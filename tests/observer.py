@@ -10,7 +10,7 @@ from typing import Any
 
 from inspector.client import Subscriber
 from inspector.journal.reading import Reader
-from inspector.messages import Gone, Kind, ResultMessage, VerdictMessage
+from inspector.messages import Gone, Kind, PartMessage, ResultMessage, VerdictMessage
 from tests.waiting import PATIENCE
 
 
@@ -23,6 +23,7 @@ class Observer:
         self.error: BaseException | None = None
         self._changed = threading.Condition()
         self._over = threading.Event()
+        self._kinds = tuple(f"{kind}/" for kind in kinds if kind != "event")
         self._thread = threading.Thread(target=self._run, args=(endpoint, kinds, how), daemon=True)
 
     def __enter__(self) -> Observer:
@@ -72,7 +73,7 @@ class Observer:
                 if session.session == begin and (begin, topic) not in self.heard:
                     continue  # it came late, and this topic's first message later still
                 heard = self.heard.get((session.session, topic), [0])[-1]
-                if session.final and topic.startswith(("verdict/", "result/")) and heard != last:
+                if session.final and topic.startswith(self._kinds) and heard != last:
                     found[session.session, topic] = heard, last
         reader.close()
         return found
@@ -85,8 +86,9 @@ class Observer:
                     with self._changed:
                         if isinstance(item, Gone):
                             self.gone.append(item)
-                        elif isinstance(item, VerdictMessage | ResultMessage):
-                            topic = f"{item.kind}/{item.line}/{item.camera}/"
+                        elif isinstance(item, VerdictMessage | ResultMessage | PartMessage):
+                            subject = item.station if isinstance(item, PartMessage) else item.camera
+                            topic = f"{item.kind}/{item.line}/{subject}/"
                             self.heard[item.session, topic].append(item.sequence)
                         self._changed.notify_all()
         except BaseException as error:

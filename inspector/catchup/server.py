@@ -1,26 +1,24 @@
-"""The catch-up endpoint: a ZeroMQ ROUTER socket that answers requests for what was missed, from an archive.
+"""The catch-up endpoint: answers requests for what was missed, from an archive.
 
-It never waits for a peer: whoever does not read loses answers, alone, and asks again. No peer can keep the others from
-being answered: each has a bucket of tokens, answers are bounded, and what makes no sense is counted and refused.
+No peer can keep the others from being answered: each has a bucket of tokens, answers are bounded, and what makes no
+sense is counted and refused.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
 
 import zmq
 
-from inspector import address, asking
+from inspector import asking
+from inspector.answering import Answering, Keys
 from inspector.archive import Archive, Chunk
 from inspector.asking import Answer, AskSessions, Busy, ChunkAnswer, Refused, Request, RequestError, SessionsAnswer
-from inspector.binding import bind
 from inspector.catchup.limits import Limits
 from inspector.clock import Clock
-from inspector.errors import ConfigError, InspectorError
+from inspector.errors import InspectorError
 
 log = logging.getLogger(__name__)
 
@@ -32,25 +30,11 @@ MAX_PEERS = 256
 """So many may ask within the second or so that a bucket takes to fill up."""
 WAITING_ANSWERS = 16
 """So many may wait for a peer that does not read, 1 MiB each; it loses the others. So ask for no more at a time."""
-WAITING_REQUESTS = 64
-"""So many of one peer's may wait to be read; then its connection is not read any more until they are answered."""
 FAILED_SECONDS = 5.0
 """How long a peer should wait where the archive cannot be read."""
-LONGEST_WAIT = 0.25
-"""Seconds after which an idle server looks up, beats and waits again."""
-MOST_AT_ONCE = 64
-"""Requests that are answered between two beats."""
 
 
-class Keys(Protocol):
-    """What makes a socket safe before it is bound or connected."""
-
-    def arm(self, socket: zmq.Socket[Any]) -> None:
-        """Set the options of CURVE."""
-        ...
-
-
-class CatchUp:
+class CatchUp(Answering):
     """Binds `url`; port 0 or * takes any free one, and `endpoint` says which. `run` belongs to one thread.
 
     keys: arm the socket; without them other machines may reach it only where `allow_plaintext` says so
@@ -70,10 +54,6 @@ class CatchUp:
         keys: Keys | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
-        is_safe = allow_plaintext or keys is not None
-        problem = address.objection(url) or (None if is_safe else address.exposure(url))
-        if problem is not None:
-            raise ConfigError(f"catch-up endpoint {url!r}: {problem}")
         self.requests = dict.fromkeys(asking.ANSWERS, 0)
         self.messages = 0
         self.hostile = 0
@@ -81,58 +61,20 @@ class CatchUp:
         self._archive_fails = False
         self._clock = clock
         self._limits = Limits(TOKENS_A_SECOND, BURST_TOKENS, MAX_PEERS)
-        self._stopped = threading.Event()
-        self._owns_context = context is None
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
-        self._socket = self._context.socket(zmq.ROUTER)
-        try:
-            self._socket.linger = 0
-            self._socket.setsockopt(zmq.SNDHWM, WAITING_ANSWERS)
-            self._socket.setsockopt(zmq.RCVHWM, WAITING_REQUESTS)
-            self._socket.setsockopt(zmq.MAXMSGSIZE, asking.MAX_REQUEST_BYTES)  # whoever sends more is cut off
-            self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-            self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
-            self._socket.setsockopt(zmq.IPV6, "[" in url)
-            if keys is not None:
-                keys.arm(self._socket)
-            self.endpoint = bind(self._socket, url, "catch-up endpoint")
-        except BaseException:
-            self.close()
-            raise
+        what = "catch-up endpoint"
+        super().__init__(url, what, asking.MAX_REQUEST_BYTES, WAITING_ANSWERS, allow_plaintext, keys, context)
 
-    def run(self, beat: Callable[[], None]) -> None:
-        """Answer until `stop`; `beat` is called as it makes progress, and at least every `LONGEST_WAIT`."""
-        while not self._stopped.is_set():
-            beat()
-            if self._socket.poll(round(LONGEST_WAIT * 1000)):
-                self.serve(MOST_AT_ONCE)
-
-    def stop(self) -> None:
-        """Make `run` return; from any thread."""
-        self._stopped.set()
-
-    def serve(self, most: int) -> None:
-        """Answer the requests that wait, at most so many; returns at once where there are none."""
-        for _ in range(most):
-            try:
-                peer, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            envelope = [peer]
-            if len(parts) > 1 and not parts[0]:  # a REQ socket puts an empty part first, and wants it back
-                envelope.append(parts.pop(0))
-            answer = self._answer(peer, parts)
-            if answer is not None:
-                self._send(envelope, answer)
-
-    def close(self) -> None:
-        """Let go of the address; the thread of `run` must be over."""
-        self._socket.close()
-        if self._owns_context:
-            self._context.destroy(linger=0)
+    def answer(self, peer: bytes, parts: Sequence[bytes]) -> Sequence[bytes] | None:
+        """The parts to send; None where one who is over his limit sends what makes no sense."""
+        answer = self._answer(peer, parts)
+        if answer is None:
+            return None
+        if isinstance(answer, ChunkAnswer):
+            self.messages += len(answer.chunk.messages)
+        self.requests[_OUTCOMES[type(answer)]] += 1
+        return asking.encode_answer(answer)
 
     def _answer(self, peer: bytes, parts: Sequence[bytes]) -> Answer | None:
-        """What to say; None where one who is over his limit sends what makes no sense."""
         now = self._clock.monotonic()
         wait = self._limits.wait(peer, now)
         try:
@@ -164,14 +106,6 @@ class CatchUp:
             return Busy(request.id, FAILED_SECONDS)
         self._archive_fails = False
         return answer
-
-    def _send(self, envelope: list[bytes], answer: Answer) -> None:
-        """Hand an answer over; ZeroMQ drops it where the peer has left or `WAITING_ANSWERS` wait for it."""
-        header, *payloads = asking.encode_answer(answer)
-        self._socket.send_multipart([*envelope, header, *payloads], zmq.NOBLOCK)
-        if isinstance(answer, ChunkAnswer):
-            self.messages += len(answer.chunk.messages)
-        self.requests[_OUTCOMES[type(answer)]] += 1
 
 
 _OUTCOMES = {ChunkAnswer: "chunk", SessionsAnswer: "sessions", Busy: "busy", Refused: "refused"}

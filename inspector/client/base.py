@@ -25,7 +25,8 @@ NAP_SECONDS = 0.1
 class BaseSubscriber:
     """Subscribes to a daemon. Belongs to one thread, and reconnects by itself.
 
-    line: one line's messages alone;  cameras: of these alone (needs `line`);  kinds: of these kinds alone
+    line: one line's messages alone;  kinds: of these kinds alone
+    cameras: of these alone (needs `line`); parts, which are of stations, come all the same
     position: where to go on, as `position()` told it or `save(path)` wrote it (a file that is not there yet is a
     beginning): everything since comes, as far as it is kept
     catchup: the endpoint to ask for what is missing; None: the one that the daemon's beats name; False: none
@@ -110,7 +111,7 @@ def _prefixes(line: str | None, cameras: tuple[str, ...] | None, kinds: Iterable
             if cameras is not None:
                 raise ConfigError("a choice of cameras needs the name of their line")
             yield f"{kind}/"
-        elif cameras is None or kind == "beat":
+        elif cameras is None or kind in ("part", "beat"):
             yield wire.topic(kind, line)
         else:
             yield from (wire.topic(kind, line, camera) for camera in cameras)

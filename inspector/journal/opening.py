@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from inspector import __version__
@@ -17,6 +18,7 @@ from inspector.journal import recovery
 from inspector.journal.captures import Captures
 from inspector.journal.journal import Journal
 from inspector.journal.keeper import Keeper
+from inspector.journal.lost_parts import LostParts, lost_parts
 from inspector.journal.reading import Reader
 from inspector.journal.recovery import Loss
 from inspector.journal.store import Store
@@ -38,7 +40,7 @@ class Opened:
     """A journal that is ready, and what it needs.
 
     session: the number of the session that it begins
-    losses: what the daemon before left behind, if it was killed
+    losses, lost_parts: what the daemon before left behind, if it was killed
     """
 
     journal: Journal
@@ -46,6 +48,7 @@ class Opened:
     captures: Captures
     session: int
     losses: Sequence[Loss]
+    lost_parts: Sequence[LostParts]
 
 
 @contextmanager
@@ -56,10 +59,12 @@ def opened(
     captured: Callable[[], Mapping[tuple[str, str], int]],
     shift: Callable[[int], str],
     clock: Clock,
+    stations: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Opened]:
     """The journal at `terms.path`, made if it is missing, for a new session of `line`.
 
     captured: see Journal;  shift: names the shift of a moment (nanoseconds since 1970 UTC)
+    stations: the cameras of each
     One that is damaged beyond reading is moved aside, for a line must not stand still for it. Raises OutputError where
     no file can be had.
     """
@@ -84,6 +89,7 @@ def opened(
                 store, reader, cut_off, losses = _open(terms, line, captures, shift)
             stack.callback(store.close)
             stack.callback(reader.close)
+            parts = [lost for number in cut_off for lost in lost_parts(reader, number, line, stations)]
             # Milliseconds since 1970 name the session: greater than that of every run before.
             session = store.begin(clock.wall_ns() // 1_000_000, line, __version__)
         except (sqlite3.DatabaseError, OSError) as error:
@@ -94,7 +100,7 @@ def opened(
         journal = Journal(store, reader, captured, terms.keep_seconds, terms.max_bytes, terms.memory_bytes, clock)
         if damaged is not None:
             journal.report("damaged", damaged)
-        yield Opened(journal, Keeper(path, bool(cut_off), journal.report), captures, session, losses)
+        yield Opened(journal, Keeper(path, bool(cut_off), journal.report), captures, session, losses, parts)
 
 
 def probe(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from inspector.errors import ModelError, SourceError
 from inspector.ledger import Ledger
 from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
+from inspector.matching import Trigger, Triggers
 from inspector.redact import redact
 from inspector.sources import Source
 from inspector.types import Cause, Event, Frame, Image, Inspection, Reason, Shot, Verdict
@@ -31,12 +32,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 
 @dataclass(slots=True)
 class CameraState:
-    """What the metrics read of a camera; written by its reader. `last_frame`: wall clock, seconds, 0 for none."""
+    """What the metrics read of a camera; written by its reader. `last_frame`: wall clock, seconds, 0 for none.
+
+    partless: frames without a part's id
+    """
 
     presence: Presence
     monitor: Monitor
     reconnects: int = 0
     last_frame: float = 0.0
+    partless: int = 0
 
     @property
     def state(self) -> State:
@@ -75,6 +80,8 @@ class Reader:
     the queue instead of losing frames, and has no deadline: no part passes by a file.
     monitor: looks at each picture before that; one that cannot be judged is `unknown: camera`, and never queued
     silence: seconds without a frame before a live camera counts as stalled, at the least
+    triggers: say which part each frame is of, where the camera is triggered; else the source may know
+    on_capture: told of every frame once the ledger has it, and maybe its verdict too
     """
 
     def __init__(
@@ -90,6 +97,8 @@ class Reader:
         clock: Clock,
         monitor: Monitor | None = None,
         silence: float = SHORTEST_SILENCE,
+        triggers: Triggers | None = None,
+        on_capture: Callable[[Frame], None] = lambda _: None,
     ) -> None:
         self.camera = camera
         self.state = CameraState(Presence(source.live, silence), monitor or Monitor(NOTHING))
@@ -102,8 +111,11 @@ class Reader:
         self._settle = settle
         self._announce = announce
         self._clock = clock
+        self._triggers = triggers
+        self._on_capture = on_capture
         self._stopping = threading.Event()
         self._changing = threading.RLock()  # so that events come in the order of the changes
+        self._entering = threading.Lock()
         self._number = 0
         self._latest = float("-inf")
         self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unusable, last {{detail}}", clock)
@@ -159,6 +171,20 @@ class Reader:
         finally:
             self._changing.release()
 
+    def expire(self) -> None:
+        """Give a verdict for each trigger whose frame did not come in time; from any thread."""
+        if self._triggers is not None:
+            with self._entering:
+                missed = self._missed(self._triggers.expired(self._clock.monotonic()))
+            self._settle_missed(missed, Reason.CAMERA)
+
+    def abandon(self) -> None:
+        """Give a verdict for each trigger that waits for its frame, and take no more; from any thread."""
+        if self._triggers is not None:
+            with self._entering:
+                missed = self._missed(self._triggers.close())
+            self._settle_missed(missed, Reason.SHUTDOWN)
+
     def _read(self, beat: Callable[[], None]) -> None:
         for shot in self._source.frames():
             if self._stopping.is_set():
@@ -181,22 +207,20 @@ class Reader:
         image = shot.image if fault is None else None
         finding = _NOTHING_FOUND if image is None else self.state.monitor.look(image)
         fitted, misfit = self._fitted(image if finding.cause is None else None)
-        frame = Frame(
-            self.camera,
-            self._number + 1,
-            captured_ns,
-            captured,
-            deadline,
-            image,
-            shot.part,
-            fitted,
-        )
-        self._ledger.open(frame)
-        self._number += 1
+        missed: list[Frame] = []
+        part = shot.part
+        with self._entering:  # a trigger is matched and its frame accounted for, or neither is
+            if self._triggers is not None:
+                trigger, gone = self._triggers.match(captured)
+                part = None if trigger is None else trigger.part
+                missed = self._missed(gone)
+            frame = self._enter(captured_ns, captured, deadline, part, image, fitted)
+        self._settle_missed(missed, Reason.CAMERA)
+        self._on_capture(frame)
         self._report(finding, frame.number)
         self._unreadable.tick()
         if image is None:
-            detail = f"frame {frame.number} ({shot.part or 'no part id'}): {fault or 'no picture'}"
+            detail = f"frame {frame.number} ({frame.part or 'no part id'}): {fault or 'no picture'}"
             self._unreadable.add(1, detail)
             self._announce(Event(self.camera, "unreadable", detail, captured_ns))
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, cause=shot.cause))
@@ -228,6 +252,35 @@ class Reader:
             for cause in finding.over:
                 if cause is not Cause.FROZEN:
                     self._tell("healthy", f"frame {frame}: not {cause} any more")
+
+    def _enter(
+        self,
+        captured_ns: int,
+        captured: float,
+        deadline: float,
+        part: str | None,
+        image: Image | None = None,
+        fitted: Image | None = None,
+    ) -> Frame:
+        """Number a frame and open its account."""
+        frame = Frame(self.camera, self._number + 1, captured_ns, captured, deadline, image, part, fitted)
+        self._ledger.open(frame)
+        self._number += 1
+        self.state.partless += part is None
+        return frame
+
+    def _missed(self, triggers: Sequence[Trigger]) -> list[Frame]:
+        """Frames that should have been there."""
+        due = self._clock.monotonic() + self._deadline
+        return [self._enter(trigger.at_ns, trigger.at, due, trigger.part) for trigger in triggers]
+
+    def _settle_missed(self, missed: Sequence[Frame], reason: Reason) -> None:
+        for frame in missed:
+            self._on_capture(frame)
+            detail = f"frame {frame.number} ({frame.part}): no picture came for the trigger"
+            self._announce(Event(self.camera, "missing", detail, self._clock.wall_ns()))
+            cause = Cause.MISSING if reason is Reason.CAMERA else None
+            self._settle(Inspection(frame, Verdict.UNKNOWN, reason, cause=cause))
 
     def _fitted(self, image: Image | None) -> tuple[Image | None, str | None]:
         """What the detector takes, or why it takes no such picture."""

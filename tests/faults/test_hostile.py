@@ -28,7 +28,18 @@ from hypothesis import strategies as st
 from inspector.keys import ClientKeys, generate
 from tests.daemon import Process, configure
 from tests.ears import Ear
-from tests.hostile import GREETING, MANNERS, REQUESTS, Target, ask_samples, inputs, recorded, throw, zmtp_samples
+from tests.hostile import (
+    GREETING,
+    MANNERS,
+    REQUESTS,
+    Target,
+    ask_samples,
+    inputs,
+    recorded,
+    throw,
+    trigger_samples,
+    zmtp_samples,
+)
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "1500"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -40,6 +51,8 @@ GROWTH_MIB = 24
 
 KEPT = '[journal]\npath = "journal.sqlite"'
 CATCHUP = 'catchup = "tcp://127.0.0.1:*"'
+PARTS = '[trigger]\nendpoint = "tcp://127.0.0.1:*"\n[[station]]\nname = "gate"\ncameras = ["cam1", "cam2"]\n'
+TRIGGERED = "trigger_window = 0.1"
 
 
 def targets(daemon: Process, samples: Sequence[bytes], catchup: str | None = None) -> list[Target]:
@@ -47,6 +60,7 @@ def targets(daemon: Process, samples: Sequence[bytes], catchup: str | None = Non
     found = [Target.at("publish", daemon.endpoint, samples), Target.at("http", daemon.http, REQUESTS)]
     if catchup is not None:
         found.append(Target.at("catch-up", catchup, [*ask_samples(), *samples]))
+        found.append(Target.at("triggers", daemon.triggers, [*trigger_samples(), *samples]))
     return found
 
 
@@ -107,7 +121,9 @@ def weather(daemon: Process, ear: Ear, where: Sequence[Target], seed: int) -> No
 
 
 def test_1_a_storm_in_plaintext(tmp_path: Path, bright: Path) -> None:
-    config = configure(tmp_path / "line.toml", bright, SOURCE, SOURCE, more=KEPT, publish=CATCHUP)
+    config = configure(
+        tmp_path / "line.toml", bright, SOURCE, SOURCE, more=f"{KEPT}\n{PARTS}", publish=CATCHUP, camera=TRIGGERED
+    )
     with Process(config) as daemon:
         daemon.keep_reading()
         with Ear(daemon.endpoint) as ear:
@@ -123,7 +139,8 @@ def test_2_a_storm_behind_curve(tmp_path: Path, bright: Path) -> None:
     keys = ClientKeys.load(tmp_path / "keys/alice.secret", tmp_path / "keys/daemon.pub")
     security = '[security]\nsecret_key = "keys/daemon.secret"\nsubscribers = "subscribers"'
     config = configure(
-        tmp_path / "line.toml", bright, SOURCE, SOURCE, more=KEPT, publish=f"{CATCHUP}\n{security}"
+        tmp_path / "line.toml", bright, SOURCE, SOURCE, more=f"{KEPT}\n{PARTS}", publish=f"{CATCHUP}\n{security}",
+        camera=TRIGGERED,
     )  # fmt: skip
     with Process(config) as daemon:
         daemon.keep_reading()

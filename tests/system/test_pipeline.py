@@ -14,6 +14,10 @@ without gaps.
  9. a worker that hangs, beside stages that only wait       -> the health check names it alone
 10. a repair that fails                                     -> ng with its mask but no patches, the line goes on
 11. frames whose deadline passes in the queue               -> unknown: deadline, and no worker looks at them
+12. cameras that see the same parts                         -> one verdict a part, after those of its frames
+13. a camera that does not see a part                       -> unknown: deadline for it, at the station's deadline
+14. triggers, one of them without a frame                   -> its part is unknown: camera
+15. a drain with triggers and parts that wait               -> unknown: shutdown, each once
 """
 
 from __future__ import annotations
@@ -31,8 +35,10 @@ from inspector.daemon import Daemon
 from inspector.errors import ModelError
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
-from inspector.messages import BeatMessage, ResultMessage
+from inspector.mailbox import Closed
+from inspector.messages import BeatMessage, PartMessage, ResultMessage, VerdictMessage
 from inspector.types import Reason, Verdict
+from inspector.wire import decode
 from tests.bundles import FILL, picture
 from tests.line import Line
 
@@ -249,3 +255,87 @@ def test_11_what_is_too_late_is_not_looked_at(line: Callable[..., Line]) -> None
     one.pipeline.drain(10.0)
     assert sum(frames for _, frames, _ in one.batches) == 1
     assert [late.frame.number for late in one.publisher.late] == [1]
+
+
+def told(one: Line) -> dict[str, tuple[Verdict, Reason | None]]:
+    """The parts by id; each has one verdict."""
+    parts = one.parts()
+    assert len({part.part for part in parts}) == len(parts)
+    return {part.part: (part.verdict, part.reason) for part in parts}
+
+
+def test_12_a_part_has_one_verdict_after_those_of_its_frames(line: Callable[..., Line]) -> None:
+    one = line({"cam1": "m", "cam2": "m"}, station=60.0)
+    for number in range(20):
+        one.sources["cam1"].show(BAD if number % 5 == 0 else GOOD, part=f"A{number}")
+    for number in range(20):
+        one.sources["cam2"].show(BAD if number % 7 == 0 else GOOD, part=f"A{number}")
+    one.output.wait_for(PartMessage, 20)
+    bad = {f"A{number}" for number in range(20) if number % 5 == 0 or number % 7 == 0}
+    assert told(one) == {f"A{n}": (Verdict.NG, None) if f"A{n}" in bad else (Verdict.OK, None) for n in range(20)}
+    said: set[tuple[str, int]] = set()
+    for message in map(decode, one.output.all()):
+        if isinstance(message, VerdictMessage):
+            said.add((message.camera, message.frame))
+        elif isinstance(message, PartMessage):
+            assert {(word.camera, word.frame) for word in message.cameras} <= said
+
+
+def test_13_a_camera_that_does_not_see_a_part_cannot_hold_its_verdict_back(line: Callable[..., Line]) -> None:
+    one = line({"cam1": "m", "cam2": "m"}, station=3.0)
+    one.sources["cam1"].show(GOOD, part="A1")
+    one.sources["cam1"].show(GOOD)  # of no part
+    one.output.wait_for(PartMessage, 1)
+    (part,) = one.parts()
+    assert (part.verdict, part.reason) == (Verdict.UNKNOWN, Reason.DEADLINE)
+    assert [(w.camera, w.frame, w.verdict, w.reason) for w in part.cameras] == [
+        ("cam1", 1, Verdict.OK, None),
+        ("cam2", None, Verdict.UNKNOWN, Reason.DEADLINE),
+    ]
+    assert part.seconds >= 3.0
+
+
+def test_13b_a_worker_that_hangs_cannot_hold_it_back_either(line: Callable[..., Line]) -> None:
+    one = line({"cam1": "m", "cam2": "m"}, station=0.5)
+    one.gates["m"].open.clear()
+    one.sources["cam1"].show(BAD, part="A1")
+    one.output.wait_for(PartMessage, 1)
+    assert told(one) == {"A1": (Verdict.UNKNOWN, Reason.DEADLINE)}
+    one.gates["m"].open.set()
+    one.wait_for(1)
+    assert one.pipeline.drain(10.0) == 0
+    assert len(one.parts()) == 1
+    assert one.pipeline.parts.counts()["gate"].late == 1
+
+
+def test_14_a_trigger_without_a_frame_makes_its_part_unknown(line: Callable[..., Line]) -> None:
+    one = line({"cam1": "m", "cam2": "m"}, station=60.0, window=3.0)
+    one.trigger("A1")
+    one.sources["cam1"].show(BAD)
+    one.output.wait_for(PartMessage, 1)
+    one.trigger("A2")
+    for source in one.sources.values():
+        source.show(GOOD)
+    one.output.wait_for(PartMessage, 2)
+    first, second = one.parts()
+    assert (first.part, first.verdict) == ("A1", Verdict.NG), "what one has seen counts"
+    assert [(w.frame, w.verdict, w.reason) for w in first.cameras] == [
+        (1, Verdict.NG, None),
+        (1, Verdict.UNKNOWN, Reason.CAMERA),
+    ]
+    assert (second.part, second.verdict) == ("A2", Verdict.OK)
+    assert [(m.camera, m.frame, m.part) for m in one.messages(VerdictMessage) if m.reason is Reason.CAMERA] == [
+        ("cam2", 1, "A1")
+    ]
+
+
+def test_15_a_drain_gives_every_part_and_trigger_its_verdict(line: Callable[..., Line]) -> None:
+    one = line({"cam1": "m", "cam2": "m"}, station=60.0, window=60.0)
+    one.trigger("A1")
+    one.sources["cam1"].show(GOOD)
+    one.wait_for(1)
+    one.trigger("A2")
+    one.pipeline.drain(10.0)
+    assert told(one) == {"A1": (Verdict.UNKNOWN, Reason.SHUTDOWN), "A2": (Verdict.UNKNOWN, Reason.SHUTDOWN)}
+    with pytest.raises(Closed):
+        one.trigger("A3")

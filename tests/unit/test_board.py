@@ -15,7 +15,7 @@ from inspector.codecs import Formats
 from inspector.messages import Message
 from inspector.types import Cause, Event, Inspection, ModelTag, Reason, Receipt, Verdict
 from inspector.wire import Encoder, decode
-from tests.inspections import frame, ng, ok
+from tests.inspections import frame, ng, ok, part
 
 ENCODER = Encoder("line1", 17, "c0" * 32)
 NOON = 1_700_049_600 * 10**9
@@ -99,6 +99,19 @@ def test_only_verdicts_count_as_frames():
     assert account.verdicts == 0
     assert account.cameras == {}
     assert account.state(100.0) == "running"
+
+
+def test_parts_stand_by_their_stations():
+    account = board(ok("cam1"))
+    told = [(Verdict.NG, None), (Verdict.UNKNOWN, Reason.CAMERA), (Verdict.OK, None), (Verdict.OK, None)]
+    for number, (verdict, reason) in enumerate(told, 1):
+        message = decode(ENCODER.part(part("gate", number, verdict, reason, captured_ns=NOON), number, 0.02))
+        account.take(message, 100.0, NOON + 30 * 10**6)
+    assert account.verdicts == 1
+    assert rows(account)["parts of gate"][:3] == ["2", "1", "1"]
+    assert rows(account)["parts of gate"][4:] == ["30.0", "30.0", "12:00:00 part part-1"]
+    assert ", gate 2 ok, 1 ng, 1 unknown part(s), 0 missing; running" in account.line(0, 100.0)
+    assert "part" not in board(ok()).line(0, 100.0)
 
 
 # ---- rate and latency

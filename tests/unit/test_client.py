@@ -265,7 +265,7 @@ def test_lines_are_booked_apart(link):
 @pytest.mark.parametrize(
     ("options", "prefixes"),
     [
-        ({}, {"verdict/", "result/", "event/", "beat/"}),
+        ({}, {"verdict/", "result/", "part/", "event/", "beat/"}),
         ({"kinds": []}, {"beat/"}),
         ({"line": "line1", "kinds": ["verdict"]}, {"verdict/line1/", "beat/line1/"}),
         (
@@ -279,7 +279,7 @@ def test_lines_are_booked_apart(link):
                 "beat/line1/",
             },
         ),
-        ({"line": "line1", "cameras": []}, {"event/line1/daemon/", "beat/line1/"}),
+        ({"line": "line1", "cameras": []}, {"part/line1/", "event/line1/daemon/", "beat/line1/"}),
     ],
 )
 def test_what_it_subscribes_to(link, options, prefixes):

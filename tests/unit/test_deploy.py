@@ -19,8 +19,8 @@ from inspector.settings import Daemon, Http, Settings, load
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "deploy/inspector.toml"
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
-COMMENTED_KEY = re.compile(r"^#(\w+ = )", re.MULTILINE)
-"""A default in the sample: `#key = value`; prose has a space after the #."""
+COMMENTED_KEY = re.compile(r"^#(\w+ = |\[\[)", re.MULTILINE)
+"""A default in the sample, `#key = value`, or a table that may be there; prose has a space after the #."""
 
 
 @pytest.fixture(autouse=True)

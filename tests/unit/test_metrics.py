@@ -18,7 +18,9 @@ from inspector.condition.checks import CHECKS
 from inspector.condition.presence import State
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd
+from inspector.matching import Trigger, Triggers
 from inspector.metrics import LABELS, MOST_ROWS, STAGES, TABLE, Histogram, Metrics
+from inspector.parts import Parts, Station
 from inspector.scrape import OUTCOMES, Core, Scrape
 from inspector.types import Cause, Frame, Inspection, ModelTag, Reason, Receipt, Verdict
 
@@ -35,6 +37,7 @@ class Camera:
     state: State = State.CONNECTING
     failing: frozenset[Cause] = frozenset()
     values: dict[Cause, float] = field(default_factory=lambda: dict.fromkeys(CHECKS, math.nan))
+    partless: int = 0
 
 
 @dataclass
@@ -58,9 +61,18 @@ class House:
         self.inbox = [0]
         self.ready = False
         queues = {"infer": lambda: len(self.inbox)}
-        self.scrape = Scrape(
-            self.metrics, Core(self.ledger.counts, self.cameras, queues, self.traffic, lambda: self.ready)
+        self.parts = Parts([Station("gate", CAMERAS, 1.0)])
+        self.triggers = Triggers(0.0, 0.1, 1.0)
+        core = Core(
+            self.ledger.counts,
+            self.cameras,
+            queues,
+            self.traffic,
+            lambda: self.ready,
+            parts=self.parts.counts,
+            triggers={"cam1": self.triggers},
         )
+        self.scrape = Scrape(self.metrics, core)
 
     def families(self) -> dict[str, Family]:
         found = {}
@@ -149,6 +161,8 @@ def test_every_label_set_is_there_at_zero_from_the_start(house):
         for check in CHECKS:
             assert value("camera_health", camera=camera, check=check) == 1
             assert math.isnan(value("camera_measured", camera=camera, check=check))
+    for verdict, reason in OUTCOMES:
+        assert value("parts_total", station="gate", verdict=verdict, reason=reason or "none") == 0
     for end in BatchEnd:
         assert value("batch_closed_total", model="lines", reason=end) == 0
     for topic in TOPICS:
@@ -175,6 +189,27 @@ def test_the_ledger_and_the_scrape_count_the_same(house):
     assert house.value("inspector_verdicts_total", camera="cam1", verdict="ng", reason="none") == 1
     assert house.value("inspector_verdicts_total", camera="cam1", verdict="unknown", reason="overload") == 1
     assert house.value("inspector_frames_captured_total", camera="cam2") == 0
+
+
+def test_parts_and_triggers_are_counted(house):
+    for number in (1, 2, 3):
+        frame = Frame("cam1", number, 0, 0.0, math.inf, None, f"A{number}")
+        house.parts.capture(frame)
+        house.parts.judge(Inspection(frame, Verdict.NG))
+    first = Frame("cam2", 1, 0, 0.0, math.inf, None, "A1")
+    house.parts.capture(first)
+    house.parts.judge(Inspection(first, Verdict.OK))
+    house.cameras["cam2"].partless = 4
+    assert house.value("inspector_parts_total", station="gate", verdict="ng", reason="none") == 1
+    assert house.value("inspector_parts_open", station="gate") == 2
+    assert house.value("inspector_frames_without_part_total", camera="cam2") == 4
+    for at in (1.0, 2.0, 3.0):
+        house.triggers.add(Trigger("A1", at, 0))
+    house.triggers.match(2.0)
+    assert house.value("inspector_triggers_total", camera="cam1", end="frame") == 1
+    assert house.value("inspector_triggers_total", camera="cam1", end="missing") == 1
+    assert house.value("inspector_triggers_waiting", camera="cam1") == 1
+    assert house.value("inspector_trigger_requests_total", answer="taken") == 0
 
 
 def test_what_the_core_counts_is_read_at_the_scrape(house):

@@ -8,12 +8,12 @@ import pytest
 from inspector.clock import ManualClock
 from inspector.codecs import Formats
 from inspector.errors import OutputError
-from inspector.messages import BeatMessage, EventMessage, Message, ResultMessage, VerdictMessage
+from inspector.messages import BeatMessage, EventMessage, Message, PartMessage, ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
 from inspector.publisher import Publisher
 from inspector.types import Event, Frame, Inspection, Reason, Receipt, Verdict
 from inspector.wire import Encoder, decode
-from tests.inspections import ng, ok
+from tests.inspections import ng, ok, part
 
 CAMERAS = ("cam1", "cam10")
 TOPICS = ("verdict/line1/cam1/", "result/line1/cam1/", "event/line1/cam1/", "event/line1/daemon/", "beat/line1/")
@@ -48,6 +48,7 @@ class House:
             formats or Formats(),
             self.clock,
             lambda *seen: self.observed.append(seen),
+            stations=["gate"],
         )
 
     def second(self) -> None:
@@ -89,6 +90,20 @@ def test_verdicts_and_events_go_before_results():
     assert kinds(house.messages()) == ["verdict", "event", "verdict", "verdict", "result", "result"]
     judged = [(m.camera, m.frame) for m in house.messages() if isinstance(m, VerdictMessage | ResultMessage)]
     assert judged == [("cam1", 1), ("cam1", 2), ("cam10", 1), ("cam1", 1), ("cam10", 1)]
+
+
+def test_a_parts_verdict_follows_those_that_it_is_made_of():
+    house = House()
+    verdict = part(captured=house.clock.monotonic() - 0.25)
+    house.publisher.publish([ng(number=1), ok("cam10", 1), verdict, ok(number=2)])
+    assert kinds(house.messages()) == ["verdict", "verdict", "part", "verdict", "result"]
+    house.publisher.publish([verdict])
+    house.second()
+    told = [m for m in house.messages() if isinstance(m, PartMessage)]
+    assert [(m.station, m.part, m.sequence, m.seconds) for m in told] == [
+        ("gate", "part-1", 1, 0.25), ("gate", "part-1", 2, 0.25)
+    ]  # fmt: skip
+    assert house.beats()[-1].sequences["part/line1/gate/"] == 2
 
 
 def test_a_topic_counts_from_1_by_itself():
@@ -199,6 +214,7 @@ def test_a_beat_tells_how_far_each_topic_is():
         "verdict/line1/cam10/": 0,
         "result/line1/cam1/": 1,
         "result/line1/cam10/": 0,
+        "part/line1/gate/": 0,
         "event/line1/cam1/": 0,
         "event/line1/cam10/": 0,
         "event/line1/daemon/": 1,
@@ -238,6 +254,7 @@ def test_subscribers_are_counted_by_topic_at_each_beat():
         "verdict/line1/cam10/": 2,
         "result/line1/cam1/": 2,
         "result/line1/cam10/": 2,
+        "part/line1/gate/": 1,
         "event/line1/cam1/": 1,
         "event/line1/cam10/": 1,
         "event/line1/daemon/": 2,

@@ -13,7 +13,8 @@ from inspector.condition.monitor import CALM, Monitor
 from inspector.condition.presence import State
 from inspector.inference.fit import fitted
 from inspector.ledger import Ledger
-from inspector.mailbox import Mailbox
+from inspector.mailbox import Closed, Mailbox
+from inspector.matching import Trigger, Triggers
 from inspector.sources import reader as module
 from inspector.sources.reader import Reader
 from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
@@ -36,16 +37,28 @@ class Bench:
         queue: int = 2,
         fit: Callable[[np.ndarray], np.ndarray] = halved,
         limits: Limits = module.NOTHING,
+        triggers: Triggers | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.ledger = Ledger(["cam"])
         self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
+        self.captured: list[Frame] = []
         self.reader = Reader(
-            "cam", source, fit, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock,
+            "cam",
+            source,
+            fit,
+            0.5,
+            self.ledger,
+            self.inbox,
+            self._settle,
+            self.events.append,
+            self.clock,
             Monitor(limits),
-        )  # fmt: skip
+            triggers=triggers,
+            on_capture=self.captured.append,
+        )
 
     def _settle(self, inspection: Inspection) -> None:
         assert self.ledger.settle(inspection, self.clock.monotonic()) == (inspection,)
@@ -322,6 +335,88 @@ class Paced:
             before = self._bench.ledger.counts()["cam"].captured
             self._source.show(picture())
             until(lambda: self._bench.ledger.counts()["cam"].captured > before)  # noqa: B023 - called at once
+
+
+# ---- triggers
+
+
+def triggered(*parts: str) -> Bench:
+    """A triggered camera, with a trigger for each of `parts` just now; its frames have 0.1 s."""
+    bench = Bench(HandSource(live=False), queue=9, triggers=Triggers(0.0, 0.1, 0.5))
+    for part in parts:
+        trigger(bench, part)
+    return bench
+
+
+def trigger(bench: Bench, part: str) -> None:
+    bench.reader._triggers.add(Trigger(part, bench.clock.monotonic(), bench.clock.wall_ns()))
+
+
+def read_on(bench: Bench, *parts: str | None) -> None:
+    """A frame for each of `parts`, which are the source's."""
+    source = bench.reader._source
+    for part in parts:
+        source.show(picture(), part)
+    source.end()
+    bench.run()
+
+
+def test_a_triggered_frame_has_the_triggers_part_whatever_the_source_says() -> None:
+    bench = triggered("A1")
+    read_on(bench, "file.png", "file.png")
+    assert [frame.part for frame in bench.inbox.take(5).items] == ["A1", None]
+    assert bench.reader.state.partless == 1
+    assert [frame.number for frame in bench.captured] == [1, 2]
+
+
+def test_a_trigger_without_a_frame_is_a_frame_that_is_unknown() -> None:
+    bench = triggered("A1")
+    started = bench.clock.wall_ns()
+    bench.clock.advance(0.59)
+    bench.reader.expire()
+    assert not bench.settled
+    bench.clock.advance(0.02)
+    bench.reader.expire()
+    bench.reader.expire()
+    (missing,) = bench.settled
+    assert (missing.verdict, missing.reason, missing.frame.part) == (Verdict.UNKNOWN, Reason.CAMERA, "A1")
+    assert (missing.frame.number, missing.frame.captured_ns, missing.frame.image) == (1, started, None)
+    assert [(event.state, "A1" in event.detail) for event in bench.events] == [("missing", True)]
+    trigger(bench, "A2")
+    read_on(bench, None)
+    assert [(frame.number, frame.part) for frame in bench.inbox.take(5).items] == [(2, "A2")]
+    assert [frame.number for frame in bench.captured] == [1, 2]
+
+
+def test_a_frame_that_was_long_on_its_way_counts_from_its_capture() -> None:
+    bench = triggered("A1")
+    captured_ns = bench.clock.wall_ns() + 90_000_000
+    bench.clock.advance(0.5)
+    bench.reader.expire()
+    bench.reader._source.show(picture(), captured_ns=captured_ns)
+    read_on(bench, None)
+    assert [frame.part for frame in bench.inbox.take(5).items] == ["A1", None]
+
+
+def test_a_later_frame_shows_that_a_trigger_has_none() -> None:
+    bench = triggered("A1")
+    bench.clock.advance(0.2)
+    trigger(bench, "A2")
+    read_on(bench, None)
+    assert [(one.frame.number, one.frame.part) for one in bench.settled] == [(1, "A1")]
+    assert [(frame.number, frame.part) for frame in bench.inbox.take(5).items] == [(2, "A2")]
+
+
+def test_triggers_that_wait_at_the_end_are_unknown_and_no_more_are_taken() -> None:
+    bench = triggered("A1", "A2")
+    bench.reader.abandon()
+    assert [(one.frame.part, one.reason) for one in bench.settled] == [
+        ("A1", Reason.SHUTDOWN),
+        ("A2", Reason.SHUTDOWN),
+    ]
+    with pytest.raises(Closed):
+        trigger(bench, "A3")
+    assert bench.ledger.counts()["cam"].captured == 2
 
 
 class Stopper:

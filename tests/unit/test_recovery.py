@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from hypothesis import strategies as st
 
 from inspector.errors import OutputError
 from inspector.journal import account
+from inspector.journal import lost_parts as lost_module
 from inspector.journal.captures import Captures
+from inspector.journal.lost_parts import LostParts, lost_parts
 from inspector.journal.reading import Reader
 from inspector.journal.recovery import settle
-from inspector.journal.store import Account, Store
+from inspector.journal.store import Account, Entry, Store
 from inspector.ledger import Ledger
 from inspector.outcomes import CAPTURED
-from tests.inspections import few
+from inspector.types import Inspection, PartVerdict
+from inspector.wire import Encoder
+from tests.inspections import few, ok, part
 from tests.journals import SHIFT, capture, entry
 
 
@@ -73,6 +78,70 @@ def test_captures_of_another_session_say_nothing_of_this_one(tmp_path: Path) -> 
     assert (loss.frames, loss.first, loss.last) == (1, 3, 3)
     reader.close()
     store.close()
+
+
+# ---- parts
+
+
+def kept(path: Path, *messages: Inspection | PartVerdict) -> Reader:
+    """A journal of session 1000 that was cut off after these messages."""
+    encoder, counts = Encoder("line1", 1000, ""), Counter[str]()
+    store = Store(path, "normal")
+    store.begin(1000, "line1", "test")
+    for message in messages:
+        is_part = isinstance(message, PartVerdict)
+        topic = f"part/line1/{message.station}/" if is_part else f"verdict/line1/{message.frame.camera}/"
+        counts[topic] += 1
+        told = (encoder.part if is_part else encoder.verdict)(message, counts[topic], 0.0)  # type: ignore[operator]
+        store.write([Entry(topic, counts[topic], told, 1)])
+    store.close()
+    return Reader(path)
+
+
+STATIONS = {"gate": ("cam1", "cam2"), "exit": ("cam3",)}
+
+
+def test_parts_whose_frames_have_verdicts_and_they_none_are_named(tmp_path: Path) -> None:
+    partless = ok("cam2", 9)
+    reader = kept(
+        tmp_path / "j",
+        *[ok(camera, number) for number in (1, 2, 3) for camera in ("cam1", "cam2")],
+        part("gate", 1),
+        part("gate", 3),
+        ok("cam1", 4),
+        replace(partless, frame=replace(partless.frame, part=None)),
+    )
+    (lost,) = lost_parts(reader, 1000, "line1", STATIONS)
+    reader.close()
+    assert lost == LostParts(1000, "gate", ("part-2", "part-4"))
+    assert str(lost) == (
+        "the daemon was cut off: 2 part(s) of session 1000 have frames with a verdict, and none of their own at "
+        "station gate: part-2, part-4"
+    )
+
+
+def test_parts_of_a_long_session_are_told_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost_module, "NEWEST", 3)
+    messages: list[Inspection | PartVerdict] = []
+    for number in range(1, 9):
+        seen = ok("cam3", number)
+        messages.append(replace(seen, frame=replace(seen.frame, captured_ns=number)))
+        if number < 8:
+            messages.append(part("exit", number, captured_ns=number))
+    reader = kept(tmp_path / "j", *messages)
+    assert lost_parts(reader, 1000, "line1", STATIONS) == [LostParts(1000, "exit", ("part-8",))]
+    reader.close()
+
+
+def test_a_sentence_names_some_of_many_parts() -> None:
+    sentence = str(LostParts(1, "gate", tuple(f"A{number}" for number in range(50))))
+    assert sentence.endswith("A18, A19 and 30 more")
+
+
+def test_a_session_without_parts_lost_none(tmp_path: Path) -> None:
+    reader = kept(tmp_path / "j")
+    assert lost_parts(reader, 1000, "line1", STATIONS) == []
+    reader.close()
 
 
 # ---- captured frames

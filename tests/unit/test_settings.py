@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,8 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "deadline = nan", "camera 'cam1': deadline = nan is not allowed; use a number from 0.001 to 3600"),
         (CAMERA + "repair = 'maybe'", "camera 'cam1': repair = 'maybe' is not allowed; use true or false"),
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, bundle, "
-                                "reference, threshold, min_area, calibration, deadline, queue, repair, health, "
-                                "silence"),
+                                "reference, threshold, min_area, calibration, deadline, queue, repair, health, silence, "
+                                "trigger_window, trigger_delay"),
         (CAMERA + "health = ['blurry']", "camera 'cam1': health = ['blurry']: 'blurry' is no check; the checks are "
                                          "black, saturated, frozen, drifted, shifted, defocused"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "
@@ -140,6 +141,59 @@ def test_five_mistakes_are_five_sentences(config):
 )  # fmt: skip
 def test_each_mistake_names_key_value_and_remedy(config, text, sentence):
     assert sentence in problems_of(config(text))
+
+
+STATION = "[[station]]\nname = 'gate'\ncameras = ['cam1', 'cam2']\n"
+TWO = CAMERA + CAMERA.replace("cam1", "cam2")
+TRIGGER = "[trigger]\nendpoint = 'tcp://127.0.0.1:5602'\n"
+
+
+def test_a_station_and_triggers(config):
+    settings = load(config(TWO + "trigger_window = 0.2\ntrigger_delay = -0.05\n" + STATION + TRIGGER), {})
+    assert [(one.name, one.cameras, one.deadline) for one in settings.station] == [("gate", ("cam1", "cam2"), 5.0)]
+    assert [camera.trigger_window for camera in settings.camera] == [None, 0.2]
+    assert settings.trigger.endpoint == "tcp://127.0.0.1:5602"
+    assert settings_with().station == ()
+
+
+def test_the_manual_of_parts_shows_a_valid_configuration(config):
+    manual = (Path(__file__).parents[2] / "docs/parts.md").read_text()
+    sample = manual.split("\n\n    ", 1)[1].split("\n\n## ")[0]
+    settings = load(config(textwrap.dedent(f"    {sample}")), {})
+    assert [(one.cameras, one.deadline) for one in settings.station] == [(("top", "side"), 0.5)]
+    assert [(one.trigger_delay, one.trigger_window) for one in settings.camera] == [(0.02, 0.08), (0.0, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (TWO + STATION.replace("cam2", "cam3"), "station 'gate': there is no camera 'cam3'"),
+        (TWO + STATION.replace("'cam1', ", "") + STATION.replace(", 'cam2'", ""),
+         "station name = 'gate' is there 2 times; give each station its own"),
+        (TWO + STATION + STATION.replace("gate", "exit").replace("'cam1', ", ""),
+         "station 'gate' and station 'exit' both have camera 'cam2'; a camera is at one station"),
+        (TWO + STATION.replace("cam2", "cam1"),
+         "station 'gate': cameras = ['cam1', 'cam1']: name each camera that sees the part, once"),
+        (TWO + STATION.replace("['cam1', 'cam2']", "[]"),
+         "station 'gate': cameras = []: name each camera that sees the part, once"),
+        (TWO + STATION.replace("['cam1', 'cam2']", "'cam1'"), "station 'gate': cameras = 'cam1' is not allowed; use a "
+                                                              "list of texts"),
+        (TWO + STATION + "deadline = 0",
+         "station 'gate': deadline = 0 is not allowed; use a number from 0.001 to 86400"),
+        (TWO + "[[station]]\nname = 'gate'",
+         "station 'gate': cameras is missing; add the cameras' names, like `[\"top\", \"side\"]`"),
+        (TWO + "[station]\nname = 'x'", "station = {'name': 'x'} is not allowed; use one or more [[station]] tables"),
+        (TWO + TRIGGER, "trigger.endpoint is there for no camera; give those that are triggered a trigger_window"),
+        (TWO + "trigger_window = 0.2", "camera 'cam2': trigger_window is set, but no trigger can come in; set "
+                                       "trigger.endpoint"),
+        (TWO + "trigger_window = 0.2\n" + TRIGGER.replace("127.0.0.1", "0.0.0.0"),
+         "trigger.endpoint = 'tcp://0.0.0.0:5602': other machines could read everything, as nothing is encrypted; "
+         "use tcp://127.0.0.1:PORT, give [security] its keys (docs/security.md), or set publish.allow_plaintext = true "
+         "if the network is yours alone"),
+    ],
+)  # fmt: skip
+def test_each_mistake_of_a_station_or_a_trigger_is_a_sentence(config, text, sentence):
+    assert problems_of(config(text)) == [sentence]
 
 
 @pytest.mark.parametrize(

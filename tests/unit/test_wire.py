@@ -17,10 +17,24 @@ import inspector
 from inspector import codecs, wire
 from inspector.codecs import Formats
 from inspector.errors import DataError, WireError
-from inspector.messages import BeatMessage, EventMessage, Latency, ResultMessage, VerdictMessage
+from inspector.messages import BeatMessage, EventMessage, Latency, PartMessage, ResultMessage, VerdictMessage
 from inspector.types import CalibrationTag, Event, Inspection, Patch, Reason, Region, Verdict
 from inspector.wire import Encoder, UnknownMessageError, decode
-from tests.inspections import events, few, frame, inspections, many, name, ng, ok, seconds, text, whole
+from tests.inspections import (
+    events,
+    few,
+    frame,
+    inspections,
+    many,
+    name,
+    ng,
+    ok,
+    part,
+    part_verdicts,
+    seconds,
+    text,
+    whole,
+)
 
 PACKAGE = Path(inspector.__file__).parent
 SCHEMA = json.loads((PACKAGE / "message.schema.json").read_text())
@@ -73,6 +87,18 @@ def test_a_verdict_comes_back_as_it_was(inspection, sequence, publish):
     assert message.latency.encode == 0
     assert message.latency.publish == pytest.approx(publish, abs=1e-6)
     assert message.latency.total == pytest.approx(inspection.receipt.total + publish, abs=1e-5)
+
+
+@few
+@given(part_verdicts, whole, seconds)
+def test_a_part_comes_back_as_it_was(verdict, sequence, waited):
+    message = decode(ENCODER.part(verdict, sequence, waited))
+    assert isinstance(message, PartMessage)
+    assert (message.line, message.session, message.config) == ("line1", 17, "c0" * 32)
+    assert (message.sequence, message.seconds) == (sequence, pytest.approx(waited, abs=1e-6))
+    assert (message.station, message.part, message.cameras) == (verdict.station, verdict.part, verdict.words)
+    assert (message.verdict, message.reason) == (verdict.verdict, verdict.reason)
+    assert message.captured_ns == verdict.captured_ns
 
 
 @few
@@ -151,7 +177,7 @@ def test_a_message_of_the_first_minor_version_has_no_calibration():
 # ---- what leaves is sound
 
 
-@pytest.mark.parametrize("kind", ["verdict", "result", "event"])
+@pytest.mark.parametrize("kind", ["verdict", "result", "part", "event"])
 def test_topics_end_in_the_separator(kind):
     assert wire.topic(kind, "line1", "cam1") == f"{kind}/line1/cam1/"
     assert not wire.topic(kind, "line1", "cam10").startswith(wire.topic(kind, "line1", "cam1"))
@@ -191,6 +217,7 @@ def test_a_frame_of_noise_does_not_outgrow_the_header():
 VALID = {
     "verdict": ENCODER.verdict(replace(ng(), regions=ng().regions * 2), 3, 0.0),
     "result": result(ng(), Formats(mask="rle", source="png")),
+    "part": ENCODER.part(part(verdict=Verdict.UNKNOWN, reason=Reason.CAMERA), 4, 0.25),
     "event": ENCODER.event(Event("cam1", "down", "unplugged", 5), 2),
     "beat": ENCODER.beat({"verdict/line1/cam1/": 3}, 5, final=False),
 }
@@ -304,6 +331,12 @@ def test_flipped_bytes_are_read_or_refused(data):
         (tampered("result", "payloads.0.bytes", 1), "the header says 1"),
         (tampered("result", "payloads.1.box", [60, 0, 32, 32]), "not inside the frame"),
         (tampered("result", "size", None), "needs a frame"),
+        (tampered("part", "station", "cam/1"), "the topic is"),
+        (tampered("part", "part", None), "part is None"),
+        (tampered("part", "cameras", {}), r"cameras is \{\}"),
+        (tampered("part", "cameras.0.verdict", "good"), "verdict is 'good'"),
+        (tampered("part", "cameras.0.frame", -1), "frame is -1"),
+        (tampered("part", "seconds", "soon"), "seconds is 'soon'"),
         (tampered("event", "state", None), "state is None"),
         (tampered("beat", "final", 0), "final is 0"),
         (tampered("beat", "sequences", {"a": -1}), "a is -1"),
@@ -380,6 +413,12 @@ def test_what_leaves_fits_the_schema(inspection, how):
 
 
 @few
+@given(part_verdicts)
+def test_parts_fit_the_schema(verdict):
+    VALIDATOR.validate(json.loads(ENCODER.part(verdict, 1, 0.5)[1]))
+
+
+@few
 @given(events, st.dictionaries(name, whole))
 def test_events_and_beats_fit_the_schema(event, sequences):
     VALIDATOR.validate(json.loads(ENCODER.event(event, 1)[1]))
@@ -412,7 +451,8 @@ def test_the_manual_and_the_schema_tell_of_the_same_fields():
 
 
 @pytest.mark.parametrize(
-    ("kind", "parts"), [("verdict", "judged"), ("result", "judged"), ("event", "change"), ("beat", "pulse")]
+    ("kind", "parts"),
+    [("verdict", "judged"), ("result", "judged"), ("part", "gathered"), ("event", "change"), ("beat", "pulse")],
 )
 def test_the_manual_and_the_messages_tell_of_the_same_fields(kind, parts):
     header = json.loads(VALID[kind][1])
@@ -422,6 +462,8 @@ def test_the_manual_and_the_messages_tell_of_the_same_fields(kind, parts):
         assert set(header["model"]) == manual()["model"]
         assert set(header["calibration"]) == manual()["calibration"]
         assert set(header["latency"]) == manual()["latency"]
+    if kind == "part":
+        assert set(header["cameras"][0]) == manual()["word"]
     if kind == "result":
         assert set().union(*header["payloads"]) == manual()["payload"]
 
@@ -435,11 +477,12 @@ def test_the_manual_tells_of_every_codec():
 
 def test_the_examples_in_the_manual_are_messages():
     examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", MANUAL, re.DOTALL)]
-    assert [example["kind"] for example in examples] == ["verdict", "result", "beat"]
-    verdict, changes, beat = examples
-    for header in (verdict, verdict | changes, beat):
+    assert [example["kind"] for example in examples] == ["verdict", "result", "part", "beat"]
+    verdict, changes, of_part, beat = examples
+    for header in (verdict, verdict | changes, of_part, beat):
         VALIDATOR.validate(header)
     assert decode([b"verdict/line1/cam1/", json.dumps(verdict).encode()]).verdict is Verdict.NG
+    assert decode([b"part/line1/gate/", json.dumps(of_part).encode()]).reason is Reason.CAMERA
 
 
 def test_every_payload_of_a_result_is_checked_against_the_frame():

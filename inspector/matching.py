@@ -1,0 +1,89 @@
+"""Which frame of a camera belongs to which trigger (pure: times are handed in).
+
+A trigger opens a window of time for its frame. Triggers take their frames in order, the oldest first, so that a frame
+never has two and two parts are not swapped while their windows do not overlap.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass
+from threading import Lock
+
+from inspector.mailbox import Closed
+
+MOST_WAITING = 1000
+"""Triggers of one camera that may wait for their frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A part is there. at: monotonic seconds;  at_ns: wall clock, nanoseconds since 1970 UTC"""
+
+    part: str
+    at: float
+    at_ns: int
+
+
+class Triggers:
+    """The triggers of a camera that wait for their frames; every method may be called from any thread.
+
+    delay, window: a trigger's frame is captured from `delay` seconds after it on, for `window` seconds
+    patience: seconds that the frame may take from its capture until it is here
+
+    taken, framed, missing: how many triggers there were, had their frame, and had none; the rest waits
+    """
+
+    def __init__(self, delay: float, window: float, patience: float) -> None:
+        self.taken = self.framed = self.missing = 0
+        self._delay, self._window, self._patience = delay, window, patience
+        self._lock = Lock()
+        self._waiting: deque[Trigger] = deque()
+        self._closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more can wait."""
+        return len(self._waiting) >= MOST_WAITING
+
+    def add(self, trigger: Trigger) -> None:
+        """Wait for the trigger's frame; it ends in one, or as missing. Raises Closed once `close` was called."""
+        with self._lock:
+            if self._closed:
+                raise Closed
+            self.taken += 1
+            if self._waiting and self._waiting[-1].at > trigger.at:
+                insort(self._waiting, trigger, key=lambda one: one.at)
+            else:
+                self._waiting.append(trigger)
+
+    def match(self, captured: float) -> tuple[Trigger | None, list[Trigger]]:
+        """The trigger of a frame captured at `captured` (monotonic seconds), and those that it shows to have none.
+
+        Frames come in the order of their capture: no frame follows for a window that ended before this one.
+        """
+        with self._lock:
+            gone = self._lose_until(captured)
+            if not self._waiting or self._waiting[0].at + self._delay > captured:
+                return None, gone
+            self.framed += 1
+            return self._waiting.popleft(), gone
+
+    def expired(self, now: float) -> list[Trigger]:
+        """Those whose frame, captured at the end of its window, would have come by `now`: they have none."""
+        with self._lock:
+            return self._lose_until(now - self._patience)
+
+    def close(self) -> list[Trigger]:
+        """Take no more; those that still wait have no frame."""
+        with self._lock:
+            self._closed = True
+            return self._lose_until(float("inf"))
+
+    def _lose_until(self, moment: float) -> list[Trigger]:
+        gone = []
+        while self._waiting and self._waiting[0].at + self._delay + self._window < moment:
+            gone.append(self._waiting.popleft())
+        self.missing += len(gone)
+        return gone
