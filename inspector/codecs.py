@@ -27,12 +27,10 @@ from numpy.typing import NDArray
 
 from inspector import pictures
 from inspector.errors import DataError, WireError
-from inspector.types import Box, Image, Inspection, Mask, Patch
+from inspector.types import MAX_CHANNELS, Box, Image, Inspection, Mask, Patch
 
 MAX_PIXELS = pictures.MAX_PIXELS
 """A larger picture is refused before it is decoded; of a stack, the pixels of all channels count."""
-
-MAX_CHANNELS = 16
 
 CODECS = {
     "mask": frozenset({"png", "rle", "raw"}),

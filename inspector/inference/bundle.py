@@ -23,13 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from inspector import files
 from inspector.errors import BundleError, DataError
-from inspector.inference.channels import MOST, decode
+from inspector.inference.channels import decode
 from inspector.inference.contained import check_contained
-from inspector.types import Image, Mask, Precision, Verdict
+from inspector.types import MAX_CHANNELS, Image, Mask, Precision, Verdict
 
 CARD = "bundle.toml"
 DETECTOR = "detector.onnx"
@@ -58,14 +58,23 @@ class Input(_Part):
     """What the detector takes; frames of another size are resized to it (`fit`).
 
     channels: 1 is grey, 3 are blue, green, red; other counts are stacked modalities, in the order of the stack's pages
+    modalities: names of what is stacked and the channels of each, in their order, where they are known
     reference: whether it compares each frame with a picture of how it should look
     """
 
     height: Annotated[int, Field(ge=16, le=8192)]
     width: Annotated[int, Field(ge=16, le=8192)]
-    channels: Annotated[int, Field(ge=1, le=MOST)]
+    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
     fit: Literal["resize"] = "resize"
     reference: bool = False
+    modalities: dict[Name, Annotated[int, Field(ge=1, le=MAX_CHANNELS)]] = {}
+
+    @field_validator("modalities")
+    @classmethod
+    def _all_channels(cls, modalities: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if modalities and sum(modalities.values()) != info.data.get("channels"):
+            raise ValueError("the channels of the modalities are not input.channels in all")
+        return modalities
 
     @property
     def shape(self) -> tuple[int, int, int]:
