@@ -17,6 +17,7 @@ read, and every file has a size limit and a checksum.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ MAX_GOLDEN = 256
 """Golden pictures: each is judged at every start, in every precision that is tried."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+MODALITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a modality may be called: as a camera of a configuration."""
+Modality = Annotated[str, Field(pattern=f"^{MODALITY.pattern}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|tiff)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -67,7 +71,7 @@ class Input(_Part):
     channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
     fit: Literal["resize"] = "resize"
     reference: bool = False
-    modalities: dict[Name, Annotated[int, Field(ge=1, le=MAX_CHANNELS)]] = {}
+    modalities: dict[Modality, Annotated[int, Field(ge=1, le=MAX_CHANNELS)]] = {}
 
     @field_validator("modalities")
     @classmethod
