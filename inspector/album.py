@@ -106,7 +106,9 @@ def _words(message: ResultMessage, source: Image | None, repaired: Image | None)
 
 def _row(panes: list[Image | None], blank: Image) -> Image:
     gap = np.full((blank.shape[0], GAP_PIXELS, 3), 255, np.uint8)
-    colours = [np.broadcast_to(blank if pane is None else pane, (*blank.shape[:2], 3)) for pane in panes]
+    shown = [blank if pane is None else pane for pane in panes]
+    # Of a stack the first three channels, or the first alone: what a screen has room for.
+    colours = [np.broadcast_to(p[:, :, : 3 if p.shape[2] >= 3 else 1], (*blank.shape[:2], 3)) for p in shown]
     return np.hstack([piece for colour in colours for piece in (colour, gap)])
 
 

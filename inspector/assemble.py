@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,11 +45,15 @@ from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.sources.stacked import Stacked
 from inspector.types import Cause
 from inspector.wire import Encoder
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 0.5
+"""Share of a camera's deadline in which the pictures of a stack must have come; the rest is left to the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def read(path: Path) -> Settings:
     }
     settings = configuration.load(path, probes)
     problems = [f"{path}: {problem}" for camera in settings.camera if (problem := reference_problem(camera))]
+    problems += [f"{path}: {problem}" for problem in _stack_problems(settings.camera)]
     problems += [f"{path}: security: {problem}" for problem in _key_problems(settings.security)]
     if settings.publish.catchup is not None and settings.journal.path is None:
         problems.append(f"{path}: publish.catchup answers from the journal, and there is none; set journal.path")
@@ -96,7 +101,9 @@ def assemble(
     clock = SystemClock()
     judging = prepare(settings)
     log.info("%s, %s", build, judging.summary)
-    sources = [opener(camera.source) for camera in settings.camera]
+    sources = [
+        _source(camera, judging.bundles[camera.bundle].card.input.modalities, opener) for camera in settings.camera
+    ]
     wake = Wake()
 
     with ExitStack() as stack:
@@ -195,6 +202,28 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     if security.secret_key is None or security.subscribers is None:
         return None
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
+
+
+def _source(
+    camera: configuration.Camera, channels: Mapping[str, int], opener: Callable[[str], Source] = open_source
+) -> Source:
+    """The camera's source, or the stack of its sources, each with its `channels`. Raises ConfigError."""
+    if camera.sources is None:
+        return opener(camera.source or "")
+    cameras = {modality: partial(opener, url) for modality, url in camera.sources.items()}
+    try:
+        return Stacked(cameras, channels, camera.queue + 1, camera.pair_within, PATIENCE * camera.deadline)
+    except ConfigError as error:
+        raise ConfigError(*(f"camera {camera.name!r}: sources: {problem}" for problem in error.problems)) from error
+
+
+def _stack_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
+    """What is wrong with sources that are stacked, beyond each of them alone."""
+    for camera in cameras:
+        try:
+            _source(camera, {})
+        except ConfigError as error:
+            yield from error.problems
 
 
 def _camera(

@@ -7,6 +7,9 @@
               jpeg, png, raw   the whole repaired frame
     source    jpeg, png, raw   the frame as it was captured
 
+A picture of another number of channels than 1 or 3 is a stack: as PNG or JPEG it is one grey picture of all its
+channels, one below the other; raw holds it like any other, the channels of a pixel side by side.
+
 Every decoder takes hostile bytes: it raises WireError, and reads a picture's own size before it decodes it.
 """
 
@@ -24,10 +27,10 @@ from numpy.typing import NDArray
 
 from inspector import pictures
 from inspector.errors import DataError, WireError
-from inspector.types import Box, Image, Inspection, Mask, Patch
+from inspector.types import MAX_CHANNELS, Box, Image, Inspection, Mask, Patch
 
 MAX_PIXELS = pictures.MAX_PIXELS
-"""A larger picture is refused before it is decoded."""
+"""A larger picture is refused before it is decoded; of a stack, the pixels of all channels count."""
 
 CODECS = {
     "mask": frozenset({"png", "rle", "raw"}),
@@ -90,9 +93,23 @@ def encode_picture(image: Image, codec: str, jpeg_quality: int = 90) -> bytes:
     """`image` [H,W,C] in a codec of pictures; raises DataError where that cannot hold it."""
     if codec == "raw":
         return image.tobytes()
+    if _is_stack(image.shape):
+        image = _column(image)
     if codec == "jpeg":
         return _imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
     return _imencode(".png", image, [])
+
+
+def _is_stack(shape: tuple[int, ...]) -> bool:
+    return shape[2] not in (1, 3)
+
+
+def _column(stack: Image) -> Image:
+    """The channels of [H,W,C] one below the other, [C*H,W,1]."""
+    height, width, channels = stack.shape
+    if stack.size > MAX_PIXELS:
+        raise DataError(f"a stack of shape {stack.shape} has more than {MAX_PIXELS} values; send it raw")
+    return np.ascontiguousarray(stack.transpose(2, 0, 1)).reshape(channels * height, width, 1)
 
 
 def overlay(source: Image, patches: Sequence[Patch]) -> Image:
@@ -117,8 +134,10 @@ def check(payload: Payload, size: tuple[int, int, int] | None) -> None:
     if payload.codec not in CODECS.get(payload.name, ()):
         return
     what = f"payload {payload.name!r} ({payload.codec})"
-    if size is None or size[2] not in (1, 3) or not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise WireError(f"{what} needs a frame of 1 to {MAX_PIXELS} pixels and 1 or 3 channels; size is {size}")
+    if size is None or not (0 < size[2] <= MAX_CHANNELS and 0 < size[0] * size[1] <= MAX_PIXELS):
+        raise WireError(
+            f"{what} needs a frame of 1 to {MAX_PIXELS} pixels and 1 to {MAX_CHANNELS} channels; size is {size}"
+        )
     shape: tuple[int, ...] = size[:2] if payload.name == "mask" else size
     if payload.codec == "patch":
         x, y, width, height = payload.box or (0, 0, 0, 0)
@@ -127,6 +146,8 @@ def check(payload: Payload, size: tuple[int, int, int] | None) -> None:
         shape = (height, width, size[2])
     if payload.dtype != "uint8" or payload.shape != shape:
         raise WireError(f"{what} is {payload.dtype:.40} {payload.shape}; it should be uint8 {shape}")
+    if payload.codec != "raw" and len(shape) == 3 and _is_stack(shape) and math.prod(shape) > MAX_PIXELS:
+        raise WireError(f"{what} of shape {shape} has more than {MAX_PIXELS} values in all")
     if payload.codec == "raw" and len(payload.data) != math.prod(shape):
         raise WireError(f"{what} has {len(payload.data)} bytes, its shape {shape} needs {math.prod(shape)}")
 
@@ -151,7 +172,11 @@ def decode_picture(payload: Payload) -> Image:
     height, width, channels = payload.shape
     if payload.codec == "raw":
         return np.frombuffer(payload.data, np.uint8).reshape(height, width, channels)
-    return _decode_picture(payload.data, "jpeg" if payload.codec == "jpeg" else "png", (height, width, channels))
+    codec: Literal["jpeg", "png"] = "jpeg" if payload.codec == "jpeg" else "png"
+    if not _is_stack(payload.shape):
+        return _decode_picture(payload.data, codec, (height, width, channels))
+    column = _decode_picture(payload.data, codec, (channels * height, width, 1))
+    return np.ascontiguousarray(column.reshape(channels, height, width).transpose(1, 2, 0))
 
 
 def _encode_mask(mask: Mask, codec: str) -> bytes:

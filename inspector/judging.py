@@ -13,7 +13,7 @@ from inspector import settings as configuration
 from inspector.calibration import Calibration
 from inspector.errors import ConfigError
 from inspector.inference import bundle, engine, references, runtimes
-from inspector.inference.bundle import Bundle
+from inspector.inference.bundle import Bundle, Input
 from inspector.inference.engine import Engine
 from inspector.inference.references import References
 from inspector.judge import Judge
@@ -110,13 +110,35 @@ def _precision(bundle: Bundle, device: str, workers: configuration.Workers) -> P
 
 def _check_channels(settings: Settings, bundles: Mapping[Path, Bundle]) -> None:
     problems = [
-        f"camera {camera.name!r}: bundle {str(camera.bundle)!r} takes {channels} channels, and a camera gives 1 (grey) "
-        "or 3 (colour); give it a bundle that was trained on such pictures"
+        f"camera {camera.name!r}: bundle {str(camera.bundle)!r} {problem}"
         for camera in settings.camera
-        if (channels := bundles[camera.bundle].card.input.channels) not in (1, 3)
+        if (problem := misfit(camera.sources, bundles[camera.bundle].card.input)) is not None
     ]
     if problems:
         raise ConfigError(*problems)
+
+
+def misfit(sources: Mapping[str, str] | None, takes: Input) -> str | None:
+    """What the bundle of a camera takes and the camera does not give, if so; `sources` are those of a stack."""
+    known = ", ".join(f"{name} ({channels})" for name, channels in takes.modalities.items())
+    if sources is None:
+        if takes.channels in (1, 3):
+            return None
+        stacked = f", stacked of {known}" if known else ""
+        return (
+            f"takes {takes.channels} channels{stacked}, and a camera alone gives 1 (grey) or 3 (colour); give sources, "
+            "one for each modality, or a bundle that was trained on such pictures"
+        )
+    if takes.modalities:
+        if list(sources) == list(takes.modalities):
+            return None
+        return f"takes the modalities {known}, and sources are {', '.join(sources)}; name the same ones in this order"
+    if takes.channels in range(len(sources), 3 * len(sources) + 1, 2):
+        return None
+    return (
+        f"takes {takes.channels} channels, and {len(sources)} sources of 1 or 3 channels each ({', '.join(sources)}) "
+        "never give that; give a source for each modality that it was trained with"
+    )
 
 
 def _references(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, References]:

@@ -36,6 +36,8 @@ def sentence(
     variables: the environment variable that each key came from, if it did
     """
     location = mistake["loc"]
+    if (missing := mistake.get("ctx", {}).get("key")) is not None:  # what is found where another key is looked at
+        location = (*location[:-1], missing)
     key = _key(location, given)
     if (variable := variables.get(tuple(map(str, location)))) is not None:
         key = f"{key} (from {variable})"
@@ -84,8 +86,12 @@ def probed(
     """What `probe` says of the cameras' `key`: each value is probed once, whoever shares it."""
     users: dict[str, list[str]] = {}
     for index, camera in enumerate(cameras):
-        if isinstance(value := camera.get(key), str) and ("camera", index, key) not in skip:
-            users.setdefault(value, []).append(label(index, camera))
+        values = {"": camera.get(key)}
+        if key == "source" and isinstance(several := camera.get("sources"), dict):
+            values |= {f" ({modality})": url for modality, url in several.items()}
+        for where, value in values.items():
+            if isinstance(value, str) and ("camera", index, "sources" if where else key) not in skip:
+                users.setdefault(value, []).append(label(index, camera) + where)
     problems = []
     for value, labels in users.items():
         try:

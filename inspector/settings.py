@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector import address
@@ -25,7 +26,7 @@ from inspector.errors import ConfigError
 from inspector.mistakes import Probe, duplicates, label, misplaced, probed, sentence
 from inspector.redact import redact
 from inspector.shifts import Shifts
-from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY, CameraName, Device, Endpoint, Host, Name, SecretKey
+from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY, CameraName, Device, Endpoint, Host, Name, SecretKey, Sources
 
 Table: TypeAlias = dict[str, Any]
 
@@ -43,6 +44,14 @@ def _alone(calibration: Path | None, info: ValidationInfo) -> Path | None:
     if calibration is not None and any(info.data.get(key) is not None for key in ("threshold", "min_area")):
         raise ValueError("threshold and min_area come from the calibration; take them out of this table")
     return calibration
+
+
+def _one_or_more(sources: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+    if "source" in info.data and (info.data["source"] is None) == (sources is None):
+        if sources is None:
+            raise PydanticCustomError("missing", "neither", {"key": "source"})
+        raise ValueError("source is there too; keep source for one camera, or sources for the modalities of a part")
+    return sources
 
 
 def _some(cameras: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -100,8 +109,15 @@ class Camera(_Part):
 
     name: CameraName
     """Its name in topics, metrics and logs: letters, digits, - and _. Unique."""
-    source: Annotated[str, Field(min_length=1, repr=False)]
+    source: Annotated[str | None, Field(min_length=1, repr=False)] = None
     """Where frames come from, a URL. Paths of `file:` and `folder:` are relative to the configuration file."""
+    sources: Annotated[Sources, AfterValidator(_one_or_more), Field(repr=False, validate_default=True)] = None
+    """Instead of `source`: several, by the modality that each shows, for a bundle of stacked modalities. Their pictures
+    of a part become one frame, in this order; which belong together, part ids tell, or else the times of capture. One
+    that does not come within half of the deadline makes the part `unknown: camera`."""
+    pair_within: Annotated[float | None, Field(gt=0, le=60)] = None
+    """Seconds between the captures of one part's pictures, at the most, where `sources` tell no part ids. Without it,
+    half of the time from part to part, as it is seen; give it where parts come irregularly."""
     bundle: Path
     """The folder of the model bundle that judges its frames, relative to the configuration file."""
     reference: Path | None = None
@@ -309,7 +325,9 @@ def config_sha256(settings: Settings) -> str:
     """The sha256 (hex) over the effective settings, passwords left out; tells two configurations apart."""
     dump = settings.model_dump(mode="json")
     for camera in dump["camera"]:
-        camera["source"] = redact(camera["source"])
+        camera["source"] = camera["source"] and redact(camera["source"])
+        if camera["sources"] is not None:  # in their order, which is that of the channels
+            camera["sources"] = [(name, redact(url)) for name, url in camera["sources"].items()]
     return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()
 
 
@@ -407,8 +425,15 @@ def _anchored(given: Table, folder: Path, credentials: str | None) -> list[Table
             if isinstance(path := camera.get(key), str):
                 camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):
-            camera["source"] = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
+            camera["source"] = _placed_url(source, base)
+        if isinstance(sources := camera.get("sources"), dict):
+            camera["sources"] = {k: _placed_url(v, base) if isinstance(v, str) else v for k, v in sources.items()}
     return cameras
+
+
+def _placed_url(source: str, base: str) -> str:
+    """A source's URL, its path relative to `base`, which is quoted."""
+    return re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
 
 
 def _placed(value: str, folder: Path, credentials: str | None) -> str:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 Image: TypeAlias = NDArray[np.uint8]
 """A picture, uint8, [height, width, channels]: one channel is grey, three are blue, green, red (OpenCV's order).
 
-Another number, up to 16, is a stack of modalities; cameras give 1 or 3."""
+Another number, up to MAX_CHANNELS, is a stack of modalities: visible and infrared, several lights, depth."""
+
+MAX_CHANNELS = 16
 
 Mask: TypeAlias = NDArray[np.uint8]
 """A defect mask, uint8, [height, width]: 255 where a pixel is defective, else 0."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from inspector import address
+from inspector.types import MAX_CHANNELS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NAME_RULE = "use 1 to 64 letters, digits, - and _, the first a letter or digit"
@@ -69,11 +70,28 @@ def _secret_key(value: str) -> str:
     return value
 
 
+def _sources(value: object) -> object:
+    example = 'sources = { visible = "camera:0", infrared = "camera:1" }'
+    if value is None:
+        return value
+    if not isinstance(value, dict) or not all(isinstance(url, str) and url for url in value.values()):
+        raise ValueError(f"use a table with a URL for each modality, such as {example}")
+    if not 2 <= len(value) <= MAX_CHANNELS:
+        raise ValueError(f"use 2 to {MAX_CHANNELS} modalities, such as {example}; a camera alone is a source")
+    for name in value:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} names a modality: {NAME_RULE}")
+    return value
+
+
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 """A part of a topic."""
 
 CameraName: TypeAlias = Annotated[str, AfterValidator(_camera_name)]
 """A `Name` that the daemon does not use itself."""
+
+Sources: TypeAlias = Annotated[dict[str, str] | None, BeforeValidator(_sources)]
+"""URLs by the modality that each shows."""
 
 Device: TypeAlias = Annotated[str, AfterValidator(_device)]
 """What a model runs on."""

@@ -146,10 +146,12 @@ def make_bundle(
     threshold: float = 0.7,
     repairs: bool = True,
     reference: bool = False,
+    modalities: str = "",
     graph: Callable[[int, int, int], bytes] | None = None,
 ) -> Path:
     """Write a complete bundle into `folder`; the golden pictures are a dark one and one with a bright square.
 
+    modalities: their names and channels, as a table of TOML has them
     reference: it compares, with a black picture here, so that all scores are the same
     """
     (folder / "golden").mkdir(parents=True)
@@ -179,6 +181,7 @@ licence = "Apache-2.0"
 height = {height}
 width = {width}
 channels = {channels}
+modalities = {{ {modalities} }}
 reference = {str(reference).lower()}
 [decision]
 threshold = {threshold}

@@ -62,7 +62,7 @@ regions = st.builds(Region, st.tuples(whole, whole, whole, whole), whole, st.tup
 @st.composite
 def inspections(draw: st.DrawFn) -> Inspection:
     """Anything that the type allows, on a small frame."""
-    height, width, channels = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.sampled_from([1, 3]))
+    height, width, channels = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 4]))
     image = draw(st.none() | images(height, width, channels))
     frame = Frame(draw(name), draw(whole), draw(whole), draw(seconds), draw(seconds), image, draw(st.none() | text))
     pictures = image is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from inspector.sources import SCHEMES, Source, redact
 from inspector.sources.folder import Folder
 from inspector.training import data
 from inspector.training.data import Sample
+from inspector.training.modalities import PICTURES, divisions
 from inspector.training.split import NEAR_COPY, near_copies, thumbnail
 from inspector.types import Image
 
@@ -64,7 +65,9 @@ class Session:
         self._channels = card.input.channels
         self._trained_on = str(card.training.get("data_sha256", ""))
         self._samples = [(Path(place), self._found(Path(place))) for place in places if not _is_url(place)]
-        self._samples += [(folder, _defective(folder)) for folder in defective]
+        self._samples += [(folder, _defective(folder, card.input.modalities)) for folder in defective]
+        for _, samples in self._samples:
+            data.check_modalities(samples, card.input.modalities)
         self._sources = [(redact(place), opener(place)) for place in places if _is_url(place)]
 
     @property
@@ -112,7 +115,7 @@ class Session:
         if not samples:
             raise DataError(
                 f"{root} has no picture that the bundle was not trained on (files that end in "
-                f"{', '.join(sorted(data.PICTURES))}); put good ones into it, or into test/good below it"
+                f"{', '.join(sorted(PICTURES))}); put good ones into it, or into test/good below it"
             )
         return samples
 
@@ -139,11 +142,13 @@ def detail(image: Image) -> NDArray[np.float32]:
     return thumbnail(grey.astype(np.uint8))
 
 
-def _defective(root: Path) -> list[Sample]:
-    """Defective pictures: those in a folder, and those in the folders below it, one a kind."""
+def _defective(root: Path, modalities: Mapping[str, int]) -> list[Sample]:
+    """Defective pictures: those in a folder, and those in the folders below it, one a kind or a modality."""
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give a folder of pictures of defective parts")
-    samples = data.loose_samples(root, data.PLAIN_DEFECT)
+    if modalities and [below.name for below in divisions(root)] == list(modalities):
+        return data.loose_samples(root, data.PLAIN_DEFECT)
+    samples = data.loose_samples(root, data.PLAIN_DEFECT, divided=False)
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         samples += data.loose_samples(folder, folder.name)
     if not samples:

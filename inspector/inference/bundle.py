@@ -17,19 +17,20 @@ read, and every file has a size limit and a checksum.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from inspector import files
 from inspector.errors import BundleError, DataError
-from inspector.inference.channels import MOST, decode
+from inspector.inference.channels import decode
 from inspector.inference.contained import check_contained
-from inspector.types import Image, Mask, Precision, Verdict
+from inspector.types import MAX_CHANNELS, Image, Mask, Precision, Verdict
 
 CARD = "bundle.toml"
 DETECTOR = "detector.onnx"
@@ -45,6 +46,9 @@ MAX_GOLDEN = 256
 """Golden pictures: each is judged at every start, in every precision that is tried."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+MODALITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a modality may be called: as a camera of a configuration."""
+Modality = Annotated[str, Field(pattern=f"^{MODALITY.pattern}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|tiff)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -58,14 +62,23 @@ class Input(_Part):
     """What the detector takes; frames of another size are resized to it (`fit`).
 
     channels: 1 is grey, 3 are blue, green, red; other counts are stacked modalities, in the order of the stack's pages
+    modalities: names of what is stacked and the channels of each, in their order, where they are known
     reference: whether it compares each frame with a picture of how it should look
     """
 
     height: Annotated[int, Field(ge=16, le=8192)]
     width: Annotated[int, Field(ge=16, le=8192)]
-    channels: Annotated[int, Field(ge=1, le=MOST)]
+    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
     fit: Literal["resize"] = "resize"
     reference: bool = False
+    modalities: dict[Modality, Annotated[int, Field(ge=1, le=MAX_CHANNELS)]] = {}
+
+    @field_validator("modalities")
+    @classmethod
+    def _all_channels(cls, modalities: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if modalities and sum(modalities.values()) != info.data.get("channels"):
+            raise ValueError("the channels of the modalities are not input.channels in all")
+        return modalities
 
     @property
     def shape(self) -> tuple[int, int, int]:

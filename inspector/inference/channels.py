@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 
 from inspector import pictures
 from inspector.errors import DataError
-from inspector.types import Image
+from inspector.types import MAX_CHANNELS, Image
 
 Stored: TypeAlias = NDArray[Any]
 """A picture as its file holds it, [height, width, channels], mostly uint8 or uint16."""
-
-MOST = 16
-"""Channels of a picture at the most."""
 
 MOST_VALUES = 3 * pictures.MAX_PIXELS
 """Of all of a stack's pages together: as many as the largest colour picture has."""
@@ -62,8 +59,10 @@ def _stack(data: bytes) -> Stored | None:
     pages: list[Stored] = []
     while (page := pictures.decode_page(data, len(pages))) is not None:
         pages.append(page)
-        if len(pages) > MOST:
-            raise DataError(f"a stack of more than {MOST} pages; a picture has at most {MOST} channels, one page each")
+        if len(pages) > MAX_CHANNELS:
+            raise DataError(
+                f"a stack of more than {MAX_CHANNELS} pages; a picture has at most so many channels, one page each"
+            )
         if page.ndim != 2 or (page.shape, page.dtype) != (pages[0].shape, pages[0].dtype):
             shapes = ", ".join(sorted({f"{page.dtype} {page.shape}" for page in pages}))
             raise DataError(

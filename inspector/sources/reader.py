@@ -22,7 +22,7 @@ from inspector.mailbox import Closed, Mailbox
 from inspector.matching import Trigger, Triggers
 from inspector.redact import redact
 from inspector.sources import Source
-from inspector.types import Cause, Event, Frame, Image, Inspection, Reason, Shot, Verdict
+from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -311,6 +311,7 @@ def _age(shot: Shot, now_ns: int) -> float:
 
 def _fault(image: np.ndarray) -> str | None:
     """Why `image` cannot be judged, if so; sources of other packages may hand out anything."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
-        return f"the picture is {image.dtype} {image.shape}; a source gives uint8 [height, width, 1 or 3]"
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] > MAX_CHANNELS or 0 in image.shape:
+        what = f"uint8 [height, width, 1 to {MAX_CHANNELS}]"
+        return f"the picture is {image.dtype} {image.shape}; a source gives {what}"
     return None

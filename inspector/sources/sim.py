@@ -1,7 +1,7 @@
 """The simulated line: `sim://line?seed=1&width=640&height=480&rate=25&defects=0.1&channels=3&frames=0&first=1&light=1`.
 
 seed      which line; part n of a seed is the same picture everywhere
-modality  visible or infrared: one of two cameras on the same parts, which then have hidden defects too
+modality  visible or infrared: one of two cameras over the same belt, whose parts have hidden defects too
 width, height, channels (1 or 3; 3, of infrared 1)   of the picture
 rate      parts a second; 0 or max: as fast as they are taken, and the line waits
 defects   share of defective parts, 0 to 1
@@ -15,11 +15,13 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from inspector.simulation import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line
-from inspector.sources.pace import Pace
+from inspector.sources.pace import BACKLOG, Pace
 from inspector.sources.url import Url
 from inspector.types import Shot
 
@@ -28,26 +30,72 @@ class Simulation:
     """Parts `first`, `first` + 1, ... of `line`; the part's id is its number. `rate` infinite: not live.
 
     line: makes it, when the source is opened: drawing its metal takes a while;  frames: how many; None: no end
+    belt: names the belt that it shares with other cameras of this process: whoever comes late sees the later parts;
+        None: it has one of its own
     """
 
-    def __init__(self, line: Callable[[], Line], rate: float, first: int, frames: int | None) -> None:
+    def __init__(
+        self, line: Callable[[], Line], rate: float, first: int, frames: int | None, belt: Hashable = None
+    ) -> None:
         self.live = not math.isinf(rate)
         self._rate, self._first, self._frames = rate, first, frames
-        self._line = line
+        self._line, self._belt = line, belt
         self._closed = threading.Event()
 
     def frames(self) -> Iterator[Shot]:
         """Run the line from its first part; uint8 [height, width, channels]."""
         line = self._line()
-        pace = Pace(self._rate, self._closed)
-        for number in itertools.islice(itertools.count(self._first), self._frames):
-            if not pace.wait():
-                return
+        for number in self._alone() if self._belt is None or not self.live else self._beside_others():
             yield Shot(line.part(number).image, part=str(number))
 
     def close(self) -> None:
         """Stop the line."""
         self._closed.set()
+
+    def _alone(self) -> Iterator[int]:
+        """Number after number, each when it is due."""
+        pace = Pace(self._rate, self._closed)
+        numbers = itertools.islice(itertools.count(self._first), self._frames)
+        return itertools.takewhile(lambda _: pace.wait(), numbers)
+
+    def _beside_others(self) -> Iterator[int]:
+        """The numbers of the parts that pass; what is over when it is looked at was missed."""
+        with BELTS.riding(self._belt) as began:
+            count = max(math.ceil((time.monotonic() - began) * self._rate - 0.5), 0)
+            while self._frames is None or count < self._frames:
+                wait = began + count / self._rate - time.monotonic()
+                if wait < -BACKLOG:
+                    count -= math.ceil(wait * self._rate)
+                    continue
+                if self._closed.wait(max(wait, 0.0)):
+                    return
+                yield self._first + count
+                count += 1
+
+
+class _Belts:
+    """When each belt began to run: with its first camera, until its last one is gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[Hashable, tuple[float, int]] = {}
+
+    @contextmanager
+    def riding(self, belt: Hashable) -> Iterator[float]:
+        """Look at a belt; its beginning, in monotonic seconds."""
+        with self._lock:
+            began, cameras = self._running.get(belt, (time.monotonic(), 0))
+            self._running[belt] = began, cameras + 1
+        try:
+            yield began
+        finally:
+            with self._lock:
+                began, cameras = self._running.pop(belt)
+                if cameras > 1:
+                    self._running[belt] = began, cameras - 1
+
+
+BELTS = _Belts()
 
 
 def from_url(url: Url) -> Simulation:
@@ -65,11 +113,7 @@ def from_url(url: Url) -> Simulation:
         light=url.number("light", 1.0, 0.1, 4),
         modality=modality,
     )
-    simulation = Simulation(
-        line,
-        rate=url.number("rate", 25.0, 0, 10_000, {"max": math.inf}) or math.inf,
-        first=url.whole("first", 1, 0, 2**53),
-        frames=url.whole("frames", 0, 0, 2**53) or None,
-    )
+    rate = url.number("rate", 25.0, 0, 10_000, {"max": math.inf}) or math.inf
+    first, frames = url.whole("first", 1, 0, 2**53), url.whole("frames", 0, 0, 2**53) or None
     url.finish()
-    return simulation
+    return Simulation(line, rate, first, frames, None if modality is None else (line.keywords["seed"], rate, first))

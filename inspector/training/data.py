@@ -13,15 +13,18 @@ Two layouts are known, and no others are guessed at:
     MANIFEST.tsv                                  optional: columns `path` and `group` (the part that is shown)
 
     normal/*  defective/*                         the plain layout: pictures only
+
+Where a part has several modalities, each folder of pictures or references has a folder a modality instead, with the
+same names in them: train/good/visible/*, train/good/infrared/* (modalities.py). A part has one mask.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +32,9 @@ import numpy as np
 from inspector import files
 from inspector.errors import DataError
 from inspector.inference import channels as formats
+from inspector.training.modalities import PICTURES, check_name, divisions, files_of, pictures_in, stacked
 from inspector.types import Image, Mask
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 SPREAD = 16
 """Pictures that are looked at to learn what all are like."""
 
@@ -44,6 +47,7 @@ PLAIN_DEFECT = "defect"
 class Sample:
     """A picture of a data set.
 
+    picture: its path, or the name of a stack of modalities, whose files `files_of` has; a reference is named likewise
     kind: "good", or the name of the defect
     mask, reference: where its mask and its defect-free twin are, if there are any
     group: the part or place that it shows; empty where nobody tells
@@ -101,9 +105,9 @@ def find_test(root: Path) -> list[Sample]:
     return _plain(root)
 
 
-def loose_samples(root: Path, kind: str) -> list[Sample]:
-    """The pictures that lie in `root` itself, all of one kind."""
-    return with_groups(root, _folder(root, kind))
+def loose_samples(root: Path, kind: str, divided: bool = True) -> list[Sample]:
+    """The pictures in `root` itself, all of one kind; `divided`: or in folders of their modalities below it."""
+    return with_groups(root, _folder(root, kind) if divided or not divisions(root) else [])
 
 
 def _plain(root: Path) -> list[Sample]:
@@ -115,19 +119,13 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _folder(folder: Path, kind: str, masks: Path | None = None, references: Path | None = None) -> list[Sample]:
-    pictures = _pictures(folder)
-    twins = {} if references is None else {path.stem: path for path in _pictures(references / kind)}
+    pictures = pictures_in(folder)
+    twins = {} if references is None else {path.stem: path for path in pictures_in(references / kind)}
     samples = []
     for picture in pictures:
         mask = None if masks is None else masks / kind / f"{picture.stem}_mask.png"
         samples.append(Sample(picture, kind, mask if mask and mask.is_file() else None, twins.get(picture.stem)))
     return samples
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
 
 
 def read_manifest(root: Path) -> list[dict[str, str]] | None:
@@ -148,10 +146,38 @@ def with_groups(root: Path, samples: list[Sample]) -> list[Sample]:
     if rows is None:
         return samples
     groups = {row["path"]: row["group"] for row in rows}
-    return [
-        Sample(s.picture, s.kind, s.mask, s.reference, groups.get(s.picture.relative_to(root).as_posix(), ""))
-        for s in samples
-    ]
+    return [replace(sample, group=_group(root, sample, groups)) for sample in samples]
+
+
+def _group(root: Path, sample: Sample, groups: Mapping[str, str]) -> str:
+    """The group of a picture, or of the first of its files that has one."""
+    paths = (path.relative_to(root).as_posix() for path in files_of(sample.picture))
+    return next((group for path in paths if (group := groups.get(path))), "")
+
+
+def modalities(samples: Sequence[Sample]) -> dict[str, int]:
+    """The channels of each modality by its name, in their order; none where pictures are not divided into folders.
+
+    Of the first picture that can be read. Raises DataError for a name that a bundle cannot have.
+    """
+    for sample in samples:
+        files = files_of(sample.picture)
+        if len(files) > 1:
+            names = [check_name(file.parent) for file in files]
+            with suppress(DataError):  # whoever leaves out what cannot be read says so
+                return {name: read_as_stored(file).shape[2] for name, file in zip(names, files, strict=True)}
+    return {}
+
+
+def check_modalities(samples: Sequence[Sample], takes: Mapping[str, int]) -> None:
+    """Raise DataError where pictures and bundle both name modalities, and not the same ones."""
+    for folder in {sample.picture.parent for sample in samples}:
+        names = [below.name for below in divisions(folder)]
+        if names and takes and names != list(takes):
+            raise DataError(
+                f"{folder} has the modalities {', '.join(names)}, and the bundle takes {', '.join(takes)}; give "
+                "pictures in folders of these names"
+            )
 
 
 def readable(samples: Iterable[Sample], channels: int, whole: bool = False) -> tuple[list[Sample], list[str]]:
@@ -176,17 +202,25 @@ def readable(samples: Iterable[Sample], channels: int, whole: bool = False) -> t
 
 def read_picture(path: Path, channels: int) -> Image:
     """A picture as uint8 [height, width, channels]; raises DataError, naming the file."""
-    return _read(path, lambda data: formats.decode(data, channels))
+    files = files_of(path)
+    if len(files) == 1:
+        return _read(files[0], lambda data: formats.decode(data, channels))
+    image = read_as_stored(path)
+    try:
+        return formats.converted(image, channels)
+    except DataError as error:
+        raise DataError(f"{path} is {error}") from error
 
 
 def read_as_stored(path: Path) -> Image:
-    """A picture as uint8 [height, width, C], with the channels that its file has; raises DataError, naming it."""
+    """A picture as uint8 [height, width, C], with the channels that its file or files have; raises DataError."""
 
     def decode(data: bytes) -> Image | None:
         found = formats.stored(data)
         return None if found is None else formats.to_bytes(found)
 
-    return _read(path, decode)
+    images = {file.parent.name: _read(file, decode) for file in files_of(path)}
+    return stacked(path, images) if len(images) > 1 else next(iter(images.values()))
 
 
 def read_grey(path: Path) -> Image:
@@ -254,5 +288,7 @@ def data_hash(samples: Iterable[Sample]) -> str:
     digest = hashlib.sha256()
     for sample in samples:
         for path in (sample.picture, sample.mask, sample.reference):
-            digest.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
+            for file in () if path is None else files_of(path):
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+            digest.update(b"-" if path is None else b"")
     return digest.hexdigest()

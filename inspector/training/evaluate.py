@@ -67,7 +67,9 @@ def evaluate(
     running = engine.start(bundle, device, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
     channels = bundle.card.input.channels
-    samples, problems = data.readable(data.test_samples(root), channels)
+    everything = data.test_samples(root)
+    data.check_modalities(everything, bundle.card.input.modalities)
+    samples, problems = data.readable(everything, channels)
     for problem in problems:
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not samples:

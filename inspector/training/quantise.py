@@ -61,7 +61,9 @@ def quantise(folder: Path, root: Path, precision: Precision, say: Say) -> Bundle
     Raises DataError, and BundleError where too much would be lost; the bundle is then as it was.
     """
     bundle = bundles.load(folder)
-    samples, problems = data.readable(data.training_samples(root), bundle.card.input.channels, whole=True)
+    everything = data.training_samples(root)
+    data.check_modalities(everything, bundle.card.input.modalities)
+    samples, problems = data.readable(everything, bundle.card.input.channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
     seed = int(bundle.card.training.get("seed", 0))

@@ -21,6 +21,7 @@ from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.fit_texture import fit_texture, gain
 from inspector.training.guides import GuidedBatches
+from inspector.training.modalities import pictures_in
 from inspector.training.mode import choose as choose_mode
 from inspector.training.networks import COMPARERS, DETECTORS, GUIDED, REPAIRERS, Architecture
 from inspector.training.networks.discover import Discover
@@ -61,7 +62,8 @@ def train(settings: Settings, say: Say) -> Bundle:
 
     # The pictures: what there is, and who goes to which side.
     everything = data.training_samples(settings.data)
-    channels = data.count_channels(everything)
+    modalities = data.modalities(everything)
+    channels = sum(modalities.values()) or data.count_channels(everything)
     samples, problems = data.readable(everything, channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
@@ -81,6 +83,8 @@ def train(settings: Settings, say: Say) -> Bundle:
     validation = Pictures(validation_samples, size, channels)
     pairs, real = (registered_pairs if compares else validation_pairs)(validation, settings.seed)
     looks = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    if modalities:
+        looks = " + ".join(f"{name} ({count})" for name, count in modalities.items())
     say(f"input {size[1]}x{size[0]} {looks}; frames of another size are resized to it")
     for line in explain.pictures(samples, validation_samples, mode, architecture.whole):
         say(line)
@@ -141,7 +145,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         version=settings.version,
         description=settings.description or f"Trained on {settings.data.name}.",
         licence=settings.licence,
-        input=Input(height=size[0], width=size[1], channels=channels, reference=compares),
+        input=Input(height=size[0], width=size[1], channels=channels, reference=compares, modalities=modalities),
         decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
         detector=export_detector(detector, choice.threshold, size, channels, compares),
         repairer=export_repairer(repairer, channels, compares),
@@ -197,7 +201,7 @@ def _golden_candidates(
     Where the bundle compares, the folder has their references below `reference`; else they are as validated.
     """
     if settings.golden is not None:
-        paths = sorted(path for path in settings.golden.iterdir() if path.suffix.lower() in data.PICTURES)
+        paths = pictures_in(settings.golden)
         if not paths:
             raise DataError(
                 f"--golden {settings.golden} holds no pictures; draw or photograph a good and a defective part"

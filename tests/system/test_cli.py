@@ -223,7 +223,41 @@ def test_check_refuses_a_bundle_of_stacks_for_a_camera(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "five", channels=5)
     config = configure(tmp_path / "c.toml", bundle, "sim://line?seed=1")
     assert "camera 'cam1': bundle" in (sentence := complaint(78, "check", config))
-    assert "takes 5 channels, and a camera gives 1 (grey) or 3 (colour)" in sentence
+    assert "takes 5 channels, and a camera alone gives 1 (grey) or 3 (colour); give sources" in sentence
+
+
+TWO = 'sources = { visible = "sim://line?modality=visible", infrared = "sim://line?modality=infrared" }'
+
+
+@pytest.mark.parametrize(
+    ("channels", "modalities", "sources", "found"),
+    [
+        (4, "", TWO, ""),
+        (4, "visible = 3, infrared = 1", TWO, ""),
+        (4, "infrared = 1, visible = 3", TWO,
+         "takes the modalities infrared (1), visible (3), and sources are visible, infrared; name the same ones in "
+         "this order"),
+        (5, "", TWO,
+         "takes 5 channels, and 2 sources of 1 or 3 channels each (visible, infrared) never give that; give a source "
+         "for each modality that it was trained with"),
+        (4, "visible = 3, infrared = 1", 'source = "sim://line"',
+         "takes 4 channels, stacked of visible (3), infrared (1), and a camera alone gives 1 (grey) or 3 (colour); "
+         "give sources, one for each modality, or a bundle that was trained on such pictures"),
+        (4, "", TWO.replace("=infrared", "=infrared&rate=max"),
+         "c.toml: camera 'cam1': sources: visible cannot wait and infrared can; take sources of one kind, cameras or "
+         "files"),
+    ],
+)  # fmt: skip
+def test_check_tells_whether_sources_and_bundle_fit(
+    tmp_path: Path, channels: int, modalities: str, sources: str, found: str
+) -> None:
+    bundle = make_bundle(tmp_path / "stack", channels=channels, modalities=modalities)
+    config = configure(tmp_path / "c.toml", bundle, "sim://line")
+    config.write_text(config.read_text().replace('source = "sim://line"', sources))
+    if found:
+        assert complaint(78, "check", config).endswith(found)
+    else:
+        assert run("check", config).returncode == 0
 
 
 def test_evaluate_needs_a_bundle(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from inspector.inference.repairer import inpaint
 from inspector.training.augment import Augmentation, random_view
 from inspector.training.data import Sample, count_channels, read_grey, read_picture, readable
 from inspector.training.synthetic import paste_defect
+from inspector.types import MAX_CHANNELS
 from tests.bundles import FILL, make_bundle, picture
 from tests.pictures import noise
 from tests.pictures import write as write_png
 
-EVERY = range(1, channels.MOST + 1)
+EVERY = range(1, MAX_CHANNELS + 1)
 
 
 def stack(path: Path, count: int, seed: int = 0) -> Path:

@@ -71,11 +71,12 @@ def test_the_sample_has_every_key_with_its_real_default():
 def test_the_sample_with_its_comments_taken_off_is_valid(tmp_path):
     path = tmp_path / "all.toml"
     everything = COMMENTED_KEY.sub(r"\1", SAMPLE.read_text())
-    # A calibration stands instead of threshold and min_area.
-    path.write_text(re.sub(r"(?m)^calibration = .*", "", everything))
+    # A calibration stands instead of threshold and min_area, and sources instead of a source.
+    path.write_text(re.sub(r"(?m)^(calibration|sources) = .*", "", everything))
     assert load(path, {}).camera[0].threshold is not None
-    path.write_text(re.sub(r"(?m)^(threshold|min_area) = .*", "", everything))
+    path.write_text(re.sub(r"(?m)^(threshold|min_area) = .*|^source = \"sim.*", "", everything))
     assert load(path, {}).camera[0].calibration == tmp_path / "cam1.calibration.toml"
+    assert list(load(path, {}).camera[0].sources or {}) == ["infrared", "visible"]
 
 
 def test_the_demo_runs_four_simulated_lines_on_what_ships():

@@ -143,7 +143,7 @@ def test_a_frame_that_comes_older_than_its_deadline_is_unknown_and_pushes_no_oth
     "image",
     [
         np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4, 4, 17), np.uint8),
         np.zeros((4, 4, 3), np.float32),
         np.zeros((0, 4, 3), np.uint8),
     ],

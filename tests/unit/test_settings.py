@@ -23,6 +23,7 @@ source = "sim://line"
 bundle = "models/one"
 """
 SECRET = "hunter2"
+STACK = 'sources = { visible = "folder:a", infrared = "rtsp://u:hunter2@cam/live" }'
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,28 @@ def test_a_camera_is_enough(config):
     )
     (camera,) = settings.camera
     assert (camera.name, camera.deadline, camera.queue, camera.repair, camera.threshold) == ("cam1", 1.0, 4, True, None)
+
+
+def test_sources_are_placed_probed_and_told_apart_by_their_order(tmp_path):
+    path = tmp_path / "line.toml"
+    path.write_text(CAMERA.replace('source = "sim://line"', STACK))
+    camera = load(path, {}).camera[0]
+    assert camera.source is None
+    assert list(camera.sources.items()) == [
+        ("visible", f"folder:{tmp_path}/a"), ("infrared", f"rtsp://u:{SECRET}@cam/live"),
+    ]  # fmt: skip
+
+    def probe(source: str) -> None:
+        raise SourceError(f"{source} does not answer")
+
+    assert problems_of(path, source=probe) == [
+        f"camera 'cam1' (visible): source: folder:{tmp_path}/a does not answer",
+        "camera 'cam1' (infrared): source: rtsp://u:***@cam/live does not answer",
+    ]
+    one, other = {"visible": "camera:0", "infrared": "camera:1"}, {"infrared": "camera:1", "visible": "camera:0"}
+    assert config_sha256(settings_with(source=None, sources=one)) != config_sha256(
+        settings_with(source=None, sources=other)
+    )
 
 
 def test_settings_are_frozen(config):
@@ -115,9 +138,9 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "threshold = 1", "camera 'cam1': threshold = 1 is not allowed; use a number above 0 and below 1"),
         (CAMERA + "deadline = nan", "camera 'cam1': deadline = nan is not allowed; use a number from 0.001 to 3600"),
         (CAMERA + "repair = 'maybe'", "camera 'cam1': repair = 'maybe' is not allowed; use true or false"),
-        (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, bundle, "
-                                "reference, threshold, min_area, calibration, deadline, queue, repair, health, "
-                                "silence, trigger_window, trigger_delay"),
+        (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, sources, "
+                                "pair_within, bundle, reference, threshold, min_area, calibration, deadline, queue, "
+                                "repair, health, silence, trigger_window, trigger_delay"),
         (CAMERA + "health = ['blurry']", "camera 'cam1': health = ['blurry']: 'blurry' is no check; the checks are "
                                          "black, saturated, frozen, drifted, shifted, defocused"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "
@@ -125,6 +148,18 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA.replace("cam1", "a/b"), "camera 'a/b': name = 'a/b': use 1 to 64 letters, digits, - and _, the first a "
                                         "letter or digit"),
         (CAMERA.replace("sim://line", ""), "camera 'cam1': source = '' is not allowed; use text"),
+        (CAMERA.replace("source", "surce"), "camera 'cam1': source is missing; add where frames come from, a URL"),
+        (CAMERA + "sources = { a = 'camera:0', b = 'camera:1' }", "camera 'cam1': sources = {'a': 'camera:0', "
+                         "'b': 'camera:1'}: source is there too; keep source for one camera, or sources for the "
+                         "modalities of a part"),
+        (CAMERA.replace('source = "sim://line"', "sources = 3"), "camera 'cam1': sources = 3: use a table with a URL "
+                        'for each modality, such as sources = { visible = "camera:0", infrared = "camera:1" }'),
+        (CAMERA.replace('source = "sim://line"', "sources = { a = 'camera:0' }"), "camera 'cam1': sources = {'a': "
+                        "'camera:0'}: use 2 to 16 modalities, such as sources = { visible = \"camera:0\", infrared = "
+                        '"camera:1" }; a camera alone is a source'),
+        (CAMERA.replace('source = "sim://line"', "sources = { 'a b' = 'x', c = 'y' }"), "camera 'cam1': sources = "
+                        "{'a b': 'x', 'c': 'y'}: 'a b' names a modality: use 1 to 64 letters, digits, - and _, the "
+                        "first a letter or digit"),
         (CAMERA * 2, "camera name = 'cam1' is there 2 times; give each camera its own"),
         (CAMERA.replace("name", "nam"), "[[camera]] number 1: name is missing; add its name in topics, metrics and "
                                         "logs: letters, digits, - and _"),

@@ -6,6 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from inspector import files
 from inspector.errors import DataError
 from inspector.inference import channels
 from inspector.training.data import Sample, is_grey
+from inspector.training.modalities import files_of, stacked
 from inspector.training.split import thumbnail
 from inspector.training.synthetic import is_two_toned
 from inspector.types import Image, Mask
@@ -71,32 +73,79 @@ class Facts:
     twin_problem: str | None = None
 
 
-def measure(sample: Sample, root: Path) -> Facts | str:
-    """The facts, or why the picture cannot be read."""
-    try:
-        data = files.read(sample.picture)
-        stored = channels.stored(data)
-        if stored is None:
-            return "OpenCV cannot read it" if data else "the file is empty"
-        image = channels.to_bytes(stored)
-    except DataError as error:
-        return f"it is {error}"
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    sums = {sample.picture: hashlib.sha256(data).hexdigest()}
+class Unusable(NamedTuple):
+    """Why a picture cannot be used, to go on after "since", what to do, and which rule says so."""
+
+    why: str
+    remedy: str = "copy them again from where they came from, or remove them"
+    rule: str = "unreadable"
+
+
+def measure(sample: Sample, root: Path) -> Facts | Unusable:
+    """The facts, or why there are none."""
+    sums: dict[Path, str] = {}
+    opened = _opened(sample.picture, sums)
+    if isinstance(opened, Unusable):
+        return opened
+    image, stored = opened
     grey = channels.grey(image)
     mask, mask_facts, mask_problem = _mask(sample.mask, sums)
     brightness, sharpness = _light(grey, mask)
+    depth = next((deep for one in stored if (deep := str(one.dtype)) != "uint8"), "uint8")
+    peak = min(float(one.max()) for one in stored if str(one.dtype) == depth)
     pixels = _hash(image)
     twin_size, twin_same, twin_problem = _twin(sample.reference, pixels, sums)
     return Facts(
         sample=sample, name=sample.picture.relative_to(root).as_posix(), size=_size(image), channels=image.shape[2],
-        depth=str(stored.dtype), peak=float(stored.max()), grey=is_grey(_sample(image)),
+        depth=depth, peak=peak, grey=is_grey(_sample(image)),
         blank=float(_sample(grey).std()) < BLANK,
         two_toned=is_two_toned(image), brightness=brightness, clipped=_clipped(grey), sharpness=sharpness,
         pixels=pixels, detail=thumbnail(grey), sums=sums, mask=mask_facts, mask_problem=mask_problem,
         twin_size=twin_size, twin_same=twin_same, twin_problem=twin_problem,
     )  # fmt: skip
+
+
+def _opened(picture: Path, sums: dict[Path, str]) -> tuple[Image, list[channels.Stored]] | Unusable:
+    """A picture, and what its files hold."""
+    stored: dict[str, channels.Stored] = {}
+    paths = files_of(picture)
+    for path in paths:
+        if len(paths) > 1 and not path.is_file():
+            return Unusable(
+                f"{path.parent.name} has none of that name",
+                "add the pictures of that modality, or remove those of the others", "modality-missing",
+            )  # fmt: skip
+        found = _stored(path, sums)
+        if isinstance(found, Unusable):
+            return found
+        stored[path.parent.name] = found
+    if len({one.shape[:2] for one in stored.values()}) > 1:
+        sizes = ", ".join(f"{name} {one.shape[1]}x{one.shape[0]}" for name, one in stored.items())
+        return Unusable(
+            f"their modalities have different sizes ({sizes})",
+            "cut and scale them so that all show the same view at one size, as the cameras will", "modality-size",
+        )  # fmt: skip
+    try:
+        images = {name: channels.to_bytes(one) for name, one in stored.items()}
+        image = stacked(picture, images) if len(images) > 1 else next(iter(images.values()))
+    except DataError as error:
+        return Unusable(f"it is {error}")
+    return image, list(stored.values())
+
+
+def _stored(path: Path, sums: dict[Path, str]) -> channels.Stored | Unusable:
+    """A file's picture as it holds it; its checksum is noted in `sums`."""
+    try:
+        data = files.read(path)
+        sums[path] = hashlib.sha256(data).hexdigest()
+        found = channels.stored(data)
+    except DataError as error:
+        return Unusable(f"it is {error}")
+    except OSError as error:
+        return Unusable(f"it cannot be read: {error.strerror}")
+    if found is None:
+        return Unusable("OpenCV cannot read it" if data else "the file is empty")
+    return found
 
 
 def _sample(image: Image) -> Image:
@@ -155,13 +204,8 @@ def _twin(path: Path | None, pixels: bytes, sums: dict[Path, str]) -> tuple[tupl
     """The twin's (width, height), whether it is the picture itself, and why it cannot be read."""
     if path is None:
         return None, False, None
-    try:
-        data = files.read(path)
-        sums[path] = hashlib.sha256(data).hexdigest()
-        stored = channels.stored(data)
-        if stored is None:
-            return None, False, "OpenCV cannot read it"
-        image = channels.to_bytes(stored)
-    except DataError as error:
-        return None, False, f"it is {error}"
+    opened = _opened(path, sums)
+    if isinstance(opened, Unusable):
+        return None, False, opened.why
+    image, _ = opened
     return _size(image), _hash(image) == pixels, None

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from inspector.training.check.findings import Finding, error, note, warning
-from inspector.training.data import GOOD, MANIFEST, PICTURES, Sample
+from inspector.training.data import GOOD, MANIFEST, Sample
+from inspector.training.modalities import PICTURES, divisions, files_of
 
 LAYOUT = (
     "train", "train_defective", "train_ground_truth", "train_reference", "test", "ground_truth", "reference",
@@ -23,7 +24,8 @@ _TWINS = ("train_reference", "reference")
 
 def strays(root: Path, samples: list[Sample]) -> Iterator[Finding]:
     """What lies in the folder and is not taken."""
-    taken = {path for sample in samples for path in (sample.picture, sample.mask, sample.reference) if path}
+    named = {path for sample in samples for path in (sample.picture, sample.mask, sample.reference) if path}
+    taken = {file for path in named for file in files_of(path)}
     stems = {(sample.kind, sample.picture.stem) for sample in samples}
     left: dict[str, list[str]] = defaultdict(list)
     elsewhere: Counter[str] = Counter()
@@ -95,6 +97,20 @@ def _why(parts: tuple[str, ...], suffix: str, stems: set[tuple[str, str]]) -> st
     return "plain" if folder in ("normal", "defective") and len(parts) == 2 else "place"
 
 
+def modalities(root: Path, samples: list[Sample]) -> Iterator[Finding]:
+    """Folders that are divided into other modalities than most, or not at all."""
+    named = {path for sample in samples for path in (sample.picture, sample.reference) if path}
+    divided = {folder: tuple(below.name for below in divisions(folder)) for folder in {p.parent for p in named}}
+    if len(set(divided.values())) > 1:
+        usual = Counter(names for names in divided.values() if names).most_common(1)[0][0]
+        odd = sorted(folder.relative_to(root).as_posix() for folder, names in divided.items() if names != usual)
+        yield error(
+            "modalities", f"folders that are not divided into {', '.join(usual)} as others are: {len(odd)}",
+            "give each folder of pictures the same folders, one a modality; kinds of defects are no modalities and "
+            "belong below train_defective/ and test/", odd,
+        )  # fmt: skip
+
+
 def ambiguous(root: Path, samples: list[Sample]) -> Iterator[Finding]:
     """Pictures of one folder and stem, such as 1.png and 1.jpg: they would share a mask."""
     by_stem: dict[tuple[Path, str], list[str]] = defaultdict(list)
@@ -124,7 +140,8 @@ def manifest(
             "manifest-missing", f"files that {MANIFEST} names and that are not there: {len(missing)}",
             "bring the files back or take their rows out", missing,
         )  # fmt: skip
-    unnamed = [name for sample in samples if (name := sample.picture.relative_to(root).as_posix()) not in paths]
+    files = (file for sample in samples for file in files_of(sample.picture))
+    unnamed = [name for file in files if (name := file.relative_to(root).as_posix()) not in paths]
     if unnamed:
         yield warning(
             "manifest-unnamed",

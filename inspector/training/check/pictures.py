@@ -60,8 +60,8 @@ def colours(facts: Sequence[Facts]) -> Iterator[Finding]:
     if facts[0].channels not in (1, 3):
         yield note(
             "stacks",
-            f"pictures of {facts[0].channels} channels: {len(facts)}; cameras give grey or colour so far, so a bundle "
-            "of these can be evaluated but not run on a line",
+            f"pictures of {facts[0].channels} channels: {len(facts)}; on the line a camera then needs `sources`, one "
+            "for each modality, in the order of these channels",
             "save them without transparency if that is what the fourth channel is",
         )  # fmt: skip
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inspector.errors import DataError
 from inspector.training.check import copies, folder, masks, pictures, sides
-from inspector.training.check.facts import Facts, measure
+from inspector.training.check.facts import Facts, Unusable, measure
 from inspector.training.check.findings import Finding, Report, error, note, sorted_by_severity
 from inspector.training.data import Sample, find_test, find_training, read_manifest, with_groups
 
@@ -40,6 +40,7 @@ def check(root: Path, track: Track = iter, test: bool = True) -> Report:
         sums = {path: digest for fact in facts.values() for path, digest in fact.sums.items()}
         found += [
             *folder.strays(root, [*training, *tested]),
+            *folder.modalities(root, [*training, *tested]),
             *folder.ambiguous(root, [*training, *tested]),
             *folder.manifest(root, rows, [*training, *tested], sums),
         ]
@@ -57,16 +58,16 @@ def check(root: Path, track: Track = iter, test: bool = True) -> Report:
 
 def _measured(root: Path, samples: list[Sample], track: Track, found: list[Finding]) -> dict[Path, Facts]:
     facts: dict[Path, Facts] = {}
-    broken: dict[str, list[str]] = defaultdict(list)
+    broken: dict[Unusable, list[str]] = defaultdict(list)
     for sample in track(samples):
         result = measure(sample, root)
-        if isinstance(result, str):
+        if isinstance(result, Unusable):
             broken[result].append(sample.picture.relative_to(root).as_posix())
         else:
             facts[sample.picture] = result
     for why, names in broken.items():
-        text = f"pictures that cannot be used, since {why}: {len(names)}"
-        found.append(error("unreadable", text, "copy them again from where they came from, or remove them", names))
+        text = f"pictures that cannot be used, since {why.why}: {len(names)}"
+        found.append(error(why.rule, text, why.remedy, names))
     return facts
 
 
