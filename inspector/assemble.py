@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from inspector import calibration
+from inspector import budget, calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
 from inspector.arrivals import open_arrivals
@@ -30,8 +30,6 @@ from inspector.errors import ConfigError
 from inspector.guard import Guard
 from inspector.health import Health, Views
 from inspector.inference import bundle, references
-from inspector.inference.bundle import Bundle
-from inspector.inference.fit import fitted
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judging import prepare, reference_problem
 from inspector.keys import ServerKeys
@@ -45,9 +43,10 @@ from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.sources.scan import Scan
 from inspector.types import Cause
 from inspector.wire import Encoder
-from inspector.worker import Worker
+from inspector.worker import Station, Worker
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +95,10 @@ def assemble(
     clock = SystemClock()
     judging = prepare(settings)
     log.info("%s, %s", build, judging.summary)
-    sources = [opener(camera.source) for camera in settings.camera]
+    depth = budget.outbox_depth(
+        settings, judging.stations, len(judging.crew), judging.max_batch, budget.resident_bytes()
+    )
+    sources = [_source(camera, opener) for camera in settings.camera]
     wake = Wake()
 
     with ExitStack() as stack:
@@ -130,7 +132,7 @@ def assemble(
                 _camera(
                     camera,
                     source,
-                    judging.bundles[camera.bundle],
+                    judging.stations[camera.name],
                     judging.calibrations.get(camera.name),
                     arrivals.triggers.get(camera.name),
                 )
@@ -150,6 +152,7 @@ def assemble(
                 **({} if arrivals.endpoint is None else {"triggers": arrivals.endpoint}),
             },
             parts=arrivals.parts,
+            outbox_depth=depth,
         )
         beside = [] if guard is None else [guard.stage]
         daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
@@ -197,19 +200,34 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
+def _source(settings: configuration.Camera, opener: Callable[[str], Source]) -> Source:
+    source = opener(settings.source)
+    return source if settings.scan_rows is None else Scan(source, settings.scan_rows, settings.scan_overlap)
+
+
 def _camera(
     settings: configuration.Camera,
     source: Source,
-    bundle: Bundle,
+    station: Station,
     calibrated: Calibration | None,
     triggers: Triggers | None,
 ) -> Camera:
-    fit = partial(fitted, shape=bundle.card.input.shape)
+    view = station.view
+    rows = None if view.overlap is None else view.rows
     learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
     monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
     silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
     return Camera(
-        settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, monitor, silence, triggers
+        settings.name,
+        source,
+        view.fit,
+        station.model,
+        settings.deadline,
+        settings.queue,
+        monitor,
+        silence,
+        triggers,
+        rows,
     )
 
 
