@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check --constraint constraints.
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors soak faults docs clean
+.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors bench-frames soak faults docs clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ faults: $(FULL)/.full  ## kill, stop, fill and cut off at length: minutes, not s
 
 bench-detectors: $(VENV)/.dev $(OPENVINO)/.dev $(ANOMALIB)/.done  ## time the detectors in every precision beside anomalib's PatchCore (7 GB of packages)
 	$(VENV)/bin/python -m benchmarks.detectors --openvino $(OPENVINO)/bin/python --anomalib $(ANOMALIB)/bin/python
+
+bench-frames: $(VENV)/.dev  ## measure large frames: small defects found, what tiling costs, memory
+	$(VENV)/bin/python -m benchmarks.frames
 
 docs: $(VENV)/.dev  ## write the documents that are generated from the code
 	$(VENV)/bin/python -m inspector.docs

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from inspector import calibration
+from inspector import budget, calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
 from inspector.arrivals import open_arrivals
@@ -30,8 +30,6 @@ from inspector.errors import ConfigError
 from inspector.guard import Guard
 from inspector.health import Health, Views
 from inspector.inference import bundle, references
-from inspector.inference.bundle import Bundle
-from inspector.inference.fit import fitted
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.judging import prepare, reference_problem
 from inspector.keys import ServerKeys
@@ -45,10 +43,11 @@ from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.sources.scan import Scan
 from inspector.sources.stacked import Stacked
 from inspector.types import Cause
 from inspector.wire import Encoder
-from inspector.worker import Worker
+from inspector.worker import Station, Worker
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +100,9 @@ def assemble(
     clock = SystemClock()
     judging = prepare(settings)
     log.info("%s, %s", build, judging.summary)
+    depth = budget.outbox_depth(
+        settings, judging.stations, len(judging.crew), judging.max_batch, budget.resident_bytes()
+    )
     sources = [
         _source(camera, judging.bundles[camera.bundle].card.input.modalities, opener) for camera in settings.camera
     ]
@@ -137,7 +139,7 @@ def assemble(
                 _camera(
                     camera,
                     source,
-                    judging.bundles[camera.bundle],
+                    judging.stations[camera.name],
                     judging.calibrations.get(camera.name),
                     arrivals.triggers.get(camera.name),
                 )
@@ -157,6 +159,7 @@ def assemble(
                 **({} if arrivals.endpoint is None else {"triggers": arrivals.endpoint}),
             },
             parts=arrivals.parts,
+            outbox_depth=depth,
         )
         beside = [] if guard is None else [guard.stage]
         daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
@@ -207,10 +210,15 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
 def _source(
     camera: configuration.Camera, channels: Mapping[str, int], opener: Callable[[str], Source] = open_source
 ) -> Source:
-    """The camera's source, or the stack of its sources, each with its `channels`. Raises ConfigError."""
-    if camera.sources is None:
-        return opener(camera.source or "")
-    cameras = {modality: partial(opener, url) for modality, url in camera.sources.items()}
+    """What gives the camera's frames, from one URL or several of `channels` each. Raises ConfigError."""
+    source = opener(camera.source or "") if camera.sources is None else _stack(camera, camera.sources, channels, opener)
+    return source if camera.scan_rows is None else Scan(source, camera.scan_rows, camera.scan_overlap)
+
+
+def _stack(
+    camera: configuration.Camera, urls: Mapping[str, str], channels: Mapping[str, int], opener: Callable[[str], Source]
+) -> Source:
+    cameras = {modality: partial(opener, url) for modality, url in urls.items()}
     try:
         return Stacked(cameras, channels, camera.queue + 1, camera.pair_within, PATIENCE * camera.deadline)
     except ConfigError as error:
@@ -229,16 +237,26 @@ def _stack_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
 def _camera(
     settings: configuration.Camera,
     source: Source,
-    bundle: Bundle,
+    station: Station,
     calibrated: Calibration | None,
     triggers: Triggers | None,
 ) -> Camera:
-    fit = partial(fitted, shape=bundle.card.input.shape)
+    view = station.view
+    rows = None if view.overlap is None else view.rows
     learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
     monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
     silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
     return Camera(
-        settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, monitor, silence, triggers
+        settings.name,
+        source,
+        view.fit,
+        station.model,
+        settings.deadline,
+        settings.queue,
+        monitor,
+        silence,
+        triggers,
+        rows,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -76,6 +77,30 @@ class For(_Part):
     """What it ran on, in ONNX Runtime's words."""
     precision: str = Precision.FP32.value
     """What its detector computed with."""
+
+
+class Seen(_Part):
+    """What of the frames was looked at, and how."""
+
+    fit: Literal["resize", "tile"] = "resize"
+    """Whether they were resized, or cut into tiles."""
+    overlap: Annotated[int, Field(ge=0)] = 0
+    """Pixels by which tiles overlapped."""
+    region: Annotated[list[int], Field(max_length=4)] = []
+    """What alone was looked at: x, y, width, height; empty: all."""
+    ignored: str = ""
+    """What was ignored: a checksum over mask and polygons; empty: nothing."""
+
+    @classmethod
+    def of(cls, overlap: int | None, region: Sequence[int] | None, ignored: str) -> Seen:
+        """overlap: None where frames are resized;  ignored: a checksum, empty for nothing."""
+        fit: Literal["resize", "tile"] = "resize" if overlap is None else "tile"
+        return cls(fit=fit, overlap=overlap or 0, region=list(region or ()), ignored=ignored)
+
+    def __str__(self) -> str:
+        how = f"in tiles that overlap by {self.overlap}" if self.fit == "tile" else "resized"
+        where = f", region {self.region}" if self.region else ""
+        return f"{how}{where}{f', ignoring {self.ignored[:12]}' if self.ignored else ''}"
 
 
 class Decision(_Part):
@@ -198,6 +223,7 @@ class Calibration(_Part):
     camera: CameraName | None = None
     """The camera that it was made with; no other may use it then."""
     bundle: For
+    frames: Seen = Seen()
     decision: Decision
     promise: Promise
     data: Data
@@ -251,8 +277,11 @@ def load(path: Path) -> Calibration:
         ) from error
 
 
-def objection(calibration: Calibration, camera: str, bundle_sha256: str) -> str | None:
-    """Why `camera`, judged by the bundle of that checksum, may not use `calibration`; None if it may."""
+def objection(calibration: Calibration, camera: str, bundle_sha256: str, frames: Seen) -> str | None:
+    """Why `camera`, judged by the bundle of that checksum, may not use `calibration`; None if it may.
+
+    frames: what of its frames is looked at, and how
+    """
     made_for = calibration.bundle
     if made_for.sha256 != bundle_sha256:
         return (
@@ -261,4 +290,9 @@ def objection(calibration: Calibration, camera: str, bundle_sha256: str) -> str 
         )
     if calibration.camera not in (None, camera):
         return f"it was made with camera {calibration.camera!r}; calibrate with pictures of this camera"
+    if calibration.frames != frames:
+        return (
+            f"it was made of frames {calibration.frames}, and the camera's are {frames}; calibrate anew with the "
+            "camera's fit, overlap, region and ignore"
+        )
     return None

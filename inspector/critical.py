@@ -22,8 +22,12 @@ from inspector.types import Detection
 _ONE = int(np.float32(1).view(np.int32))
 
 
-def critical_thresholds(detection: Detection, height: int, width: int, areas: Sequence[int]) -> NDArray[np.float32]:
+def critical_thresholds(
+    detection: Detection, height: int, width: int, areas: Sequence[int], ignored: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """For each of `areas` (pixels of the detector's input) the critical threshold of a frame of that size.
+
+    ignored: [height, width], where nothing is a defect
 
     float32 [len(areas)], each exact: Judge(t, area) says `ng` for every float32 t below it and `ok` from it on; 0 for
     a frame that is always `ok`. Raises ModelError where the map is no probability.
@@ -31,7 +35,7 @@ def critical_thresholds(detection: Detection, height: int, width: int, areas: Se
     peak = float(detection.map.max())
     if not (0.0 <= peak <= 1.0 and math.isfinite(detection.score)):
         raise ModelError(f"the model answered with something that is no probability (up to {peak:g})")
-    probability, scale = enlarged(detection.map, height, width)
+    probability, scale = enlarged(detection.map, height, width, ignored)
 
     @cache  # the searches for several areas begin alike
     def largest(bits: int) -> int:

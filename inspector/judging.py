@@ -10,12 +10,13 @@ from pathlib import Path
 
 from inspector import calibration
 from inspector import settings as configuration
-from inspector.calibration import Calibration
+from inspector.calibration import Calibration, Seen
 from inspector.errors import ConfigError
 from inspector.inference import bundle, engine, references, runtimes
 from inspector.inference.bundle import Bundle, Input
 from inspector.inference.engine import Engine
 from inspector.inference.references import References
+from inspector.inference.view import Ignored, View, ignore_mask, view_of
 from inspector.judge import Judge
 from inspector.settings import Settings
 from inspector.types import ModelTag, Precision
@@ -61,8 +62,9 @@ def prepare(settings: Settings) -> Judging:
     """Load every bundle and prove it on its device. Raises ConfigError, BundleError, DeviceError, ModelError."""
     bundles = {camera.bundle: bundle.load(camera.bundle) for camera in settings.camera}
     _check_channels(settings, bundles)
-    calibrations = _calibrations(settings, bundles)
-    stations = _stations(settings, bundles, calibrations, _references(settings, bundles))
+    views = _views(settings, bundles)
+    calibrations = _calibrations(settings, bundles, views)
+    stations = _stations(settings, bundles, calibrations, _references(settings, bundles), views)
     device, why = runtimes.resolve(settings.workers.device, next(iter(bundles.values())).detector)
     count, max_batch = _sizes(settings, device)
     log.info("%s; %d worker(s), batches of up to %d", why, count, max_batch)
@@ -154,13 +156,34 @@ def _references(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str,
     return by_camera
 
 
-def _calibrations(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, Calibration]:
+def _views(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, View]:
+    """What is looked at of each camera's frames. Raises ConfigError where that cannot be."""
+    views, problems = {}, []
+    for camera in settings.camera:
+        try:
+            ignored = None
+            if camera.ignore is not None or camera.ignore_polygons:
+                mask = None if camera.ignore is None else ignore_mask(camera.ignore)
+                ignored = Ignored(mask, camera.ignore_polygons)
+            card = bundles[camera.bundle].card
+            views[camera.name] = view_of(card, camera.fit, camera.overlap, camera.region, ignored, camera.size)
+        except ConfigError as error:
+            problems += [f"camera {camera.name!r}: {problem}" for problem in error.problems]
+    if problems:
+        raise ConfigError(*problems)
+    return views
+
+
+def _calibrations(
+    settings: Settings, bundles: Mapping[Path, Bundle], views: Mapping[str, View]
+) -> dict[str, Calibration]:
     """By camera, of those that are calibrated. Raises ConfigError where one belongs to another bundle or camera."""
     found, problems = {}, []
     for camera in settings.camera:
         if camera.calibration is not None:
             one = found[camera.name] = calibration.load(camera.calibration)
-            if (why := calibration.objection(one, camera.name, bundles[camera.bundle].sha256)) is not None:
+            frames = Seen.of(*views[camera.name].traits)
+            if (why := calibration.objection(one, camera.name, bundles[camera.bundle].sha256, frames)) is not None:
                 problems.append(f"camera {camera.name!r}: calibration {camera.calibration}: {why}")
     if problems:
         raise ConfigError(*problems)
@@ -172,6 +195,7 @@ def _stations(
     bundles: Mapping[Path, Bundle],
     calibrations: Mapping[str, Calibration],
     by_camera: Mapping[str, References],
+    views: Mapping[str, View],
 ) -> dict[str, Station]:
     stations = {}
     for camera in settings.camera:
@@ -183,5 +207,6 @@ def _stations(
                 decision.threshold if camera.threshold is None else camera.threshold,
                 decision.min_area if camera.min_area is None else camera.min_area,
             )
-        stations[camera.name] = Station(bundles[camera.bundle].sha256, judge, camera.repair, by_camera.get(camera.name))
+        sha256 = bundles[camera.bundle].sha256
+        stations[camera.name] = Station(sha256, judge, camera.repair, views[camera.name], by_camera.get(camera.name))
     return stations

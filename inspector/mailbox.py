@@ -58,6 +58,14 @@ class Order(Generic[T_contra]):
         """The monotonic time by which a batch with this item must be closed."""
         return math.inf
 
+    def rows(self, item: T_contra) -> int:
+        """How many rows of a batch the item takes."""
+        return 1
+
+    def overtakes(self, item: T_contra, running: T_contra) -> bool:
+        """Whether the item goes before one that is being worked on."""
+        return False
+
     def taken(self, item: T_contra) -> None:
         """Learn that the item is handed out."""
 
@@ -122,8 +130,9 @@ class Mailbox(Generic[T]):
             self._filled.notify()
 
     def take(self, most: int, linger: float = 0.0, wait: float | None = None) -> Batch[T]:
-        """Take up to `most` items of one group, as the order has them; what it finds spoiled is dropped.
+        """Take items of one group for up to `most` rows, as the order has them; what it finds spoiled is dropped.
 
+        An item of more rows is taken with others that fill up its last batch.
         Waits up to `wait` seconds (None: as long as it takes) for the first; then lingers up to `linger` seconds for
         more, but no longer than the order allows for what it has. Load itself makes batches grow: what is queued is
         taken at once. Returns an empty batch when nothing came in time; raises Closed when closed and empty.
@@ -139,7 +148,7 @@ class Mailbox(Generic[T]):
             mates = [lane for lane in self._lanes.values() if lane.group == first.group]
             self._fill(items, mates, most)
             last_call = opened + linger
-            while len(items) < most and not self._closed:
+            while self._room(items, most) > 0 and not self._closed:
                 remaining = min(last_call, *map(self._order.close_by, items)) - time.monotonic()
                 if remaining <= 0:
                     break
@@ -148,6 +157,20 @@ class Mailbox(Generic[T]):
             if any(lane.items for lane in self._lanes.values()):
                 self._filled.notify()  # this taker may have swallowed a wake-up that another needs
             return Batch(items, opened, self._end(items, most, last_call))
+
+    def overtake(self, running: T) -> Batch[T]:
+        """Take, without waiting, one item that the order has go before one that is being worked on, if there is any."""
+        with self._filled:
+            opened = time.monotonic()
+            lanes = []
+            for lane in self._lanes.values():
+                self._sift(lane)
+                if lane.items and self._order.overtakes(lane.items[0], running):
+                    lanes.append(lane)
+            first = self._next(lanes)
+            if first is None:
+                return Batch([], opened, BatchEnd.WAIT)
+            return Batch([self._pop(first)], opened, BatchEnd.DEADLINE)
 
     def close(self) -> None:
         """Take nothing in any more; wakes everyone who waits."""
@@ -160,8 +183,15 @@ class Mailbox(Generic[T]):
     def _fill(self, items: list[T], lanes: Sequence[_Lane[T]], most: int) -> None:
         for lane in lanes:
             self._sift(lane)
-        while len(items) < most and (best := self._next(lanes)) is not None:
+        while (room := self._room(items, most)) > 0 and (best := self._next(lanes)) is not None:
+            if self._order.rows(best.items[0]) > room:
+                break
             items.append(self._pop(best))
+
+    def _room(self, items: Sequence[T], most: int) -> int:
+        """Rows that are left in the batch, or in the last of those that the first item alone needs."""
+        rows = [self._order.rows(item) for item in items]
+        return most * -(-rows[0] // most) - sum(rows)
 
     def _next(self, lanes: Iterable[_Lane[T]]) -> _Lane[T] | None:
         waiting = [lane for lane in lanes if lane.items]
@@ -185,7 +215,7 @@ class Mailbox(Generic[T]):
             self._order.lost(lane.pop())
 
     def _end(self, items: Sequence[T], most: int, last_call: float) -> BatchEnd:
-        if len(items) == most:
+        if self._room(items, most) <= 0:
             return BatchEnd.FULL
         if self._closed:
             return BatchEnd.CLOSED

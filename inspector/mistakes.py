@@ -44,6 +44,8 @@ def sentence(
     owner, field = _find(model, location)
     if field is None:
         return f"{key} is not a key; {_nearest(str(location[-1]), owner)}"
+    if mistake["type"] == "missing" and isinstance(location[-1], int):
+        return f"{_key(location[:-1], given)} = {mistake['input']!r} is not allowed; use {allowed(field)}"
     if mistake["type"] == "missing":
         return f"{key} is missing; add {meaning(field)}"
     value = redact(repr(mistake["input"]))
@@ -122,8 +124,10 @@ def allowed(field: FieldInfo) -> str:
         return f"{', '.join(others)} or {last}" if others else last
     if (inner := inner_model(field)) is not None:
         return "a table" if get_origin(kind) is None else f"one or more [[{inner.__name__.lower()}]] tables"
+    if get_origin(kind) is tuple and Ellipsis not in get_args(kind):
+        return f"a list of {len(get_args(kind))} whole numbers"
     if get_origin(kind) is tuple:
-        return "a list of texts"
+        return "a list of lists" if get_origin(get_args(kind)[0]) is tuple else "a list of texts"
     words = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")
     return " ".join([words, *_bounds(field.metadata)])
 

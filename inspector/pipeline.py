@@ -9,8 +9,9 @@ goes to the outbox; the publisher has the journal keep it, if there is
 one, and then hands it out. A result that comes after that goes the same way as evidence, but never out.
 
 There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
-model if no deadline forbids it, and goes; so load itself makes batches grow. The pipeline is handed what touches the
-world and opens nothing.
+model if no deadline forbids it, and goes; so load itself makes batches grow. A frame that is cut into tiles lets those
+pass that are due before it, between two runs of the model. The pipeline is handed what touches the world and opens
+nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from inspector.clock import Clock
 from inspector.condition.monitor import Monitor
 from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.ledger import Ledger
-from inspector.mailbox import BatchEnd, Closed, Mailbox
+from inspector.mailbox import Batch, BatchEnd, Closed, Mailbox
 from inspector.matching import Triggers
 from inspector.parts import Parts
 from inspector.publisher import Publisher
@@ -40,7 +41,7 @@ from inspector.worker import Worker
 log = logging.getLogger(__name__)
 
 OUTBOX_DEPTH = 64
-"""Inspections that may wait to be encoded; workers wait when it is full, for each may hold a picture."""
+"""Inspections that may wait to be encoded, where memory allows; workers wait when it is full."""
 LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""
 SHORTEST_LOOK = 0.01
@@ -56,6 +57,7 @@ class Camera:
     fit: makes of a picture [H,W,C] what that model's detector takes
     monitor: whether its pictures can be judged;  silence: seconds before it may count as stalled
     triggers: say which part each of its frames is of, where it is triggered
+    rows: how many rows of a batch that is; None: one each
     """
 
     name: str
@@ -67,6 +69,7 @@ class Camera:
     monitor: Monitor | None = None
     silence: float = SHORTEST_SILENCE
     triggers: Triggers | None = None
+    rows: Callable[[Image], int] | None = None
 
 
 class Pipeline:
@@ -77,6 +80,7 @@ class Pipeline:
     aside: what works beside the flow, by the names of their stages; begins before it and ends after it
     parts: those that several cameras see
     on_stage_end: called by a stage's thread when it returned or raised
+    outbox_depth: inspections that may wait to be encoded; each may hold a picture
     """
 
     def __init__(
@@ -92,13 +96,19 @@ class Pipeline:
         clock: Clock,
         aside: Mapping[str, Service] = MappingProxyType({}),
         parts: Parts | None = None,
+        outbox_depth: int = OUTBOX_DEPTH,
     ) -> None:
         self.ledger = ledger
         self.parts = Parts() if parts is None else parts
         self._models = {camera.name: camera.model for camera in cameras}
-        self.schedule = Schedule(self._models, self.ledger.is_open, clock)
+        self._rows = {camera.name: camera.rows for camera in cameras if camera.rows is not None}
+        # The time of a frame in tiles says nothing of its model's other frames, nor of tiled ones of another size.
+        self._paces = {
+            name: f"{model}, {name}" if name in self._rows else model for name, model in self._models.items()
+        }
+        self.schedule = Schedule(self._paces, self.ledger.is_open, clock, self._rows_of)
         self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
-        self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
+        self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": ("", outbox_depth)})
         self.readers = [
             Reader(
                 c.name,
@@ -188,10 +198,29 @@ class Pipeline:
             except Closed:
                 return
             if batch.items:
-                model, closed = self._models[batch.items[0].camera], self._clock.monotonic()
-                self._on_batch(model, len(batch.items), batch.end)
-                worker.inspect(batch.items, batch.opened, closed, self._settle)
-                self.schedule.ran(model, self._clock.monotonic() - closed)
+                self._inspect(worker, batch, stage)
+
+    def _inspect(self, worker: Worker, batch: Batch[Frame], stage: Stage) -> None:
+        closed, lent = self._clock.monotonic(), 0.0
+
+        def goes_on(frame: Frame) -> bool:
+            """Serve who overtakes `frame`; whether it is still worth going on with."""
+            nonlocal lent
+            stage.beat()
+            while (others := self.inbox.overtake(frame)).items:
+                began = self._clock.monotonic()
+                self._inspect(worker, others, stage)
+                lent += self._clock.monotonic() - began
+            return self.ledger.is_open(frame) and self._clock.monotonic() < frame.deadline
+
+        self._on_batch(self._models[batch.items[0].camera], len(batch.items), batch.end)
+        worker.inspect(batch.items, batch.opened, closed, self._settle, goes_on)
+        longest = max(batch.items, key=self._rows_of)
+        self.schedule.ran(self._paces[longest.camera], self._clock.monotonic() - closed - lent)
+
+    def _rows_of(self, frame: Frame) -> int:
+        count = self._rows.get(frame.camera)
+        return 1 if count is None or frame.fitted is None else count(frame.fitted)
 
     def _watch(self, stage: Stage) -> None:
         """Settle frames and parts when they are due, and notice what stalls, by a clock that depends on nobody else."""

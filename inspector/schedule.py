@@ -11,6 +11,10 @@ before it:
    seconds: an estimate that is wrong puts itself right, and no camera is shut out for ever, even if its deadline is
    shorter than its model's time.
 3. A camera that loses clearly more of its frames than the one whose turn it is goes first (shares.py).
+
+A frame that is cut into tiles holds its worker for many runs of the model. Between two of them a frame that is due
+earlier, of a camera that does not lose less, overtakes it: so preemption is by deadline too, a run of the model at a
+time, and a large frame costs the others its work and no more.
 """
 
 from __future__ import annotations
@@ -33,11 +37,19 @@ RESERVE = 0.002
 class Schedule(Order[Frame]):
     """The order of frames in the inbox.
 
-    models: by camera the model whose batches it shares
+    models: by camera the model whose batches it shares; or another name, for a camera whose frames take another time
     is_open: whether a frame still waits for its verdict
+    rows: how many rows of a batch a frame takes
     """
 
-    def __init__(self, models: Mapping[str, str], is_open: Callable[[Frame], bool], clock: Clock) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, str],
+        is_open: Callable[[Frame], bool],
+        clock: Clock,
+        rows: Callable[[Frame], int] = lambda _: 1,
+    ) -> None:
+        self._rows = rows
         self._is_open = is_open
         self._clock = clock
         self._of_models = {model: Estimate() for model in models.values()}
@@ -68,6 +80,18 @@ class Schedule(Order[Frame]):
     def close_by(self, frame: Frame) -> float:
         """Monotonic seconds by which a batch must be closed for `frame` to be judged in time."""
         return frame.deadline - self._of_cameras[frame.camera].seconds - RESERVE
+
+    def rows(self, frame: Frame) -> int:
+        """How many rows of a batch it takes."""
+        return self._rows(frame)
+
+    def overtakes(self, frame: Frame, running: Frame) -> bool:
+        """Whether it goes before a frame that is being worked on."""
+        return (
+            frame.deadline < running.deadline
+            and self._has_hope(frame, self._clock.monotonic())
+            and self._shares.turn(frame.camera, (running.camera,)) == frame.camera
+        )
 
     def taken(self, frame: Frame) -> None:
         """Learn that a worker takes it."""

@@ -104,6 +104,42 @@ class Workers(_Part):
     """Seconds that a worker lingers for a batch to fill once it has a first frame; less where a frame would be late."""
 
 
+def _repeated(overlap: int, info: ValidationInfo) -> int:
+    rows, size = info.data.get("scan_rows"), info.data.get("size")
+    if rows is not None and size is not None and size[1] != rows:
+        raise ValueError(f"scan_rows = {rows} makes frames of so many rows, and size = {list(size)}; mend either")
+    if rows is not None and overlap > rows // 2:
+        raise ValueError(f"at most half of scan_rows = {rows} may be repeated; use 0 to {rows // 2}")
+    return overlap
+
+
+def _tiled(overlap: int | None, info: ValidationInfo) -> int | None:
+    if overlap is not None and info.data.get("fit") == "resize":
+        raise ValueError('only tiles overlap; set fit = "tile", or take this key out')
+    return overlap
+
+
+Pixels: TypeAlias = Annotated[int, Field(ge=1, le=65_535)]
+Coordinate: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _within(region: tuple[int, int, int, int] | None, info: ValidationInfo) -> tuple[int, int, int, int] | None:
+    size = info.data.get("size")
+    if region is not None and size is not None and (region[0] + region[2] > size[0] or region[1] + region[3] > size[1]):
+        raise ValueError(f"it reaches beyond size = {list(size)}; mend either")
+    return region
+
+
+def _corners(polygons: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+    size = info.data.get("size") or (65_535, 65_535)
+    for polygon in polygons:
+        if len(polygon) < 3:
+            raise ValueError(f"{[list(corner) for corner in polygon]} has fewer than 3 corners [x, y]; add some")
+        if any(x > size[0] or y > size[1] for x, y in polygon):
+            raise ValueError(f"{[list(corner) for corner in polygon]} reaches beyond size = {list(size)}; mend either")
+    return polygons
+
+
 class Camera(_Part):
     """One camera; there is one `[[camera]]` table for each."""
 
@@ -123,6 +159,25 @@ class Camera(_Part):
     reference: Path | None = None
     """How its frames should look, for a bundle that compares: a picture, or a folder with one for each position;
     relative to the configuration file."""
+    size: tuple[Pixels, Pixels] | None = None
+    """Width and height of its frames in pixels, where that is known: what does not fit is then found at the start, the
+    memory that they need can be told (`daemon.memory_mb`), and a frame of another size is `unknown`."""
+    fit: Literal["resize", "tile"] = "resize"
+    """How frames become the model's input: `resize`, or `tile`: cut at their own resolution into overlapping tiles of
+    the input's size, for defects that resizing would lose."""
+    overlap: Annotated[int | None, Field(ge=0, le=4096), AfterValidator(_tiled)] = None
+    """Pixels by which tiles overlap at least, up to half of the input's shorter side. Without it, an eighth of that."""
+    region: Annotated[tuple[Coordinate, Coordinate, Pixels, Pixels] | None, AfterValidator(_within)] = None
+    """What alone is looked at: x, y, width, height in pixels of the frame. Nothing outside of it is a defect."""
+    ignore: Path | None = None
+    """A PNG of the frame's size, white where nothing is a defect; relative to the configuration file."""
+    ignore_polygons: Annotated[tuple[tuple[tuple[Coordinate, Coordinate], ...], ...], AfterValidator(_corners)] = ()
+    """Areas where nothing is a defect, each a list of corners [x, y] in pixels of the frame."""
+    scan_rows: Annotated[int | None, Field(ge=16, le=16_384)] = None
+    """For a line-scan camera, whose source gives strips of a few rows: they are gathered into frames of so many."""
+    scan_overlap: Annotated[int, Field(ge=0, le=8192), AfterValidator(_repeated), Field(validate_default=True)] = 64
+    """Rows at the end of a frame of `scan_rows` that the next one repeats: a defect of up to so many rows is whole in
+    one of them, which alone reports it. At most half of `scan_rows`."""
     threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Probability above which a pixel is defective. Without it, the bundle's own."""
     min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
@@ -248,6 +303,9 @@ class Http(_Part):
 class Daemon(_Part):
     """The process itself."""
 
+    memory_mb: Annotated[int | None, Field(ge=64, le=16_777_216)] = None
+    """Megabytes that it may need at the most, with all queues full. Where this configuration could need more it does
+    not start, and says what needs most. Every camera then needs a `size`. Without it, nothing is checked."""
     drain: Annotated[float, Field(ge=0, le=600)] = 10.0
     """Seconds after SIGTERM in which captured frames are still judged; the rest become `unknown`. Keep it below the
     unit's TimeoutStopSec."""
@@ -421,7 +479,7 @@ def _anchored(given: Table, folder: Path, credentials: str | None) -> list[Table
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     base = quote(str(folder))  # a source is a URL
     for camera in cameras:
-        for key in ("bundle", "reference", "calibration"):
+        for key in ("bundle", "reference", "calibration", "ignore"):
             if isinstance(path := camera.get(key), str):
                 camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):

@@ -25,6 +25,9 @@ Map: TypeAlias = NDArray[np.float32]
 Box: TypeAlias = tuple[int, int, int, int]
 """x, y, width, height in pixels of the frame."""
 
+Span: TypeAlias = tuple[float, float]
+"""Rows of a frame, from the first on and up to before the second; infinite where there is no end."""
+
 
 class Verdict(StrEnum):
     """What the reject gate gets; silence never means good."""
@@ -82,6 +85,8 @@ class Shot:
     part: what the source knows of the part's identity (a file's name, a trigger's id)
     fault: why there is no picture, in one sentence;  cause: the same in a word
     captured_ns: wall clock at capture, nanoseconds since 1970 UTC, where the source knows better than "just now"
+    reports: of a frame that repeats rows of its neighbours (sources/scan.py): where the middle row of a defect must lie
+        for this frame to report it; None: it reports all
     """
 
     image: Image | None
@@ -89,6 +94,7 @@ class Shot:
     fault: str | None = None
     captured_ns: int | None = None
     cause: Cause = Cause.UNREADABLE
+    reports: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,8 @@ class Frame:
     number: counts the camera's frames from 1, without gaps, in one session of the daemon
     captured_ns: wall clock at capture, nanoseconds since 1970 UTC
     captured, deadline: monotonic seconds; `deadline` is when its verdict is due
-    fitted: the picture at the size and with the channels that the detector takes
+    fitted: what the detector is shown of the picture: at its size and with its channels, or to be cut into tiles
+    reports: as in `Shot`
     """
 
     camera: str
@@ -109,11 +116,16 @@ class Frame:
     image: Image | None
     part: str | None = None
     fitted: Image | None = None
+    reports: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What the detector says of a frame: `score` ranks frames, `map` places the defects."""
+    """What the detector says of a frame: `score` ranks frames, `map` places the defects.
+
+    Of a frame that was cut into tiles the map has every pixel, and the score is the highest of the tiles', but no
+    higher than the map's peak: what a tile says at its border, where its neighbour sees more, does not count.
+    """
 
     score: float
     map: Map

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 from inspector.clock import Clock
 from inspector.errors import ModelError
+from inspector.inference.detector import Look
 from inspector.inference.engine import Engine
 from inspector.inference.references import Match, References
+from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.logs import Tally
-from inspector.types import Cause, Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
+from inspector.types import Box, Cause, Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +24,13 @@ log = logging.getLogger(__name__)
 class Station:
     """What a camera's frames are judged with: the name of its model's group, its judge, and whether to repair.
 
-    references: its reference pictures, where the model compares
+    view: what of its frames is looked at, and how;  references: its reference pictures, where the model compares
     """
 
     model: str
     judge: Judge
     repair: bool
+    view: View
     references: References | None = None
 
 
@@ -63,12 +66,19 @@ class Worker:
         self._unrepaired = Tally(log, logging.ERROR, "repair failed on {count} frame(s), last {detail}", clock)
 
     def inspect(
-        self, frames: Sequence[Frame], opened: float, closed: float, settle: Callable[[Inspection], None]
+        self,
+        frames: Sequence[Frame],
+        opened: float,
+        closed: float,
+        settle: Callable[[Inspection], None],
+        goes_on: Callable[[Frame], bool] = lambda _: True,
     ) -> None:
         """Inspect frames of one model, handing each inspection to `settle` as soon as it is complete.
 
         opened, closed: monotonic seconds between which the batch was collected; a model that fails makes its
         frames `unknown: model`, it never ends the worker; one that lies on no reference picture is `unknown: camera`
+        goes_on: asked between two runs of the model whether a frame is still wanted; it may call `inspect` meanwhile. A
+            frame that is not (its deadline has passed, so it has its verdict) is given up, and not settled here
         """
         engine = self._engines[self._stations[frames[0].camera].model]
         self._failures.tick()
@@ -77,34 +87,23 @@ class Worker:
         placed = self._place(frames, engine, settle)
         if not placed:
             return
-        images = [_queued(one.frame.fitted, one.frame) for one in placed]
+        looks = [self._look(one, _queued(one.frame.fitted, one.frame)) for one in placed]
+        to_repair, left = [], dict(enumerate(placed))
         try:
-            detections = engine.detector.detect(images, _references(placed))
+            for index, detection in engine.detector.look(looks, lambda index: goes_on(placed[index].frame)):
+                one = left.pop(index)
+                inspection = self._judge(one, detection, engine, opened, closed)
+                # Whoever needs no repair does not wait for those that do.
+                if inspection.mask is not None and self._stations[inspection.frame.camera].repair:
+                    to_repair.append((inspection, one, detection))
+                else:
+                    settle(inspection)
         except ModelError as error:
-            self._failures.add(len(placed), f"{engine.tag.name}: {error}")
-            for one in placed:
+            self._failures.add(len(left), f"{engine.tag.name}: {error}")
+            for one in left.values():
                 settle(Inspection(one.frame, Verdict.UNKNOWN, Reason.MODEL, model=engine.tag, position=one.position))
-            return
-        inferred = self._clock.monotonic()
-        judged = [self._judge(one, detection, engine) for one, detection in zip(placed, detections, strict=True)]
-        done = self._clock.monotonic()
-        # Whoever needs no repair does not wait for those that do.
-        to_repair = []
-        for inspection, one in zip(judged, placed, strict=True):
-            start = max(opened, inspection.frame.captured)
-            receipt = Receipt(
-                queue=start - inspection.frame.captured,
-                batch=max(closed - start, 0.0),
-                infer=inferred - max(closed, start),
-                judge=done - inferred,
-            )
-            inspection = replace(inspection, receipt=receipt)
-            if inspection.mask is not None and self._stations[inspection.frame.camera].repair:
-                to_repair.append((inspection, one))
-            else:
-                settle(inspection)
-        for inspection, one in to_repair:
-            settle(self._repair(inspection, one, engine, done))
+        for inspection, one, detection in to_repair:
+            settle(self._repair(inspection, one, detection, engine))
 
     def _place(self, frames: Sequence[Frame], engine: Engine, settle: Callable[[Inspection], None]) -> list[Placed]:
         """The frames with their references; one that lies on none is settled here, for nothing proves it good."""
@@ -124,45 +123,66 @@ class Worker:
                 placed.append(Placed(frame, match))
         return placed
 
-    def _judge(self, placed: Placed, detection: Detection, engine: Engine) -> Inspection:
-        frame = placed.frame
+    def _look(self, placed: Placed, shown: Image) -> Look:
+        """What the detector is given of a frame, of which `shown` is what its view makes of the picture."""
+        view = self._stations[placed.frame.camera].view
+        return Look(shown, None if placed.reference is None else view.crop(placed.reference), view.overlap)
+
+    def _judge(self, placed: Placed, detection: Detection, engine: Engine, opened: float, closed: float) -> Inspection:
+        frame, inferred = placed.frame, self._clock.monotonic()
         height, width, _ = _queued(frame.image, frame).shape
-        judge = self._stations[frame.camera].judge
-        judgement = judge(detection, height, width)
+        station = self._stations[frame.camera]
+        judge = station.judge
+        judgement = station.view.judge(judge, detection, height, width, frame.reports)
+        start = max(opened, frame.captured)
         return Inspection(
             frame,
             judgement.verdict,
             judgement.reason,
-            score=None if judgement.verdict is Verdict.UNKNOWN else judge.told(detection.score),
+            score=None if judgement.score is None else judge.told(judgement.score),
             threshold=judge.told(judge.threshold),
             regions=judgement.regions,
             mask=judgement.mask,
             model=engine.tag,
+            receipt=Receipt(
+                queue=start - frame.captured,
+                batch=max(closed - start, 0.0),
+                infer=inferred - max(closed, start),
+                judge=self._clock.monotonic() - inferred,
+            ),
             position=placed.position,
         )
 
-    def _repair(self, inspection: Inspection, placed: Placed, engine: Engine, since: float) -> Inspection:
+    def _repair(self, inspection: Inspection, placed: Placed, detection: Detection, engine: Engine) -> Inspection:
         """Repair, and look at the result with the detector again; a repair that fails leaves the verdict as it is."""
         if engine.repairer is None or inspection.mask is None:
             return inspection
-        image = _queued(inspection.frame.image, inspection.frame)
+        frame = inspection.frame
+        image = _queued(frame.image, frame)
         try:
             boxes = [region.box for region in inspection.regions]
             repaired, patches = engine.repairer.repair(image, inspection.mask, boxes, placed.reference)
-            (again,) = engine.detector.detect([repaired], _references([placed]))
+            residual = self._residual(repaired, placed, detection, [patch.box for patch in patches], engine)
         except ModelError as error:
-            self._unrepaired.add(1, f"{engine.tag.name}, camera {inspection.frame.camera}: {error}")
+            self._unrepaired.add(1, f"{engine.tag.name}, camera {frame.camera}: {error}")
             return inspection
-        receipt = replace(inspection.receipt, repair=self._clock.monotonic() - since)
-        judge = self._stations[inspection.frame.camera].judge
-        residual = judge.told(again.score) if math.isfinite(again.score) else None
+        before = inspection.receipt.total
+        receipt = replace(inspection.receipt, repair=self._clock.monotonic() - frame.captured - before)
         return replace(inspection, patches=patches, residual=residual, receipt=receipt)
 
-
-def _references(placed: Sequence[Placed]) -> list[Image] | None:
-    """What the detector compares with; frames of one model all have reference pictures, or none has."""
-    images = [one.reference for one in placed if one.reference is not None]
-    return images or None
+    def _residual(
+        self, repaired: Image, placed: Placed, detection: Detection, boxes: Sequence[Box], engine: Engine
+    ) -> float | None:
+        """The score of a repaired frame, whose changes lie in `boxes`; None where the model gives no number."""
+        station = self._stations[placed.frame.camera]
+        view = station.view
+        look = self._look(placed, view.fit(repaired))
+        if view.overlap is None:
+            ((_, again),) = engine.detector.look([look], lambda _: True)
+        else:
+            again = engine.detector.again(look, view.inside(boxes), detection)
+        score = view.score(again, *repaired.shape[:2])
+        return station.judge.told(score) if math.isfinite(score) else None
 
 
 def _queued(image: Image | None, frame: Frame) -> Image:

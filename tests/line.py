@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from inspector.condition.limits import Limits
 from inspector.condition.monitor import Monitor
 from inspector.daemon import Wake
 from inspector.errors import ModelError
+from inspector.inference.detector import Look
 from inspector.inference.engine import Engine
+from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd
@@ -27,7 +30,7 @@ from inspector.parts import Station as Place
 from inspector.pipeline import Camera, Pipeline
 from inspector.publisher import Publisher
 from inspector.sources.reader import NOTHING
-from inspector.types import Detection, Event, Inspection, Late, Reason, Verdict
+from inspector.types import Box, Detection, Event, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
 from tests.sources import HandSource
@@ -45,12 +48,15 @@ class Gate:
         self.entered = threading.Event()
         self.fail = False
 
-    def detect(self, images: list[np.ndarray], references: list[np.ndarray] | None = None) -> list[Detection]:
+    def look(self, looks: Sequence[Look], goes_on: Callable[[int], bool]) -> Iterator[tuple[int, Detection]]:
         self.entered.set()
         assert self.open.wait(30)
         if self.fail:
             raise ModelError("out of memory")
-        return self.engine.detector.detect(images, references)
+        yield from self.engine.detector.look(looks, goes_on)
+
+    def again(self, look: Look, changed: Sequence[Box], before: Detection) -> Detection:
+        return self.engine.detector.again(look, changed, before)
 
     @property
     def detector(self) -> Gate:
@@ -120,8 +126,12 @@ class Line:
         limits: Limits = NOTHING,
         station: float | None = None,
         window: float | None = None,
+        tiled: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        """station: all cameras are at one, with that deadline;  window: they are triggered"""
+        """station: all cameras are at one, with that deadline;  window: they are triggered
+
+        tiled: cameras whose frames are cut into tiles, and their deadlines
+        """
         self.sources = {name: HandSource(live) for name in cameras}
         self.output = Recorder()
         self.gates = {model: Gate(engine) for model in set(cameras.values())}
@@ -142,20 +152,22 @@ class Line:
             None,
             ["gate"],
         )
-        stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
+        views = {name: View((48, 64, 1), 8 if name in tiled else None) for name in cameras}
+        stations = {name: Station(model, Judge(0.7, 4), True, views[name]) for name, model in cameras.items()}
         self.pipeline = Pipeline(
             [
                 Camera(
                     name,
                     self.sources[name],
-                    unchanged,
-                    model,
-                    deadline,
+                    view.fit,
+                    cameras[name],
+                    tiled.get(name, deadline),
                     queue,
                     Monitor(limits),
                     triggers=self.triggers.get(name),
+                    rows=view.rows if name in tiled else None,
                 )
-                for name, model in cameras.items()
+                for name, view in views.items()
             ],
             Ledger(cameras),
             [Worker(self.gates, stations, clock)],  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from inspector import calibration
 from inspector.calibrate.choose import Choice, Wish, candidates, choose
 from inspector.calibrate.conformal import Interval
 from inspector.calibrate.session import Session, detail, part_names
-from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise
+from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise, Seen
 from inspector.condition.checks import CHECKS
 from inspector.condition.learn import Learner
 from inspector.critical import critical_thresholds
@@ -28,8 +28,9 @@ from inspector.inference import engine, references, runtimes
 from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
 from inspector.inference.references import References
+from inspector.inference.view import Ignored, View, ignore_mask, view_of
 from inspector.sources import Source
-from inspector.types import Image, Precision
+from inspector.types import Box, Image, Precision
 
 COMMENT = "# A calibration, for a camera's key `calibration`; docs/calibration.md says what it promises.\n\n"
 
@@ -39,6 +40,7 @@ class Order:
     """What was asked for; `places` and `defective` as `Session` has them, `each`: each picture shows another part.
 
     references: the camera's reference pictures, for a bundle that compares
+    fit, overlap, region, ignore: as the camera has them
     """
 
     places: Sequence[str]
@@ -50,6 +52,10 @@ class Order:
     device: str
     precision: str = Precision.FP32.value
     references: Path | None = None
+    fit: str = "resize"
+    overlap: int | None = None
+    region: Box | None = None
+    ignore: Path | None = None
 
 
 @dataclass
@@ -75,12 +81,14 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     """
     bundle = bundles.load(folder)
     golden = _references(bundle, order.references)
+    ignored = None if order.ignore is None else Ignored(ignore_mask(order.ignore))
+    view = view_of(bundle.card, order.fit, order.overlap, order.region, ignored)
     session = Session(order.places, order.defective, order.frames, bundle.card, opener)
     device, _ = runtimes.resolve(order.device, bundle.detector)
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
     areas = candidates(bundle.card.decision.min_area, session.defective)
-    good, bad, sha256 = _look(session, running, golden, areas, order.camera is not None, console)
+    good, bad, sha256 = _look(session, running, view, golden, areas, order.camera is not None, console)
     for note in session.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if not good.shown:
@@ -93,7 +101,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     except DataError as error:
         hint = f" ({len(good.shown)} pictures count as {len(good_parts)} parts; see --parts)"
         raise DataError(f"{error}{hint if len(good_parts) < len(good.shown) else ''}") from error
-    found = _calibration(bundle, running, order, choice, Data(
+    found = _calibration(bundle, running, order, view, choice, Data(
         sha256=sha256, pictures=len(good.shown), parts=len(good_parts)
     ), len(bad_parts), _health(good.health, order, console))  # fmt: skip
     _tell(console, found, choice, bundle, good_parts[:, 0], bad_parts[:, 0])
@@ -116,6 +124,7 @@ def _references(bundle: Bundle, path: Path | None) -> References | None:
 def _look(
     session: Session,
     running: Engine,
+    view: View,
     golden: References | None,
     areas: Sequence[int],
     learns: bool,
@@ -136,9 +145,12 @@ def _look(
                 if golden is not None and match is None:
                     session.notes.append(f"left out: {picture.name} lies on no reference, the daemon calls it unknown")
                     continue
-                beside = running.beside(None if match is None else match.image)
-                (detection,) = beside.detector.detect([picture.image])
-                row = critical_thresholds(detection, height, width, areas)
+                beside = running.beside(None if match is None else view.crop(match.image), view.overlap)
+                shown = view.fit(picture.image)
+                (detection,) = beside.detector.detect([shown])
+                inside = view.crop(picture.image)
+                ignored = view.ignored_in(height, width)
+                row = critical_thresholds(detection, inside.shape[0], inside.shape[1], areas, ignored)
             except ModelError as error:
                 raise ModelError(f"{picture.name}: {error}; the bundle cannot be calibrated with it") from error
             seen = good if picture.good else bad
@@ -159,6 +171,7 @@ def _calibration(
     bundle: Bundle,
     running: Engine,
     order: Order,
+    view: View,
     choice: Choice,
     data: Data,
     defective: int,
@@ -172,6 +185,7 @@ def _calibration(
         bundle=For(
             name=bundle.card.name, sha256=bundle.sha256, provider=running.tag.provider, precision=running.tag.precision
         ),
+        frames=Seen.of(*view.traits),
         decision=calibration.Decision(threshold=choice.threshold, min_area=choice.min_area, chosen=choice.why),
         promise=Promise(false_reject_rate=order.wish.rate, confidence=order.wish.confidence),
         data=data,

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inspector.errors import ConfigError, working_in
-from inspector.training.commands import need, positive
+from inspector.training.commands import add_fit, need, positive
 from inspector.values import CameraName
 
 
@@ -54,6 +54,13 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--references", type=Path, metavar="PATH",
         help="the camera's reference pictures, a file or folder, for a bundle that compares",
     )  # fmt: skip
+    add_fit(verb)
+    verb.add_argument(
+        "--region", type=_box, metavar="X,Y,W,H", help="what alone is looked at of each picture, as the camera has it"
+    )
+    verb.add_argument(
+        "--ignore", type=Path, metavar="PNG", help="white where nothing is a defect, as the camera has it"
+    )
     verb.add_argument("--device", default="cpu", help="what to run on, as the daemon will: cpu, cuda:0, ... (cpu)")
     verb.add_argument(
         "--precision", choices=("fp32", "bf16", "fp16", "int8", "auto"), default="fp32",
@@ -81,6 +88,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     order = Order(
         options.good, options.defective, Wish(options.false_rejects, options.confidence), options.frames,
         options.parts == "each", options.camera, options.device, options.precision, options.references,
+        options.fit, options.overlap, options.region, options.ignore,
     )  # fmt: skip
     console = Console()
     found = calibrate(options.bundle, order, open_source, console)
@@ -88,6 +96,14 @@ def _calibrate(options: argparse.Namespace) -> int:
         write(out, found)
     console.print(f"{out}", markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    numbers = text.split(",")
+    if len(numbers) != 4 or not all(number.isascii() and number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in pixels, for example 0,0,640,480")
+    x, y, width, height = map(int, numbers)
+    return x, y, width, height
 
 
 def _share(text: str) -> float:

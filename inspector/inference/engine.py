@@ -22,10 +22,13 @@ class Engine:
     repairer: Repairer | None
     tag: ModelTag
 
-    def beside(self, reference: Image | None) -> Engine:
-        """The same engine for frames of one part, whose registered reference picture is `reference`."""
+    def beside(self, reference: Image | None, overlap: int | None = None) -> Engine:
+        """The same engine for frames of one part, whose registered reference picture is `reference`.
+
+        overlap: they are cut into tiles that overlap by so many pixels
+        """
         repairer = None if self.repairer is None else self.repairer.beside(reference)
-        return Engine(self.detector.beside(reference), repairer, self.tag)
+        return Engine(self.detector.beside(reference, overlap), repairer, self.tag)
 
 
 def start(

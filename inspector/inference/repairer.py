@@ -66,7 +66,8 @@ class Repairer:
         # Cut only now: a later window may have filled a neighbour's defect better than the window that brushed it.
         pieces = []
         for x, y, w, h in (window.hole for window in windows):
-            pieces.append(Patch((x, y, w, h), repaired[y : y + h, x : x + w]))
+            # A copy: a piece that waits to be published shall not keep the whole frame in memory.
+            pieces.append(Patch((x, y, w, h), repaired[y : y + h, x : x + w].copy()))
         return repaired, tuple(pieces)
 
     def _fill(self, repaired: Image, mask: Mask, window: Window, reference: Image | None) -> None:

@@ -9,5 +9,18 @@ from __future__ import annotations
 from inspector.simulation.dataset import write_dataset
 from inspector.simulation.defects import HIDDEN, KINDS
 from inspector.simulation.line import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line, Part
+from inspector.simulation.tray import Tray, make_line
 
-__all__ = ["HIDDEN", "INFRARED", "KINDS", "MAX_SIDE", "MIN_SIDE", "MODALITIES", "Line", "Part", "write_dataset"]
+__all__ = [
+    "HIDDEN",
+    "INFRARED",
+    "KINDS",
+    "MAX_SIDE",
+    "MIN_SIDE",
+    "MODALITIES",
+    "Line",
+    "Part",
+    "Tray",
+    "make_line",
+    "write_dataset",
+]

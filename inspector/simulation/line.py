@@ -6,6 +6,7 @@ multiplication by the light and one addition of noise. A second modality is anot
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +24,9 @@ from inspector.types import Image, Mask
 MIN_SIDE, MAX_SIDE = 96, 8192
 VARIANTS = 6  # pieces of metal that the parts are made of
 ENGRAVED = (84, 84, 86, 255)
+COVERED = 0.1  # least paint that counts when a defect's size is measured
+LEAST_SCALE, MOST_SCALE = 0.7, 1.5  # by which a defect is made smaller or larger: a scratch must not become a hair
+SIZE_TOLERANCE = 0.25  # of the size that was asked for, by which what is seen of a defect may differ
 SMALLEST = 20.0  # square units: a mark of less is not a defect
 VISIBLE, INFRARED = MODALITIES = ("visible", "infrared")
 
@@ -52,6 +56,7 @@ class Line:
     light: the lamp's brightness, 1 when it was new; another day's session of the same line has another
     modality: None for a line of one camera; else what this camera of several sees, and the parts have hidden defects
         too: part n of a seed is the same part in each, whatever the channels
+    defect_size: pixels of the picture that a defect's longer side has, about; None: as they come
     Raises ConfigError for anything else.
     """
 
@@ -64,11 +69,13 @@ class Line:
         channels: int = 3,
         light: float = 1.0,
         modality: str | None = None,
+        defect_size: float | None = None,
     ) -> None:
         _check(seed, width, height, defect_share, channels, light, modality)
         self.seed, self.width, self.height = seed, width, height
         self.defect_share, self.channels, self.modality = defect_share, channels, modality
         self._brightness = light
+        self._defect_size = defect_size
         self._unit = min(width / 640, height / 480)
         rng = np.random.default_rng(np.random.SeedSequence(seed))
         plate = draw_plate(rng, self._unit, VARIANTS)
@@ -87,15 +94,22 @@ class Line:
         self._inner = _points(cv2.erode(plate.solid, np.ones((margin, margin), np.uint8)))
         self._extent = plate.solid.shape
 
-    def part(self, number: int, defective: bool | None = None) -> Part:
-        """The part of that number (0 or more), `defective` or good as asked; by default as the line's share has it."""
+    def part(self, number: int, defective: bool | None = None, mirrored: tuple[bool, bool] | None = None) -> Part:
+        """The part of that number (0 or more), `defective` or good as asked; by default as the line's share has it.
+
+        mirrored: whether belt and light are turned upside down, and left to right: pictures beside each other, every
+        second one mirrored, then have no seam between them
+        """
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         pose = self._pose(rng)
         gain = float(rng.normal(1.0, 0.035))
         belt_at, noise_at = _offset(rng), _offset(rng)
         variant = int(rng.integers(VARIANTS))
+        if mirrored is not None:
+            gain, belt_at = 1.0, (0, 0)
 
         def seen(scene: Scene) -> View:
+            scene = scene if mirrored is None else scene.mirrored(*mirrored)
             if scene.warm:
                 return scene.view(scene.sprites[variant], pose, 1 / LIGHT_UNITY, belt_at, noise_at)
             sprite = self._engraved(scene.sprites[variant], number)
@@ -116,7 +130,7 @@ class Line:
         while True:  # until it can be seen: a faint mark on a bright edge may leave no trace
             at, layers = self._defect(rng, kind)
             bad, mask = teller.damaged(spotless, at, layers, gap)
-            if np.count_nonzero(mask) >= SMALLEST * self._unit**2:
+            if self._is_seen(mask):
                 break
         if telling.warm is not self._scene.warm:
             return Part(number, reference, mask, kind, reference)
@@ -148,8 +162,22 @@ class Line:
         places = self._rim if kind == "chip" else self._inner
         x, y = places[rng.integers(len(places))]
         draw = (KINDS | HIDDEN)[kind]
-        layers = draw(rng, 2 * round(REACH * self._unit), self._unit, float(rng.uniform(0.05, 1.0)))
-        return (int(x), int(y)), layers
+        side, strength = 2 * round(REACH * self._unit), float(rng.uniform(0.05, 1.0))
+        if self._defect_size is None:
+            return (int(x), int(y)), draw(rng, side, self._unit, strength)
+        while True:
+            again = copy.deepcopy(rng)  # for the same strokes, drawn larger or smaller
+            covered = np.max([cover for cover, _ in draw(rng, side, self._unit, strength)], axis=0) > COVERED
+            scale = self._defect_size / max(*cv2.boundingRect(covered.astype(np.uint8))[2:], 1)
+            if LEAST_SCALE <= scale <= MOST_SCALE:
+                return (int(x), int(y)), draw(again, side, self._unit * scale, strength)
+
+    def _is_seen(self, mask: Mask) -> bool:
+        """Whether a defect's mask is one that somebody could find, and of the size that was asked for."""
+        longer = max(cv2.boundingRect(mask)[2:])
+        wished = longer if self._defect_size is None else self._defect_size
+        as_wished = abs(longer - wished) <= SIZE_TOLERANCE * wished
+        return as_wished and bool(np.count_nonzero(mask) >= SMALLEST * self._unit**2)
 
 
 def _offset(rng: np.random.Generator) -> Offset:

@@ -45,6 +45,13 @@ class Scene:
         """The same through a sensor of as many channels."""
         return replace(self, noise=np.ascontiguousarray(self.noise[:, :, [0] * channels]))
 
+    def mirrored(self, down: bool, across: bool) -> Scene:
+        """The same, belt and light turned upside down, and left to right; it has no slack to be cut at random."""
+        turn = slice(None, None, -1 if down else 1), slice(None, None, -1 if across else 1)
+        height, width = self.light.shape[:2]
+        belt = self.belt[:height, :width]
+        return replace(self, belt=np.ascontiguousarray(belt[turn]), light=np.ascontiguousarray(self.light[turn]))
+
     def view(self, sprite: Image, pose: Pose, gain: float, belt_at: Offset, noise_at: Offset) -> View:
         """One part in this scene; `gain` is the lamp's, for a light field of LIGHT_UNITY."""
         return View(self, sprite, pose, gain, self._cut(self.belt, belt_at), self._cut(self.noise, noise_at))

@@ -22,7 +22,7 @@ from inspector.mailbox import Closed, Mailbox
 from inspector.matching import Trigger, Triggers
 from inspector.redact import redact
 from inspector.sources import Source
-from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Verdict
+from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Span, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ class Reader:
                 trigger, gone = self._triggers.match(captured)
                 part = None if trigger is None else trigger.part
                 missed = self._missed(gone)
-            frame = self._enter(captured_ns, captured, deadline, part, image, fitted)
+            frame = self._enter(captured_ns, captured, deadline, part, image, fitted, shot.reports)
         self._settle_missed(missed, Reason.CAMERA)
         self._on_capture(frame)
         self._report(finding, frame.number)
@@ -261,9 +261,10 @@ class Reader:
         part: str | None,
         image: Image | None = None,
         fitted: Image | None = None,
+        reports: Span | None = None,
     ) -> Frame:
         """Number a frame and open its account."""
-        frame = Frame(self.camera, self._number + 1, captured_ns, captured, deadline, image, part, fitted)
+        frame = Frame(self.camera, self._number + 1, captured_ns, captured, deadline, image, part, fitted, reports)
         self._ledger.open(frame)
         self._number += 1
         self.state.partless += part is None

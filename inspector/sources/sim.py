@@ -1,4 +1,4 @@
-"""The simulated line: `sim://line?seed=1&width=640&height=480&rate=25&defects=0.1&channels=3&frames=0&first=1&light=1`.
+"""The simulated line: `sim://line?seed=1&width=640&height=480&rate=25&defects=0.1&channels=3&frames=0&first=1`.
 
 seed      which line; part n of a seed is the same picture everywhere
 modality  visible or infrared: one of two cameras over the same belt, whose parts have hidden defects too
@@ -8,6 +8,9 @@ defects   share of defective parts, 0 to 1
 frames    the line stops after so many; 0: never
 first     number of the first part: where another session of the same line goes on
 light     the lamp's brightness, 1 when it was new; it drifts from session to session
+columns, rows   of plates on a tray, for large frames (1 and 1: one plate as large as the picture)
+defect    pixels that a defect's longer side has, about (0: as they come)
+strip     rows of a strip: each picture comes in strips, as from a line-scan camera (0: as a whole)
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from inspector.simulation import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line
+from inspector.simulation import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line, Tray, make_line
 from inspector.sources.pace import BACKLOG, Pace
 from inspector.sources.url import Url
 from inspector.types import Shot
@@ -32,12 +35,20 @@ class Simulation:
     line: makes it, when the source is opened: drawing its metal takes a while;  frames: how many; None: no end
     belt: names the belt that it shares with other cameras of this process: whoever comes late sees the later parts;
         None: it has one of its own
+    strip: rows that come at once; None: all
     """
 
     def __init__(
-        self, line: Callable[[], Line], rate: float, first: int, frames: int | None, belt: Hashable = None
+        self,
+        line: Callable[[], Line | Tray],
+        rate: float,
+        first: int,
+        frames: int | None,
+        belt: Hashable = None,
+        strip: int | None = None,
     ) -> None:
         self.live = not math.isinf(rate)
+        self._strip = strip
         self._rate, self._first, self._frames = rate, first, frames
         self._line, self._belt = line, belt
         self._closed = threading.Event()
@@ -46,7 +57,10 @@ class Simulation:
         """Run the line from its first part; uint8 [height, width, channels]."""
         line = self._line()
         for number in self._alone() if self._belt is None or not self.live else self._beside_others():
-            yield Shot(line.part(number).image, part=str(number))
+            image = line.part(number).image
+            step = self._strip or len(image)
+            for top in range(0, len(image), step):
+                yield Shot(image[top : top + step], part=str(number))
 
     def close(self) -> None:
         """Stop the line."""
@@ -104,10 +118,13 @@ def from_url(url: Url) -> Simulation:
         url.refuse("the simulation knows one thing, a line; write sim://line")
     modality = url.choice("modality", "", MODALITIES) or None
     line = partial(
-        Line,
+        make_line,
         seed=url.whole("seed", 1, 0, 2**32 - 1),
         width=url.whole("width", 640, MIN_SIDE, MAX_SIDE),
         height=url.whole("height", 480, MIN_SIDE, MAX_SIDE),
+        columns=url.whole("columns", 1, 1, 64),
+        rows=url.whole("rows", 1, 1, 64),
+        defect_size=url.number("defect", 0.0, 0, 1000) or None,
         defect_share=url.number("defects", 0.1, 0, 1),
         channels=int(url.choice("channels", "1" if modality == INFRARED else "3", ("1", "3"))),
         light=url.number("light", 1.0, 0.1, 4),
@@ -115,5 +132,7 @@ def from_url(url: Url) -> Simulation:
     )
     rate = url.number("rate", 25.0, 0, 10_000, {"max": math.inf}) or math.inf
     first, frames = url.whole("first", 1, 0, 2**53), url.whole("frames", 0, 0, 2**53) or None
+    strip = url.whole("strip", 0, 0, MAX_SIDE) or None
     url.finish()
-    return Simulation(line, rate, first, frames, None if modality is None else (line.keywords["seed"], rate, first))
+    belt = None if modality is None else (line.keywords["seed"], rate, first)
+    return Simulation(line, rate, first, frames, belt, strip)

@@ -45,6 +45,7 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--references", type=Path, metavar="DIR",
         help="reference pictures by position, as a camera has them, for a bundle that compares (each picture's own)",
     )  # fmt: skip
+    add_fit(evaluate)
     evaluate.add_argument("--device", default="cpu", help="what to run on: cpu, cuda:0, openvino:cpu, ... (cpu)")
     evaluate.add_argument("--card", action="store_true", help="put the figures into the bundle's card")
     evaluate.set_defaults(verb=_evaluate)
@@ -157,7 +158,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     console = Console()
     out = options.out or options.bundle.resolve().with_name(options.bundle.resolve().name + ".evaluation")
     with working_in(out):
-        evaluate(options.bundle, options.data, out, options.device, options.card, console, options.references)
+        evaluate(
+            options.bundle, options.data, out, options.device, options.card, console, options.references,
+            options.fit, options.overlap,
+        )  # fmt: skip
     return 0
 
 
@@ -182,6 +186,24 @@ def _size(text: str) -> tuple[int, int]:
     if not match or any(int(side) % 16 or int(side) == 0 for side in match.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not HxW with multiples of 16, for example 240x320")
     return int(match[1]), int(match[2])
+
+
+def add_fit(verb: argparse.ArgumentParser) -> None:
+    """Add the options that say how pictures become the model's input."""
+    verb.add_argument(
+        "--fit", choices=("resize", "tile"), default="resize",
+        help="how pictures become the model's input, as the camera has it (resize)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--overlap", type=_from_none, metavar="N",
+        help="pixels by which tiles overlap, as the camera has it (an eighth of the input's shorter side)",
+    )  # fmt: skip
+
+
+def _from_none(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
 
 
 def positive(text: str) -> int:

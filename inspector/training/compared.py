@@ -17,6 +17,7 @@ from inspector.inference.bundle import Bundle
 from inspector.inference.channels import in_turns
 from inspector.inference.engine import Engine
 from inspector.inference.references import References
+from inspector.inference.view import View
 from inspector.training.data import Sample, read_picture
 from inspector.training.exemplars import Disturbance, exemplar, relit
 from inspector.training.synthetic import is_two_toned
@@ -30,11 +31,13 @@ SHIFT, DEGREES = 4.0, 0.5
 class Comparisons:
     """Engines with each picture's reference laid under it; for a bundle that does not compare, the engine as it is.
 
+    view: how pictures become the model's input
     positions: the reference pictures of a camera, for all pictures; else each picture has its own
     origins: of each picture seen, where its reference came from
     """
 
     bundle: Bundle
+    view: View
     positions: References | None = None
     origins: dict[Path, str] = field(default_factory=dict)
 
@@ -46,11 +49,11 @@ class Comparisons:
     def engine(self, running: Engine, sample: Sample, image: Image) -> Engine | None:
         """`running` for `image` [H,W,C], the sample's picture; None where it lies on no reference."""
         if not self.bundle.card.input.reference:
-            return running
+            return running.beside(None, self.view.overlap)
         found, origin = self._references(sample, image)
         match = None if found is None else found.match(image)
         self.origins[sample.picture] = "none" if match is None else origin
-        return None if match is None else running.beside(match.image)
+        return None if match is None else running.beside(match.image, self.view.overlap)
 
     def said(self) -> Iterator[str]:
         """What a reader of the figures must know of the references."""
@@ -71,13 +74,13 @@ class Comparisons:
         return None, "none"
 
 
-def comparisons(bundle: Bundle, folder: Path | None) -> Comparisons:
+def comparisons(bundle: Bundle, folder: Path | None, view: View) -> Comparisons:
     """folder: reference pictures by position, as for a camera. Raises DataError where the bundle does not compare."""
     if folder is None:
-        return Comparisons(bundle)
+        return Comparisons(bundle, view)
     if not bundle.card.input.reference:
         raise DataError(f"--references {folder}: bundle {bundle.card.name!r} does not compare; leave the option out")
-    return Comparisons(bundle, references.load(folder, bundle.channels))
+    return Comparisons(bundle, view, references.load(folder, bundle.channels))
 
 
 def disturbed(image: Image, name: str) -> Image:

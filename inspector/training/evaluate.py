@@ -26,6 +26,7 @@ from inspector.inference import bundle as bundles
 from inspector.inference import engine
 from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
+from inspector.inference.view import view_of
 from inspector.judge import Judge
 from inspector.training import bootstrap, breakdown, data, report, speed
 from inspector.training.compared import Comparisons, comparisons
@@ -55,15 +56,18 @@ def evaluate(
     card: bool,
     console: Console,
     references: Path | None = None,
+    fit: str = "resize",
+    overlap: int | None = None,
 ) -> dict[str, float]:
     """Measure the bundle in `folder` on the pictures in `root`; print, and write evaluation.json and report.html.
 
     card: also put the figures into the bundle's card
     references: reference pictures by position, for a bundle that compares; else each picture has its own
-    Raises DataError, BundleError, DeviceError.
+    fit, overlap: how pictures become the model's input, as a camera has them
+    Raises ConfigError, DataError, BundleError, DeviceError.
     """
     bundle = bundles.load(folder)
-    compared = comparisons(bundle, references)
+    compared = comparisons(bundle, references, view_of(bundle.card, fit, overlap))
     running = engine.start(bundle, device, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
     channels = bundle.card.input.channels
@@ -111,6 +115,7 @@ def evaluate(
         "speed": speed.measure(bundle, device),
         "left_out": problems,
         "references": compared.counts,
+        "overlap": compared.view.overlap,
         "results": [result.row(root) for result in totals.results],
     }
     out.mkdir(parents=True, exist_ok=True)

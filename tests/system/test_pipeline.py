@@ -18,6 +18,8 @@ without gaps.
 13. a camera that does not see a part                       -> unknown: deadline for it, at the station's deadline
 14. triggers, one of them without a frame                   -> its part is unknown: camera
 15. a drain with triggers and parts that wait               -> unknown: shutdown, each once
+16. a large frame in tiles, and a small one due before it   -> the small one overtakes it
+17. a large frame whose deadline passes among its tiles     -> unknown: deadline, and it is given up
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from inspector.types import Reason, Verdict
 from inspector.wire import decode
 from tests.bundles import FILL, picture
 from tests.line import Line
+from tests.waiting import until
 
 GOOD, BAD = picture(), picture(square=(20, 20, 8, 8))
 
@@ -187,7 +190,7 @@ def test_8_a_stage_that_raises_ends_the_daemon_with_70(line: Callable[..., Line]
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    one.gates["m"].detect = broken  # type: ignore[method-assign, assignment]
+    one.gates["m"].look = broken  # type: ignore[method-assign, assignment]
     one.sources["cam1"].show(GOOD)
     daemon = Daemon(one.pipeline, one.wake, drain=0.2, stall=60.0, clock=SystemClock())
     assert daemon.run() == 70
@@ -339,3 +342,34 @@ def test_15_a_drain_gives_every_part_and_trigger_its_verdict(line: Callable[...,
     assert told(one) == {"A1": (Verdict.UNKNOWN, Reason.SHUTDOWN), "A2": (Verdict.UNKNOWN, Reason.SHUTDOWN)}
     with pytest.raises(Closed):
         one.trigger("A3")
+
+
+def test_16_a_small_frame_that_is_due_earlier_overtakes_a_large_one(line: Callable[..., Line]) -> None:
+    one = line({"small": "m", "large": "m"}, tiled={"large": 120.0})
+    one.gates["m"].open.clear()
+    one.sources["large"].show(picture(300, 400, square=(58, 40, 12, 10)))
+    assert one.gates["m"].entered.wait(30)
+    one.sources["small"].show(GOOD)
+    until(lambda: len(one.pipeline.inbox) == 1)
+    one.gates["m"].open.set()
+    one.wait_for(2)
+    assert one.verdicts() == [("small", 1, Verdict.OK, None), ("large", 1, Verdict.NG, None)]
+    one.pipeline.drain(5.0)
+    (result,) = one.messages(ResultMessage)
+    assert [defect.box for defect in result.defects] == [(58, 40, 12, 10)]
+    assert result.residual == pytest.approx(FILL / 255)
+    one.balance()
+
+
+def test_17_a_large_frame_past_its_deadline_is_given_up(line: Callable[..., Line]) -> None:
+    one = line({"large": "m", "small": "m"}, tiled={"large": 0.5})
+    one.gates["m"].open.clear()
+    one.sources["large"].show(picture(300, 400, square=(58, 40, 12, 10)))
+    one.wait_for(1)
+    one.gates["m"].open.set()
+    one.sources["small"].show(GOOD)
+    one.wait_for(2)
+    assert one.verdicts() == [("large", 1, Verdict.UNKNOWN, Reason.DEADLINE), ("small", 1, Verdict.OK, None)]
+    one.pipeline.drain(5.0)
+    assert one.publisher.late == []
+    one.balance()

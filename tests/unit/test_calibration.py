@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inspector import calibration
+from inspector.calibration import Seen
 from inspector.condition.checks import CHECKS
 from inspector.condition.limits import Limits, Range
 from inspector.errors import ConfigError
@@ -48,8 +49,8 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
         ("date", '"2026-1-31T12:00:00Z"', "date = '2026-1-31T12:00:00Z': give UTC, like 2026-01-31T12:00:00Z"),
         ("sha256", '"abc"', "bundle.sha256 = 'abc': give 64 digits from 0 to f"),
         ("camera", '"a/b"', "camera = 'a/b': use 1 to 64 letters, digits, - and _, the first a letter or digit"),
-        ("camera", '"cam1"\nlens = 8', "lens is not a key; the keys here are format, date, camera, bundle, decision, "
-                                       "promise, data, false_rejects, escapes, health"),
+        ("camera", '"cam1"\nlens = 8', "lens is not a key; the keys here are format, date, camera, bundle, frames, "
+                                       "decision, promise, data, false_rejects, escapes, health"),
         ("min_area", "4\nmin_aera = 3", "decision.min_aera is not a key; did you mean 'min_area'?"),
     ],
 )  # fmt: skip
@@ -135,11 +136,28 @@ def test_it_is_for_its_bundle_and_camera_alone(bright: Path, tmp_path: Path) -> 
     path = tmp_path / "c.toml"
     path.write_text(calibration_text(bright))
     made, sha256 = calibration.load(path), bundle.load(bright).sha256
-    assert calibration.objection(made, "cam1", sha256) is None
-    assert "it was made with camera 'cam1'" in str(calibration.objection(made, "cam2", sha256))
-    assert f"it was made for bundle 'bright' {sha256[:12]}" in str(calibration.objection(made, "cam1", "0" * 64))
+    whole = Seen()
+    assert calibration.objection(made, "cam1", sha256, whole) is None
+    assert "it was made with camera 'cam1'" in str(calibration.objection(made, "cam2", sha256, whole))
+    assert f"it was made for bundle 'bright' {sha256[:12]}" in str(calibration.objection(made, "cam1", "0" * 64, whole))
     path.write_text(calibration_text(bright).replace('camera = "cam1"\n', ""))
-    assert calibration.objection(calibration.load(path), "cam2", sha256) is None
+    assert calibration.objection(calibration.load(path), "cam2", sha256, whole) is None
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [Seen(fit="tile", overlap=30), Seen(region=[0, 0, 64, 48]), Seen(ignored="ab" * 32)],
+    ids=["tiles", "a region", "ignored areas"],
+)
+def test_it_is_for_frames_that_are_looked_at_alike(bright: Path, tmp_path: Path, frames: Seen) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright))
+    made, sha256 = calibration.load(path), bundle.load(bright).sha256
+    why = str(calibration.objection(made, "cam1", sha256, frames))
+    assert "it was made of frames resized, and the camera's are" in why
+    assert "calibrate anew" in why
+    alike = made.model_copy(update={"frames": frames})
+    assert calibration.objection(alike, "cam1", sha256, frames) is None
 
 
 def test_a_camera_names_it_beside_its_configuration(tmp_path: Path) -> None:

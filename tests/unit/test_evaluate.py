@@ -67,6 +67,24 @@ def measured(bundle: Path, root: Path, out: Path) -> tuple[dict[str, float], dic
     return figures, json.loads((out / "evaluation.json").read_text()), console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_defects_that_resizing_loses_are_measured_in_tiles(bright: Path, tmp_path: Path) -> None:
+    root = tmp_path / "large"
+    square = (200, 150, 3, 3)
+    write(root / "test/good/a.png", picture(480, 640))
+    write(root / "test/spot/a.png", picture(480, 640, square=square))
+    mask = np.zeros((480, 640, 1), np.uint8)
+    mask[150:153, 200:203] = 255
+    write(root / "ground_truth/spot/a_mask.png", mask)
+    found = {
+        fit: evaluate(bright, root, tmp_path / fit, "cpu", False, Console(file=StringIO()), None, fit)
+        for fit in ("resize", "tile")
+    }
+    assert found["resize"]["regions_found"] == 0
+    assert found["tile"]["regions_found"] == 1
+    assert found["tile"]["pixel_f1"] == pytest.approx(1)
+    assert json.loads((tmp_path / "tile/evaluation.json").read_text())["overlap"] == 6
+
+
 def test_the_figures_are_right(bright: Path, pictures: Path, tmp_path: Path) -> None:
     figures, report, printed = measured(bright, pictures, tmp_path / "out")
     pixels = 9 * 48 * 64

@@ -68,9 +68,10 @@ MAY_IMPORT = {
     "daemon": "notify pipeline stage",
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",
+    "budget": "settings worker",
     "record": "catchup guard journal ledger publisher settings stage",
-    "assemble": "allowlist arrivals calibration codecs condition daemon guard health inference judging keys matching "
-    "metrics mistakes outputs pipeline publisher record scrape settings sources wire worker",
+    "assemble": "allowlist arrivals budget calibration codecs condition daemon guard health inference judging keys "
+    "matching metrics mistakes outputs pipeline publisher record scrape settings sources wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",

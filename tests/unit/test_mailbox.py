@@ -50,6 +50,22 @@ def test_the_order_decides_across_lanes() -> None:
     assert [name for _, name in mailbox.take(3).items] == ["b1", "a1", "a2"]
 
 
+def test_items_of_many_rows_fill_their_last_batch_with_others() -> None:
+    class Rows(Least):
+        def rows(self, item: Item) -> int:
+            return int(item[1])
+
+    mailbox = box(order=Rows())
+    for number, rows in ((1.0, "6"), (2.0, "1"), (3.0, "3")):
+        mailbox.offer("a", (number, rows))
+    mailbox.offer("b", (2.5, "1"))
+    # 6 rows need 2 batches of 4, in which there is room for 2 more.
+    assert [rows for _, rows in mailbox.take(4).items] == ["6", "1", "1"]
+    batch = mailbox.take(4)
+    assert [rows for _, rows in batch.items] == ["3"]
+    assert batch.end is BatchEnd.WAIT
+
+
 def test_a_batch_is_of_one_group() -> None:
     mailbox = box()
     mailbox.offer("c", (1.0, "c1"))

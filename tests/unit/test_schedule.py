@@ -72,6 +72,29 @@ def test_what_is_too_late_or_has_its_verdict_is_not_served() -> None:
     assert not len(house.inbox)
 
 
+def test_what_is_due_earlier_overtakes_a_large_frame() -> None:
+    house = House()
+    house.capture("a", 2.0)
+    running = house.inbox.take(1, wait=0.0).items[0]
+    assert house.inbox.overtake(running).items == []
+    house.capture("a", 1.0)
+    house.capture("b", 3.0)
+    assert [frame.camera for frame in house.inbox.overtake(running).items] == ["a"]
+    assert house.inbox.overtake(running).items == []  # b is due later
+
+
+def test_a_camera_that_loses_clearly_more_is_not_overtaken() -> None:
+    house = House()
+    for _ in range(10):
+        house.capture("a", 0.5)
+        house.clock.advance(0.5)
+        assert house.take() == []
+    house.capture("a", 2.0)
+    running = house.inbox.take(1, wait=0.0).items[0]
+    house.capture("b", 1.0)
+    assert house.inbox.overtake(running).items == []
+
+
 def test_what_has_no_hope_gives_way_to_what_has() -> None:
     house = House()
     house.capture("a", 9.0)

@@ -138,9 +138,21 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "threshold = 1", "camera 'cam1': threshold = 1 is not allowed; use a number above 0 and below 1"),
         (CAMERA + "deadline = nan", "camera 'cam1': deadline = nan is not allowed; use a number from 0.001 to 3600"),
         (CAMERA + "repair = 'maybe'", "camera 'cam1': repair = 'maybe' is not allowed; use true or false"),
+        (CAMERA + "overlap = 8", "camera 'cam1': overlap = 8: only tiles overlap; set fit = \"tile\", or take this key "
+                                 "out"),
+        (CAMERA + "size = [640]", "camera 'cam1': size = [640] is not allowed; use a list of 2 whole numbers"),
+        (CAMERA + "size = [64, 48]\nregion = [0, 0, 65, 48]", "camera 'cam1': region = [0, 0, 65, 48]: it reaches "
+                                                             "beyond size = [64, 48]; mend either"),
+        (CAMERA + "ignore_polygons = [[[1, 1], [5, 5]]]", "camera 'cam1': ignore_polygons = [[[1, 1], [5, 5]]]: "
+                                                          "[[1, 1], [5, 5]] has fewer than 3 corners [x, y]; add some"),
+        (CAMERA + "scan_rows = 100", "camera 'cam1': scan_overlap = 64: at most half of scan_rows = 100 may be "
+                                     "repeated; use 0 to 50"),
+        (CAMERA + "size = [64, 48]\nscan_rows = 256", "camera 'cam1': scan_overlap = 64: scan_rows = 256 makes frames "
+                                                      "of so many rows, and size = [64, 48]; mend either"),
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, sources, "
-                                "pair_within, bundle, reference, threshold, min_area, calibration, deadline, queue, "
-                                "repair, health, silence, trigger_window, trigger_delay"),
+                                "pair_within, bundle, reference, size, fit, overlap, region, ignore, ignore_polygons, "
+                                "scan_rows, scan_overlap, threshold, min_area, calibration, deadline, queue, repair, "
+                                "health, silence, trigger_window, trigger_delay"),
         (CAMERA + "health = ['blurry']", "camera 'cam1': health = ['blurry']: 'blurry' is no check; the checks are "
                                          "black, saturated, frozen, drifted, shifted, defocused"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "

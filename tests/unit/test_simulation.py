@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import ConfigError, DataError
-from inspector.simulation import HIDDEN, KINDS, MIN_SIDE, Line, write_dataset
+from inspector.simulation import HIDDEN, KINDS, MIN_SIDE, Line, Tray, make_line, write_dataset
 from inspector.simulation.line import SMALLEST
 from inspector.simulation.scene import CHANGE
 
@@ -220,3 +220,30 @@ def test_a_dataset_of_two_cameras_has_a_folder_for_each_and_one_mask(tmp_path: P
     assert len(list(tmp_path.glob("train_ground_truth/*/*_mask.png"))) == 6
     assert len(list(tmp_path.glob("*/*/*.png"))) == 6 + 3, "masks alone lie flat"
     assert {cv2.imread(str(p), cv2.IMREAD_UNCHANGED).ndim for p in tmp_path.glob("*/*/infrared/*.png")} == {2}
+
+
+def test_a_tray_shows_many_plates_with_one_defect_at_the_most_of_the_size_that_was_asked_for() -> None:
+    tray = make_line(7, 650, 500, columns=3, rows=2, defect_size=12)
+    assert isinstance(tray, Tray)
+    for number in range(4):
+        part = tray.part(number, defective=True)
+        assert part.image.shape == part.reference.shape == (500, 650, 3)
+        assert part.kind in KINDS
+        *_, width, height = cv2.boundingRect(part.mask)
+        assert 8 <= max(width, height) <= 16
+        assert np.array_equal(part.image, tray.part(number, defective=True).image)
+    good = tray.part(3, defective=False)
+    assert good.kind is None
+    assert not good.mask.any()
+    assert np.array_equal(good.image, good.reference)
+
+
+def test_plates_on_a_tray_have_no_seam_between_them() -> None:
+    image = make_line(7, 960, 480, columns=3, rows=2).part(1, defective=False).image.astype(int)
+    steps = np.abs(np.diff(image, axis=1)).mean(axis=(0, 2))
+    assert steps[[319, 639]].max() < 2 * np.median(steps)
+
+
+def test_one_plate_is_a_line_as_ever() -> None:
+    assert isinstance(make_line(7), Line)
+    assert np.array_equal(make_line(7).part(1).image, Line(7).part(1).image)

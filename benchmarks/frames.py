@@ -1,0 +1,199 @@
+"""Large frames: small defects found, what tiling costs, memory of a daemon: `python -m benchmarks.frames --help`.
+
+The frames are trays of the simulated line, whose plates are as large as in a picture of the bundle's input. What is
+found is counted twice: at the bundle's own threshold, and at the one at which so many good frames are rejected as were
+wished for, each way of fitting its own. CPU time is of the thread, tiled and bare in turns; only ratios carry over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks import report
+from benchmarks.__main__ import BUNDLE
+from inspector.critical import critical_thresholds
+from inspector.inference import bundle as bundles
+from inspector.inference import engine
+from inspector.inference.bundle import Bundle
+from inspector.inference.detector import Look
+from inspector.inference.engine import Engine
+from inspector.inference.tiles import plan
+from inspector.inference.view import View, view_of
+from inspector.judge import Judge
+from inspector.messages import VerdictMessage
+from inspector.simulation import make_line
+from inspector.types import Detection, Mask
+
+WIDTH, HEIGHT, COLUMNS, ROWS = 2448, 2048, 8, 8
+"""5 megapixels."""
+LARGE = {"width": 5472, "height": 3648, "columns": 17, "rows": 15}
+"""20 megapixels."""
+DEFECT = 12
+"""Pixels."""
+SEED = 11
+BUDGET = 1536
+"""Megabytes that the daemon with the large frames is allowed."""
+PATIENCE = 600.0
+"""Seconds for a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Shares: of defective frames whose defect the mask touches, and of good ones that are rejected.
+
+    own: at the bundle's own threshold;  level: at `threshold`, chosen for the wished share of good frames
+    """
+
+    own: float
+    own_rejects: float
+    threshold: float
+    level: float
+    level_rejects: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds of the model alone on a frame's tiles, and the median ratio of all that tiling does to that.
+
+    more: how many pixels the tiles have in all, for each pixel of the frame
+    """
+
+    tiles: int
+    more: float
+    bare: float
+    ratio: float
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.frames", description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=BUNDLE, help="the bundle to run (the simulated line's)")
+    parser.add_argument(
+        "--frames", type=int, default=200, metavar="N", help="defective frames (200); half as many good"
+    )
+    parser.add_argument("--rejects", type=float, default=0.05, metavar="SHARE", help="of good frames (0.05)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of tiled and bare (5)")
+    parser.add_argument("--large", type=int, default=6, metavar="N", help="frames of 20 megapixels to judge (6)")
+    parser.add_argument("--only", default="found,cost,memory", help="of found, cost, memory")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures there as JSON")
+    options = parser.parse_args()
+    print(report.machine(), flush=True)
+    bundle = bundles.load(options.bundle)
+    running = engine.start(bundle, "cpu", 1)
+    figures: dict[str, object] = {}
+    if "found" in options.only:
+        for fit in ("tile", "resize"):
+            one = found(bundle, running, view_of(bundle.card, fit), options.frames, options.rejects)
+            figures[fit] = asdict(one)
+            print(
+                f"{fit}: {one.own:.3f} of {options.frames} defects of {DEFECT} pixels found, {one.own_rejects:.3f} of "
+                f"good frames rejected; at threshold {one.threshold:.3f} {one.level:.3f}, and {one.level_rejects:.3f}",
+                flush=True,
+            )
+    if "cost" in options.only:
+        spent = cost(bundle, running, options.rounds)
+        figures["cost"] = asdict(spent)
+        print(
+            f"{WIDTH}x{HEIGHT}: {spent.tiles} tiles of {spent.more:.2f} times its pixels; tiling {spent.ratio:.3f} of "
+            f"the model alone on them ({1000 * spent.bare:.0f} ms)",
+            flush=True,
+        )
+    if "memory" in options.only:
+        peak = memory(options.bundle, options.large)
+        figures["peak_mib"] = peak
+        print(f"a daemon with {options.large} frames of {LARGE['width']}x{LARGE['height']}: at most {peak:.0f} MiB")
+    if options.out is not None:
+        options.out.write_text(json.dumps({"machine": report.machine(), **figures}, indent=1))
+    return 0
+
+
+def found(bundle: Bundle, running: Engine, view: View, frames: int, rejects: float) -> Found:
+    """What is found of small defects."""
+    decision = bundle.card.decision
+    good = [
+        float(critical_thresholds(detection, HEIGHT, WIDTH, [decision.min_area])[0])
+        for detection, _ in _looked(running, view, frames // 2, defective=False)
+    ]
+    threshold = sorted(good)[-1 - math.floor(rejects * len(good))]
+    judges = [Judge(decision.threshold, decision.min_area), Judge(threshold, decision.min_area)]
+    hits = np.zeros(2)
+    for detection, truth in _looked(running, view, frames, defective=True):
+        for index, judge in enumerate(judges):
+            mask = judge(detection, HEIGHT, WIDTH).mask
+            hits[index] += mask is not None and bool((mask & truth).any())
+    own, level = hits / frames
+    rejected = [sum(one > judge.threshold for one in good) / len(good) for judge in judges]
+    return Found(float(own), rejected[0], threshold, float(level), rejected[1])
+
+
+def _looked(running: Engine, view: View, frames: int, defective: bool) -> Iterator[tuple[Detection, Mask]]:
+    line = make_line(SEED, WIDTH, HEIGHT, defect_size=DEFECT, columns=COLUMNS, rows=ROWS)
+    for number in range(frames):
+        part = line.part(number, defective)
+        ((_, detection),) = running.detector.look([Look(view.fit(part.image), None, view.overlap)], lambda _: True)
+        yield detection, part.mask
+
+
+def cost(bundle: Bundle, running: Engine, rounds: int) -> Cost:
+    """What tiling costs beside the model."""
+    view = view_of(bundle.card, "tile")
+    image = make_line(SEED, WIDTH, HEIGHT, columns=COLUMNS, rows=ROWS).part(1).image
+    height, width, channels = bundle.card.input.shape
+    assert view.overlap is not None
+    count = len(plan(HEIGHT, WIDTH, height, width, view.overlap).boxes)
+    model = running.detector._model  # the session itself, with nothing of ours around it
+    batch = np.ascontiguousarray(image[:height, :width, :channels])[np.newaxis]
+    ratios, times = [], []
+    for _ in range(rounds):
+        start = time.thread_time()
+        for _ in range(count):
+            model.run(image=batch)
+        middle = time.thread_time()
+        list(running.detector.look([Look(view.fit(image), None, view.overlap)], lambda _: True))
+        times.append(middle - start)
+        ratios.append((time.thread_time() - middle) / times[-1])
+    return Cost(count, count * height * width / (HEIGHT * WIDTH), median(times), median(ratios))
+
+
+def memory(bundle: Path, frames: int) -> float:
+    """The peak of a daemon's resident memory, in MiB, over so many large frames."""
+    from inspector.client import Subscriber
+
+    address = "&".join(f"{key}={value}" for key, value in LARGE.items())
+    with tempfile.TemporaryDirectory(prefix="inspector-bench-") as folder:
+        endpoint, config = f"ipc://{folder}/line", Path(folder, "line.toml")
+        config.write_text(
+            f'[[camera]]\nname = "cam1"\nbundle = "{bundle.resolve()}"\nfit = "tile"\nqueue = 2\n'
+            f'source = "sim://line?{address}&rate=0&defects=0.5&defect={DEFECT}"\n'
+            f"size = [{LARGE['width']}, {LARGE['height']}]\n"
+            f'[publish]\nendpoint = "{endpoint}"\n[http]\nport = 0\n[daemon]\nmemory_mb = {BUDGET}\ndrain = 1.0\n'
+        )
+        command = [sys.executable, "-m", "inspector", "run", str(config)]
+        with Subscriber(endpoint) as subscriber, subprocess.Popen(command, stderr=subprocess.DEVNULL) as daemon:
+            verdicts, end = 0, time.monotonic() + PATIENCE
+            for message in subscriber:
+                verdicts += isinstance(message, VerdictMessage)
+                if verdicts >= frames or time.monotonic() > end:
+                    break
+            status = Path(f"/proc/{daemon.pid}/status").read_text()
+            os.kill(daemon.pid, signal.SIGTERM)
+    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(peak) / 1024
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
