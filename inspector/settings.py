@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -28,6 +28,9 @@ from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY, CameraName, Device, En
 Table: TypeAlias = dict[str, Any]
 
 ENVIRONMENT = "INSPECTOR_"
+
+_LOGIN = re.compile(r"(?i)(^rtsps?:[^?]*\?(?:.*&)?credentials=)([^&]+)")
+"""The file of user and password that a camera's URL names."""
 
 
 def _alone(calibration: Path | None, info: ValidationInfo) -> Path | None:
@@ -79,7 +82,8 @@ class Camera(_Part):
     name: CameraName
     """Its name in topics, metrics and logs: letters, digits, - and _. Unique."""
     source: Annotated[str, Field(min_length=1, repr=False)]
-    """Where frames come from, a URL. Paths of `file:` and `folder:` are relative to the configuration file."""
+    """Where frames come from, a URL. Paths of `file:` and `folder:`, and of an `rtsp:` camera's credentials, are
+    relative to the configuration file."""
     bundle: Path
     """The folder of the model bundle that judges its frames, relative to the configuration file."""
     reference: Path | None = None
@@ -333,7 +337,10 @@ def _anchored(given: Table, folder: Path, credentials: str | None) -> list[Table
             if isinstance(path := camera.get(key), str):
                 camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):
-            camera["source"] = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
+            source = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
+            camera["source"] = _LOGIN.sub(
+                lambda key: f"{key[1]}{quote(_placed(unquote(key[2]), folder, credentials))}", source
+            )
     return cameras
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.clock import Clock
-from inspector.errors import ModelError, SourceError
+from inspector.errors import ModelError, RefusedError, SourceError
 from inspector.ledger import Ledger
 from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
@@ -21,8 +21,14 @@ from inspector.types import Event, Frame, Image, Inspection, Reason, Shot, Verdi
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-"""Seconds before a lost camera is opened again: the first time, and at the most (it doubles, with jitter)."""
+FIRST_PAUSE, LONGEST_PAUSE, REFUSED_PAUSE = 0.5, 1.0, 60.0
+"""Seconds before a lost camera is opened again: the first time, and at the most (it doubles, with jitter).
+
+One that is away is asked at least every second, so that the line has it back at once; that costs it nothing while it
+is away. One that is there and refuses is asked less and less: too many wrong passwords lock a user out.
+"""
+REPEAT = 600.0
+"""Seconds after which it is said again that a camera is lost for the same reason."""
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class Reader:
         self._stopping = threading.Event()
         self._number = 0
         self._latest = float("-inf")
+        self._said, self._said_at = "", float("-inf")
         self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unusable, last {{detail}}", clock)
 
     def run(self, beat: Callable[[], None]) -> None:
@@ -80,7 +87,7 @@ class Reader:
             self._unreadable.flush()
 
     def _run(self, beat: Callable[[], None]) -> None:
-        pause = FIRST_PAUSE
+        pause = FIRST_PAUSE / 2
         while not self._stopping.is_set():
             before = self._number
             try:
@@ -96,10 +103,9 @@ class Reader:
                 if not self._source.live:
                     self.failed = True
                     return
-            if self._number > before:
-                pause = FIRST_PAUSE
+                longest = REFUSED_PAUSE if isinstance(error, RefusedError) else LONGEST_PAUSE
+            pause = FIRST_PAUSE if self._number > before else min(2 * pause, longest)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-            pause = min(2 * pause, LONGEST_PAUSE)
             self.state.reconnects += 1
 
     def stop(self) -> None:
@@ -166,7 +172,9 @@ class Reader:
             return None, str(error)
 
     def _down(self, state: str, detail: str) -> None:
-        if self.state.up or state == "lost":
+        now = self._clock.monotonic()
+        if self.state.up or (state == "lost" and (detail != self._said or now - self._said_at >= REPEAT)):
+            self._said, self._said_at = detail, now
             self._tell(state, detail)
         self.state.up = False
 

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
-    "sources": "files ledger logs pictures simulation",
+    "sources": "files ledger logs pictures simulation values",
     "inference": "files judge pictures",
     "binding": "",
     "outputs": "binding",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -353,6 +354,17 @@ def test_keys_are_both_there_or_none(config, key):
 def test_with_keys_other_machines_may_connect(config, endpoint):
     publish = f"[publish]\nendpoint = '{endpoint}'\n"
     assert load(config(CAMERA + publish + SECURITY), {}).publish.endpoint == endpoint
+
+
+def test_a_cameras_login_lies_beside_the_configuration_or_where_systemd_lays_it(config, monkeypatch, tmp_path):
+    def source(login):
+        url = f"rtsp://host/live?a=1&credentials={login}&b=2"
+        return load(config(CAMERA.replace("sim://line", url)), {}).camera[0].source
+
+    assert source("my%20login") == f"rtsp://host/live?a=1&credentials={quote(str(tmp_path))}/my%20login&b=2"
+    assert source("/run/login") == "rtsp://host/live?a=1&credentials=/run/login&b=2"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
+    assert source("credential:front").endswith("credentials=credential%3A/run/credentials/inspector.service/front&b=2")
 
 
 def test_a_credential_is_where_systemd_lays_it(config, monkeypatch):
