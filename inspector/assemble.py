@@ -39,6 +39,7 @@ from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.sources.isolated import Isolated
 from inspector.wire import Encoder
 from inspector.worker import Worker
 
@@ -89,7 +90,10 @@ def assemble(
     clock = SystemClock()
     judging = prepare(settings)
     log.info("%s, %s", build, judging.summary)
-    sources = [opener(camera.source) for camera in settings.camera]
+    sources = [
+        Isolated(camera.source, camera.silence) if camera.isolate else opener(camera.source)
+        for camera in settings.camera
+    ]
     wake = Wake()
 
     with ExitStack() as stack:

@@ -103,6 +103,12 @@ class Camera(_Part):
     """Frames that may wait for a worker. A live camera then pushes out its oldest (`unknown`), a file waits."""
     repair: bool = True
     """Whether defects are repaired, if the bundle can."""
+    isolate: bool = False
+    """Whether its source runs in a process of its own, which is killed and started anew when it hangs or crashes: for
+    cameras whose driver may. It costs two copies of each picture. Linux only."""
+    silence: Annotated[float, Field(ge=1, le=86_400)] = 30.0
+    """Seconds without a picture after which an isolated camera's process is taken to hang. Longer than its device takes
+    to open, and than the longest pause between two parts."""
 
 
 class Publish(_Part):
