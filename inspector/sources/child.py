@@ -97,7 +97,7 @@ def main() -> None:
     asked = json.loads(link.hear() or b"null")
     if asked is None:
         return
-    logging.basicConfig(level=asked["level"], handlers=[link])
+    logging.basicConfig(level=asked["level"], format="%(message)s", handlers=[link])
     try:
         source = open_source(asked["url"])
         threading.Thread(target=link.listen, args=[source], daemon=True).start()
