@@ -126,8 +126,11 @@ class RtspCamera:
 
     def _images(self, capture: cv2.VideoCapture) -> Iterator[Image]:
         while not self._closed.is_set():
+            asked = time.monotonic()
             there, image = capture.read()
-            if not there:  # and never again on this connection, though isOpened() stays True
+            # After a failure no frame comes on this connection any more, though isOpened() stays True. After a
+            # time-out one or two may, as successes: what the decoder had, and half a frame.
+            if not there or time.monotonic() - asked >= self._read_timeout:
                 raise SourceError(f"{self} gave no frame for {self._read_timeout:g} s, or ended the stream")
             yield image
 
@@ -136,14 +139,15 @@ class RtspCamera:
         clock, first, fresh = StreamTime(), time.monotonic(), False
         for image in self._images(capture):
             arrival = time.monotonic()
-            captured = clock.captured(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3, arrival)
+            stream = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            captured = clock.captured(stream, arrival) if stream > 0 else None  # 0 stands for "no stamp", too
             if captured is not None:
                 fresh, age = True, arrival - captured
                 if age > self._read_timeout:
                     raise SourceError(f"{self} sends frames {age:.1f} s late; if its clock is slow, add stamps=arrival")
                 yield Shot(image, captured_ns=time.time_ns() - round(1e9 * age))
             elif fresh:
-                yield Shot(None, fault="the camera's clock jumped, so that nobody knows how old the picture is")
+                yield Shot(None, fault="it has no time stamp, or one that jumped: nobody knows how old it is")
             elif arrival - first > LIVE_BY:
                 raise SourceError(
                     f"{self} sends old frames for {LIVE_BY:g} s; if its clock is fast, add stamps=arrival"

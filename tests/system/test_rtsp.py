@@ -59,7 +59,7 @@ def test_stopped_and_continued(server: Server) -> None:
     frames = source.frames()
     assert next(frames).image is not None
     server.signal(signal.SIGSTOP)
-    with pytest.raises(SourceError, match=r"gave no frame for 1 s|sends frames .* late"):
+    with pytest.raises(SourceError, match="gave no frame for 1 s"):
         list(frames)
     with pytest.raises(SourceError, match="cannot be opened"):
         list(source.frames())
