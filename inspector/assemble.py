@@ -91,7 +91,7 @@ def assemble(
     judging = prepare(settings)
     log.info("%s, %s", build, judging.summary)
     sources = [
-        Isolated(camera.source, camera.silence) if camera.isolate else opener(camera.source)
+        Isolated(camera.source, camera.hangs_after) if camera.isolate else opener(camera.source)
         for camera in settings.camera
     ]
     wake = Wake()

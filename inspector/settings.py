@@ -106,7 +106,7 @@ class Camera(_Part):
     isolate: bool = False
     """Whether its source runs in a process of its own, which is killed and started anew when it hangs or crashes: for
     cameras whose driver may. It costs two copies of each picture. Linux only."""
-    silence: Annotated[float, Field(ge=1, le=86_400)] = 30.0
+    hangs_after: Annotated[float, Field(ge=1, le=86_400)] = 30.0
     """Seconds without a picture after which an isolated camera's process is taken to hang. Longer than its device takes
     to open, and than the longest pause between two parts."""
 

@@ -27,15 +27,15 @@ BEATLESS = 5.0
 class Isolated:
     """The source of `url`, in a process of its own while `frames` is iterated over, by one thread.
 
-    silence: seconds without a picture after which the process is killed; it covers the opening of the device
+    hangs_after: seconds without a picture after which the process is killed; it covers the opening of the device
     Raises ConfigError for a URL that cannot be served.
     """
 
-    def __init__(self, url: str, silence: float) -> None:
+    def __init__(self, url: str, hangs_after: float) -> None:
         if sys.platform != "linux":
             raise ConfigError(f"{Url(url)}: isolate = true needs Linux; leave it out")
         self.live = open_source(url).live
-        self._url, self._shown, self._silence = url, str(Url(url)), silence
+        self._url, self._shown, self._hangs_after = url, str(Url(url)), hangs_after
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._process: Process | None = None
@@ -82,10 +82,10 @@ class Isolated:
                     raise (RefusedError if refused else SourceError)(text)
                 case {"end": _}:
                     return
-            left = latest + self._silence - time.monotonic()
+            left = latest + self._hangs_after - time.monotonic()
             if left <= 0:
                 process.kill()
-                raise SourceError(f"{self._shown} gave no picture for {self._silence:g} s; its process is killed")
+                raise SourceError(f"{self._shown} gave no picture for {self._hangs_after:g} s; its process is killed")
             heard = process.next(BEATLESS)
         if not self._closed.is_set():
             raise SourceError(f"{self._shown}: {process.fate()}")

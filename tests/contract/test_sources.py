@@ -58,7 +58,7 @@ anywhere = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.fixture(params=["here", "isolated"])
 def opener(request: pytest.FixtureRequest) -> Callable[[str], Source]:
     """A source in this process, or the same one in a process of its own."""
-    return open_source if request.param == "here" else partial(Isolated, silence=HANG)
+    return open_source if request.param == "here" else partial(Isolated, hangs_after=HANG)
 
 
 def images(url: str, opener: Callable[[str], Source] = open_source) -> list[Image]:

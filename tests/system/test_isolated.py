@@ -36,7 +36,7 @@ def killed(source: Isolated, number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_one_that_dies_is_an_error_and_starts_anew(number: signal.Signals) -> None:
-    source = Isolated(LINE, silence=PATIENCE)
+    source = Isolated(LINE, hangs_after=PATIENCE)
     frames = source.frames()
     assert next(frames).part == "1"
     killed(source, number)
@@ -46,7 +46,7 @@ def test_one_that_dies_is_an_error_and_starts_anew(number: signal.Signals) -> No
 
 
 def test_one_that_is_stopped_is_killed_and_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Isolated(LINE, silence=PATIENCE)
+    source = Isolated(LINE, hangs_after=PATIENCE)
     frames = source.frames()
     next(frames)
     first = source.pid
@@ -61,7 +61,7 @@ def test_one_that_is_stopped_is_killed_and_starts_anew(monkeypatch: pytest.Monke
 
 
 def test_a_driver_that_waits_for_ever_is_killed(drivers: None) -> None:
-    source = Isolated("hang:", silence=1)
+    source = Isolated("hang:", hangs_after=1)
     frames = source.frames()
     assert len(list(itertools.islice(frames, GOOD))) == GOOD
     pid = source.pid
@@ -73,7 +73,7 @@ def test_a_driver_that_waits_for_ever_is_killed(drivers: None) -> None:
 
 def test_a_driver_that_keeps_python_from_running_is_killed(drivers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though no picture need be due: then the beats tell."""
-    source = Isolated("hold:", silence=PATIENCE)
+    source = Isolated("hold:", hangs_after=PATIENCE)
     frames = source.frames()
     assert len(list(itertools.islice(frames, GOOD))) == GOOD
     monkeypatch.setattr(isolated, "BEATLESS", 1.0)
@@ -82,7 +82,7 @@ def test_a_driver_that_keeps_python_from_running_is_killed(drivers: None, monkey
 
 
 def test_a_driver_that_crashes_leaves_its_last_words(drivers: None, caplog: pytest.LogCaptureFixture) -> None:
-    source = Isolated("crash:", silence=PATIENCE)
+    source = Isolated("crash:", hangs_after=PATIENCE)
     with pytest.raises(SourceError, match="its process was killed by SIGSEGV; the log has what it wrote"):
         list(source.frames())
     assert "driver: about to fall" in caplog.text
@@ -91,7 +91,7 @@ def test_a_driver_that_crashes_leaves_its_last_words(drivers: None, caplog: pyte
 
 def test_errors_and_log_lines_come_through_without_passwords(drivers: None, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(RefusedError, match=r"rtsp://user:\*\*\*@host/ refuses") as caught:
-        list(Isolated("odd:", silence=PATIENCE).frames())
+        list(Isolated("odd:", hangs_after=PATIENCE).frames())
     (record,) = (record for record in caplog.records if record.name == "acme.driver")
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "odd:: rtsp://user:***@host/ says no")
     assert "s3cret" not in f"{caught.value} {caplog.text}"
@@ -99,7 +99,7 @@ def test_errors_and_log_lines_come_through_without_passwords(drivers: None, capl
 
 def test_shots_come_as_they_were_given(drivers: None) -> None:
     """Pictures that grow, of any type, and none at all."""
-    bare, shots = list(open_source("plain:").frames()), list(Isolated("plain:", silence=PATIENCE).frames())
+    bare, shots = list(open_source("plain:").frames()), list(Isolated("plain:", hangs_after=PATIENCE).frames())
     assert [(shot.part, shot.fault) for shot in shots] == [(shot.part, shot.fault) for shot in bare]
     assert [shot.captured_ns for shot in shots[:GOOD]] == list(range(GOOD))
     assert shots[-1].captured_ns is not None, "where the source does not know, it is when the process had it"
@@ -112,12 +112,12 @@ def test_shots_come_as_they_were_given(drivers: None) -> None:
 
 def test_a_url_that_will_not_do_is_refused_before_anything_starts() -> None:
     with pytest.raises(ConfigError, match="write sim://line"):
-        Isolated("sim://lane", silence=1)
+        Isolated("sim://lane", hangs_after=1)
 
 
 @pytest.mark.parametrize("kind", ["hang:", "hold:", LINE])
 def test_close_ends_it_whatever_the_driver_does(kind: str, drivers: None) -> None:
-    source = Isolated(kind, silence=PATIENCE)
+    source = Isolated(kind, hangs_after=PATIENCE)
     pids, seen = set[int | None](), threading.Event()
 
     def read() -> None:
@@ -159,7 +159,7 @@ def test_it_dies_with_its_parent(kind: str, drivers: None, tmp_path: Path) -> No
 
 def test_no_password_is_in_the_list_of_processes() -> None:
     """Nor is what the parent holds open: the child has the socket and the memory, and nothing else."""
-    source = Isolated(f"{LINE}&frames=1&first=12345", silence=PATIENCE)
+    source = Isolated(f"{LINE}&frames=1&first=12345", hangs_after=PATIENCE)
     frames = source.frames()
     next(frames)
     child = psutil.Process(source.pid)
@@ -169,7 +169,7 @@ def test_no_password_is_in_the_list_of_processes() -> None:
 
 
 def test_nothing_is_left_of_many_deaths() -> None:
-    me, source = psutil.Process(), Isolated(LINE, silence=PATIENCE)
+    me, source = psutil.Process(), Isolated(LINE, hangs_after=PATIENCE)
     owned: list[tuple[int, int]] = []
     for _ in range(5):
         frames = source.frames()

@@ -175,6 +175,58 @@ def test_a_lost_camera_is_opened_again_and_numbers_go_on() -> None:
     assert not bench.reader.state.up
 
 
+class Pauses(threading.Event):
+    """Of a reader: remembers how long it would have waited, waits for none, and stops after `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.taken = most, list[float]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.taken.append(timeout)
+        if len(self.taken) == self.most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: (low + high) / 2)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.5)
+
+
+def test_a_camera_that_is_away_is_asked_every_second_for_ever_and_told_of_now_and_then(no_jitter: None) -> None:
+    source = HandSource(live=True)
+    bench = Bench(source)
+    bench.reader._stopping = pauses = Pauses(10)
+    for _ in range(10):
+        source.fail("no route to host")
+    bench.run()
+    assert pauses.taken == pytest.approx([0.5] + 9 * [1.0])
+    assert [event.state for event in bench.events] == ["lost"]
+    bench.clock.advance(module.REPEAT)
+    bench.reader._stopping = Pauses(1)
+    source.fail("no route to host")
+    bench.run()
+    assert [event.state for event in bench.events] == ["lost", "lost"]
+
+
+def test_a_camera_that_refuses_is_asked_less_and_less_until_it_does_not(no_jitter: None) -> None:
+    """Too many wrong passwords lock a user out."""
+    source = HandSource(live=True)
+    bench = Bench(source)
+    bench.reader._stopping = pauses = Pauses(12)
+    for _ in range(9):
+        source.refuse("wrong password")
+    source.fail("away")
+    source.show(picture())
+    source.refuse("wrong password")
+    source.refuse("wrong password")
+    bench.run()
+    assert pauses.taken == pytest.approx([0.5, 1, 2, 4, 8, 16, 32, 60, 60, 1, 0.5, 1])
+
+
 def test_a_source_that_ends_has_not_failed() -> None:
     live = HandSource(live=True)
     bench = Bench(live)
