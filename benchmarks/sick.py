@@ -1,7 +1,8 @@
 """What a sick camera costs the others: `python -m benchmarks.sick`, or `--quick` to try the code.
 
-One daemon has three healthy cameras, and three that fall ill in turn: a network camera whose server is stopped, one
-whose process is killed whenever it delivers, and one that sends 1000 frames a second. Before each illness comes a calm
+One daemon has three healthy cameras, and others that fall ill in turn: a network camera whose server is stopped, one
+whose process is killed whenever it delivers, and one that sends 1000 frames a second, with a `max_rate` and without.
+Before each illness comes a calm
 time; the figure is the ratio of the healthy cameras' 99th percentiles, from capture to receipt, in both. It needs
 tests/requirements-full.txt.
 """
@@ -97,12 +98,19 @@ class Ward:
         over.set()
         killer.join()
 
+    def flooding(self) -> AbstractContextManager[None]:
+        """A camera sends two hundred times as many frames, and has a `max_rate`."""
+        return self._flood("flooding")
+
+    def unlimited(self) -> AbstractContextManager[None]:
+        """A camera sends two hundred times as many frames, and has no `max_rate`."""
+        return self._flood("unlimited")
+
     @contextmanager
-    def flooding(self) -> Iterator[None]:
-        """A camera sends a hundred times as many frames."""
-        self._daemon.send(flood=True)
+    def _flood(self, camera: str) -> Iterator[None]:
+        self._daemon.send(floods=camera)
         yield
-        self._daemon.send(flood=False)
+        self._daemon.send(floods=None)
 
 
 @contextmanager
@@ -151,9 +159,8 @@ def main() -> int:
             scrape.wait_for_subscriber(where["http"])
             time.sleep(RECOVER)
             ward = Ward(daemon, server)
-            illnesses = {"stalled": ward.stalled, "crashing": ward.crashing, "flooding": ward.flooding}
-            for kind, illness in illnesses.items():
-                print(measure(kind, illness, latencies, rounds, window), flush=True)
+            for illness in (ward.stalled, ward.crashing, ward.flooding, ward.unlimited):
+                print(measure(illness.__name__, illness, latencies, rounds, window), flush=True)
             print(f"healthy cameras: {latencies.unknown} frame(s) unknown")
     return 0
 

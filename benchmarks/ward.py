@@ -1,7 +1,7 @@
 """A daemon in a process of its own, with healthy cameras beside three that fall ill when they are told to.
 
-`healthy1` and so on show pictures from memory; `stalled` is a network camera, `crashing` one in a process of its own,
-and `flooding` one that sends far too many frames while it is switched on.
+`healthy1` and so on show pictures from memory; `stalled` is a network camera, `crashing` one in a process of its own;
+`flooding` and `unlimited` send far too many frames while they are told to, and only the first has a `max_rate`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks import children, material
 from benchmarks.preloaded import PICTURES, Preloaded
 from inspector.assemble import assemble
 from inspector.settings import Camera, Http, Publish, Settings, Workers
-from inspector.sources import open_source
+from inspector.sources import Source, open_source
 from inspector.sources.pace import Pace
 from inspector.types import Image, Shot
 
@@ -49,32 +49,42 @@ class Flooding:
 
 
 def main() -> None:
-    """The daemon's process: it says where it is; each question switches the flood."""
+    """The daemon's process: it says where it is; each question says which camera floods, if any."""
     given = children.options()
-    ill, go = threading.Event(), threading.Event()
+    floods = {name: threading.Event() for name in ("flooding", "unlimited")}
+    go = threading.Event()
     go.set()
     rate = given["rate"]
     clips = [list(itertools.islice(material.read_clip(Path(clip)), PICTURES)) for clip in given["clips"]]
-    sources = {f"sim://{index}": Preloaded(images, rate, go) for index, images in enumerate(clips[:-1], 1)}
-    flooding = {"sim://flood": Flooding(clips[-1], rate, ill)}
-    cameras = {f"healthy{index}": url for index, url in enumerate(sources, 1)}
-    cameras |= {"flooding": "sim://flood", "stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
+    known: dict[str, Source] = {
+        f"sim://{index}": Preloaded(images, rate, go) for index, images in enumerate(clips[:-1], 1)
+    }
+    cameras = {f"healthy{index}": url for index, url in enumerate(known, 1)}
+    known |= {f"sim://{name}": Flooding(clips[-1], rate, ill) for name, ill in floods.items()}
+    cameras |= {name: f"sim://{name}" for name in floods}
+    cameras |= {"stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
     settings = Settings(
         workers=Workers(device="cpu"),
         publish=Publish(endpoint="tcp://127.0.0.1:*"),
         http=Http(port=0),
         camera=tuple(
-            Camera(name=name, source=source, bundle=Path(given["bundle"]), isolate=name == "crashing")
+            Camera(
+                name=name,
+                source=source,
+                bundle=Path(given["bundle"]),
+                isolate=name == "crashing",
+                max_rate=2 * rate if name == "flooding" else None,
+            )
             for name, source in cameras.items()
         ),
     )
-    known = sources | flooding
     with assemble(settings, opener=lambda url: known.get(url) or open_source(url)) as assembly:
         children.answer(endpoint=assembly.endpoint, http=assembly.http)
 
         def listen() -> None:
             for question in children.questions():
-                (ill.set if question["flood"] else ill.clear)()
+                for name, ill in floods.items():
+                    (ill.set if name == question["floods"] else ill.clear)()
 
         threading.Thread(target=listen, daemon=True).start()
         assembly.daemon.run()

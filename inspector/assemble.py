@@ -40,6 +40,7 @@ from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
 from inspector.sources.isolated import Isolated
+from inspector.sources.throttle import Throttle
 from inspector.wire import Encoder
 from inspector.worker import Worker
 
@@ -178,7 +179,8 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
 
 def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:
     fit = partial(fitted, shape=bundle.card.input.shape)
-    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue)
+    throttle = None if settings.max_rate is None else Throttle(settings.max_rate, settings.queue)
+    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, throttle)
 
 
 def _formats(settings: Settings) -> Formats:

@@ -28,6 +28,7 @@ from inspector.publisher import Publisher
 from inspector.schedule import Schedule
 from inspector.sources import Source
 from inspector.sources.reader import Reader
+from inspector.sources.throttle import Throttle
 from inspector.stage import Service, Stage
 from inspector.types import Event, Image, Inspection, Late, Reason, Verdict
 from inspector.worker import Worker
@@ -47,6 +48,7 @@ class Camera:
     """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares.
 
     fit: makes of a picture [H,W,C] what that model's detector takes
+    throttle: what its frames have to pass, if it is live
     """
 
     name: str
@@ -55,6 +57,7 @@ class Camera:
     model: str
     deadline: float
     queue: int
+    throttle: Throttle | None = None
 
 
 class Pipeline:
@@ -85,7 +88,18 @@ class Pipeline:
         self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
         self.outbox: Mailbox[Inspection | Late | Event] = Mailbox({"": ("", OUTBOX_DEPTH)})
         self.readers = [
-            Reader(c.name, c.source, c.fit, c.deadline, self.ledger, self.inbox, self._settle, self.announce, clock)
+            Reader(
+                c.name,
+                c.source,
+                c.fit,
+                c.deadline,
+                self.ledger,
+                self.inbox,
+                self._settle,
+                self.announce,
+                clock,
+                c.throttle,
+            )
             for c in cameras
         ]
         self._publisher = publisher

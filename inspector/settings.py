@@ -109,6 +109,9 @@ class Camera(_Part):
     hangs_after: Annotated[float, Field(ge=1, le=86_400)] = 30.0
     """Seconds without a picture after which an isolated camera's process is taken to hang. Longer than its device takes
     to open, and than the longest pause between two parts."""
+    max_rate: Annotated[float | None, Field(gt=0, le=100_000)] = None
+    """Frames a second of a live camera that are judged, so that one that floods takes nothing from the others; those
+    beyond it are `unknown: overload` at once. Without it, as many as there is time for."""
 
 
 class Publish(_Part):

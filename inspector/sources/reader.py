@@ -17,6 +17,7 @@ from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
 from inspector.redact import redact
 from inspector.sources import Source
+from inspector.sources.throttle import Throttle
 from inspector.types import Event, Frame, Image, Inspection, Reason, Shot, Verdict
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Reader:
     itself, so that the workers are left to the models.
     deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
     the queue instead of losing frames, and has no deadline: no part passes by a file.
+    throttle: what a live camera's frames have to pass before anything is done with them
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Reader:
         settle: Callable[[Inspection], None],
         announce: Callable[[Event], None],
         clock: Clock,
+        throttle: Throttle | None = None,
     ) -> None:
         self.camera = camera
         self.state = CameraState()
@@ -73,6 +76,7 @@ class Reader:
         self._settle = settle
         self._announce = announce
         self._clock = clock
+        self._throttle = throttle if source.live else None
         self._stopping = threading.Event()
         self._number = 0
         self._latest = float("-inf")
@@ -133,7 +137,10 @@ class Reader:
         """Account for the shot first; from then on it ends in a verdict, whatever happens."""
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
-        fitted, misfit = self._fitted(image)
+        now = self._clock.monotonic()
+        stale = now >= deadline  # it came too old, and may push no other one out
+        flood = not stale and image is not None and self._throttle is not None and not self._throttle.passes(now)
+        fitted, misfit = (None, None) if stale or flood else self._fitted(image)
         frame = Frame(
             self.camera,
             self._number + 1,
@@ -155,8 +162,8 @@ class Reader:
         elif misfit is not None:
             self._unreadable.add(1, f"frame {frame.number}: {misfit}")
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
-        elif self._clock.monotonic() >= frame.deadline:  # it came too old, and may push no other one out
-            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
+        elif stale or flood:
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE if stale else Reason.OVERLOAD))
         elif self._source.live:
             pushed_out = self._inbox.offer(self.camera, frame)
             if pushed_out is not None:

@@ -13,6 +13,7 @@ from inspector.ledger import Ledger
 from inspector.mailbox import Mailbox
 from inspector.sources import reader as module
 from inspector.sources.reader import Reader
+from inspector.sources.throttle import Throttle
 from inspector.types import Event, Frame, Inspection, Reason, Verdict
 from tests.bundles import picture
 from tests.sources import HandSource
@@ -113,6 +114,20 @@ def test_a_frame_that_comes_older_than_its_deadline_is_unknown_and_pushes_no_oth
         (3, Verdict.UNKNOWN, Reason.DEADLINE),
     ]
     assert [frame.number for frame in bench.inbox.take(9).items] == [2]
+
+
+def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, fit=lambda image: bench.clock.advance(0.1) or image)  # type: ignore[func-returns-value]
+    bench.reader._throttle = Throttle(rate=5, burst=2)
+    for _ in range(7):
+        source.show(picture())
+    source.end()
+    bench.run()
+    assert [frame.number for frame in bench.inbox.take(9).items] == [1, 2, 3]
+    assert [(one.frame.number, one.reason, one.frame.fitted) for one in bench.settled] == [
+        (number, Reason.OVERLOAD, None) for number in (4, 5, 6, 7)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "deadline = nan", "camera 'cam1': deadline = nan is not allowed; use a number from 0.001 to 3600"),
         (CAMERA + "repair = 'maybe'", "camera 'cam1': repair = 'maybe' is not allowed; use true or false"),
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, bundle, "
-                                "reference, threshold, min_area, calibration, deadline, queue, repair, isolate, hangs_after"),
+                                "reference, threshold, min_area, calibration, deadline, queue, repair, isolate, "
+                                "hangs_after, max_rate"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "
                                            "events; use another"),
         (CAMERA.replace("cam1", "a/b"), "camera 'a/b': name = 'a/b': use 1 to 64 letters, digits, - and _, the first a "
