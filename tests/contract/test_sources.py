@@ -229,6 +229,21 @@ def test_a_network_camera_that_is_not_there_is_a_source_error(
     assert "s3cret" not in f"{caught.value} {capfd.readouterr()}"
 
 
+def test_a_password_from_a_file_is_not_shown_either(
+    closed_port: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    login = tmp_path / "login"
+    login.write_text("user:s3cret")
+    login.chmod(0o600)
+    source = open_source(f"rtsp://127.0.0.1:{closed_port}/stream?credentials={login}")
+    with pytest.raises(SourceError, match="check host, port, cable and power") as refused:
+        list(source.frames())
+    login.unlink()
+    with pytest.raises(SourceError, match=r"cannot be opened: credentials .* cannot be read") as gone:
+        list(source.frames())
+    assert "s3cret" not in f"{refused.value} {gone.value} {capfd.readouterr()}"
+
+
 def test_a_network_camera_that_is_silent_is_given_up() -> None:
     """With OpenCV's own time-out this would take half a minute and more."""
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:

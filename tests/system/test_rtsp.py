@@ -95,6 +95,11 @@ def test_the_transport_is_the_one_asked_for(server: Server) -> None:
     check_frames(server.url)
 
 
+def test_a_camera_whose_clock_is_wrong_may_go_without_it(server: Server) -> None:
+    check_frames(f"{server.url}&stamps=arrival")
+    assert next(open_source(f"{server.url}&stamps=arrival").frames()).captured_ns is None
+
+
 def test_cameras_open_side_by_side(server: Server) -> None:
     failures: list[BaseException] = []
 
