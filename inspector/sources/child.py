@@ -37,6 +37,8 @@ from inspector.types import Shot
 
 BEAT = 0.5
 """Seconds between two beats."""
+NICENESS = 5
+"""As the daemon's workers: a process that starts again and again may not take their time, nor that of verdicts."""
 GRACE = 1.0
 """Seconds that a source gets to end when the parent closes or is gone."""
 MOST_BYTES = 65_536
@@ -90,6 +92,7 @@ def main() -> None:
     """Serve one source: of the socket and the memory whose descriptors are given, for the parent that is named."""
     link_number, memory, parent = map(int, sys.argv[1:])
     _die_with(parent)
+    os.nice(NICENESS)
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a terminal or a service; the parent drains first
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)

@@ -43,7 +43,7 @@ class Writer:
         if self._memory is None or image.nbytes > self._slot_bytes:
             while len(self._free) < SLOTS:
                 self._free.append(self._wait())
-            self._slot_bytes = -(-image.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+            self._slot_bytes = (image.nbytes // mmap.PAGESIZE + 1) * mmap.PAGESIZE
             os.ftruncate(self._descriptor, SLOTS * self._slot_bytes)
             self._memory = mmap.mmap(self._descriptor, SLOTS * self._slot_bytes)
         slot = self._free.pop() if self._free else self._wait()
@@ -63,9 +63,9 @@ class Reader:
         """A copy of a picture, with memory of its own. Raises SourceError if no such picture can be there."""
         kind = np.dtype(dtype)
         end = offset + int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        if self._memory is None or end > len(self._memory):
+        if self._memory is None or not 0 <= offset <= end <= len(self._memory):
             size = os.fstat(self._descriptor).st_size
-            if not 0 < end <= size:
+            if not 0 <= offset <= end <= size or not size:
                 raise SourceError(f"a picture up to byte {end} is said to be in {size} bytes of shared memory")
             self._memory = mmap.mmap(self._descriptor, size, prot=mmap.PROT_READ)
         return np.ndarray(tuple(shape), kind, self._memory, offset).copy()

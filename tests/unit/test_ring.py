@@ -63,9 +63,15 @@ def test_it_takes_memory_once_for_pictures_of_one_size_and_never_gives_it_back(m
         slot, _ = writer.put(np.zeros((100, 100, 3), np.uint8))
         emptied.put(slot)
         sizes.add(os.fstat(memory).st_size)
-    assert sizes == {SLOTS * 32768}
+    assert sizes == {SLOTS * 32768}, "30,000 bytes each, in whole pages"
     with pytest.raises(PermissionError):
         os.ftruncate(memory, 10)
+
+
+def test_an_empty_picture_is_passed_on_as_one(memory: int) -> None:
+    """What to make of it is for the reader of the camera to say."""
+    _, offset = Writer(memory, lambda: 0).put(np.zeros((0, 4, 3), np.uint8))
+    assert Reader(memory).take(offset, (0, 4, 3), "|u1").shape == (0, 4, 3)
 
 
 @pytest.mark.parametrize("offset", [-1, 0, 10**9])
