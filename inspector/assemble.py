@@ -18,8 +18,11 @@ import cv2
 from inspector import calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
+from inspector.calibration import Calibration
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
+from inspector.condition import limits
+from inspector.condition.monitor import Monitor
 from inspector.daemon import Daemon, Wake
 from inspector.errors import ConfigError
 from inspector.guard import Guard
@@ -41,6 +44,7 @@ from inspector.settings import Settings
 from inspector.sources import Source, open_source
 from inspector.sources.isolated import Isolated
 from inspector.sources.throttle import Throttle
+from inspector.types import Cause
 from inspector.wire import Encoder
 from inspector.worker import Worker
 
@@ -121,7 +125,7 @@ def assemble(
         publisher = Publisher([output], encoder, names, _formats(settings), clock, metrics.observe, record.keeping)
         pipeline = Pipeline(
             [
-                _camera(camera, source, judging.bundles[camera.bundle])
+                _camera(camera, source, judging.bundles[camera.bundle], judging.calibrations.get(camera.name))
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
             record.ledger,
@@ -177,10 +181,22 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
-def _camera(settings: configuration.Camera, source: Source, bundle: Bundle) -> Camera:
+def _camera(settings: configuration.Camera, source: Source, bundle: Bundle, calibrated: Calibration | None) -> Camera:
     fit = partial(fitted, shape=bundle.card.input.shape)
+    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
+    monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
     throttle = None if settings.max_rate is None else Throttle(settings.max_rate, settings.queue)
-    return Camera(settings.name, source, fit, bundle.sha256, settings.deadline, settings.queue, throttle)
+    return Camera(
+        settings.name,
+        source,
+        fit,
+        bundle.sha256,
+        settings.deadline,
+        settings.queue,
+        monitor,
+        settings.silence,
+        throttle,
+    )
 
 
 def _formats(settings: Settings) -> Formats:

@@ -22,11 +22,15 @@ SILENCE_SECONDS = 3.0
 
 @dataclass
 class Tally:
-    """One camera, or all of them; `recent` holds (monotonic seconds of arrival, seconds since capture)."""
+    """One camera, or all of them; `recent` holds (monotonic seconds of arrival, seconds since capture).
+
+    cause: what is wrong with a camera's last picture, if anything
+    """
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     last_defect: str = ""
+    cause: str = ""
 
     def take(self, message: VerdictMessage, now: float, latency: float) -> None:
         """Add a verdict."""
@@ -84,7 +88,9 @@ class Board:
         if isinstance(message, VerdictMessage):
             since_capture = (now_ns - message.captured_ns) / 1e9
             latency = max(since_capture, 0.0) if self._same_clock else message.latency.total
-            self.cameras.setdefault(message.camera, Tally()).take(message, now, latency)
+            camera = self.cameras.setdefault(message.camera, Tally())
+            camera.take(message, now, latency)
+            camera.cause = _printable(message.cause or "")
             self.total.take(message, now, latency)
             if message.model is not None:
                 of = message.model
@@ -141,8 +147,9 @@ def _printable(text: str) -> str:
 
 def _cells(tally: Tally, now: float) -> list[Text]:
     rate, waits = tally.rate(now), tally.percentiles(now)
+    last = f"now {tally.cause}: no picture to judge" if tally.cause else tally.last_defect
     cells = [str(tally.verdicts[verdict]) for verdict in (Verdict.OK, Verdict.NG, Verdict.UNKNOWN)]
-    cells += [f"{rate:.1f}", *("-" if waits is None else _ms(wait) for wait in waits or (0, 0)), tally.last_defect]
+    cells += [f"{rate:.1f}", *("-" if waits is None else _ms(wait) for wait in waits or (0, 0)), last]
     return [Text(cell) for cell in cells]
 
 

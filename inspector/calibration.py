@@ -1,5 +1,7 @@
 """A calibration: a threshold with a guarantee, for one bundle and the camera that it was made with.
 
+It may also hold what that camera's pictures are like while it is well (inspector/condition).
+
 A TOML file beside the bundle, not inside it: a bundle is what was trained, and its checksum covers it; a calibration
 belongs to a line and is made anew whenever lamp, lens or product change. `inspector calibrate` writes it, the daemon
 reads it. docs/calibration.md says what it promises.
@@ -7,6 +9,7 @@ reads it. docs/calibration.md says what it promises.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from datetime import UTC, datetime
@@ -16,6 +19,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from inspector import files
+from inspector.condition.checks import CHECKS
+from inspector.condition.limits import Limits, Range
+from inspector.condition.view import decoded, encoded
 from inspector.errors import ConfigError, DataError
 from inspector.mistakes import sentence
 from inspector.types import CalibrationTag, Precision
@@ -38,6 +44,11 @@ def _date(value: str) -> str:
 def _sha256(value: str) -> str:
     if not _SHA256.fullmatch(value):
         raise ValueError("give 64 digits from 0 to f")
+    return value
+
+
+def _view(value: str) -> str:
+    decoded(value)
     return value
 
 
@@ -116,11 +127,72 @@ class Escapes(Estimate):
     """Defective parts that were looked at."""
 
 
+class HealthRange(_Part):
+    """Healthy values of a check, in its unit."""
+
+    low: float | None = None
+    """The lowest; without it, there is none."""
+    high: float | None = None
+    """The highest; without it, there is none."""
+
+
+class HealthRanges(_Part):
+    """By check; one that could not be learnt is missing."""
+
+    black: HealthRange | None = None
+    """Share of the picture that is dark, %."""
+    saturated: HealthRange | None = None
+    """Share of the picture that is as bright as can be, %."""
+    frozen: HealthRange | None = None
+    """Frames in a row that repeat the one before."""
+    drifted: HealthRange | None = None
+    """Median brightness of the last frames, grey levels."""
+    shifted: HealthRange | None = None
+    """Pixels by which the scene lies off its place."""
+    defocused: HealthRange | None = None
+    """Contrast over 2 pixels in % of that over 8."""
+
+
+class Health(_Part):
+    """What the camera's pictures are like while it is well. Since format 2."""
+
+    pictures: Count
+    """Good pictures that it was learnt from."""
+    noise: Annotated[float, Field(ge=0, le=255)] = 0.0
+    """Grey levels up to which a frame repeats the one before."""
+    reference: Annotated[str | None, AfterValidator(_view)] = None
+    """The small grey picture of the scene in its place that `shifted` compares with: a PNG in base64."""
+    ranges: HealthRanges
+
+    @property
+    def limits(self) -> Limits:
+        """As the daemon takes them."""
+        given = {cause: getattr(self.ranges, cause) for cause in CHECKS}
+        ranges = {
+            cause: Range(-math.inf if one.low is None else one.low, math.inf if one.high is None else one.high)
+            for cause, one in given.items()
+            if one is not None
+        }
+        return Limits(ranges, self.noise, None if self.reference is None else decoded(self.reference))
+
+    @classmethod
+    def of(cls, limits: Limits, pictures: int) -> Health:
+        """The table of such limits, learnt from so many pictures."""
+        ranges = {
+            cause.value: HealthRange(
+                low=None if math.isinf(one.low) else one.low, high=None if math.isinf(one.high) else one.high
+            )
+            for cause, one in limits.ranges.items()
+        }
+        reference = None if limits.reference is None else encoded(limits.reference)
+        return cls(pictures=pictures, noise=limits.noise, reference=reference, ranges=HealthRanges(**ranges))
+
+
 class Calibration(_Part):
     """The whole file."""
 
-    format: Literal[1]
-    """Version of this format."""
+    format: Literal[1, 2]
+    """Version of this format; 2 added `health`."""
     date: Date
     """When it was made, UTC."""
     camera: CameraName | None = None
@@ -131,6 +203,7 @@ class Calibration(_Part):
     data: Data
     false_rejects: Estimate
     escapes: Escapes | None = None
+    health: Health | None = None
 
     @property
     def seconds(self) -> float:

@@ -55,6 +55,8 @@ class Judged(Header):
     config: checksum (sha256, hex) of the configuration that judged
     calibration: what the camera was calibrated by, if it was; then 0.5 is its threshold, whatever the model's own
     position: the reference picture that the frame was compared with; None where there is none (and before version 1.1)
+    cause: what is wrong with the picture, a `Cause`'s value as far as this version knows them, where the reason is
+        `camera`; None otherwise (and before version 1.3)
     The other fields are those of `types.Frame` and `types.Inspection`.
     """
 
@@ -75,6 +77,7 @@ class Judged(Header):
     latency: Latency
     calibration: CalibrationTag | None
     position: str | None
+    cause: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.clock import Clock
+from inspector.condition.checks import CHECKS
+from inspector.condition.presence import State
 from inspector.mailbox import BatchEnd
 from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Inspection, ModelTag, Reason
@@ -55,6 +57,8 @@ LABELS: Mapping[str, str] = {
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
         "of a queue the stage that takes from it: `infer` or `publish`"
     ),
+    "state": f"what the camera does: {', '.join(f'`{state}`' for state in State)}",
+    "check": "; ".join(f"`{cause}`: {check.measures}" for cause, check in CHECKS.items()),
     "model": "the name on the bundle's card",
     "sha256": "the bundle's checksum",
     "provider": "what the model really runs on, in ONNX Runtime's words",
@@ -107,6 +111,15 @@ TABLE = (
            ("model", "reason")),
     Metric("inspector_queue_frames", "gauge", "Frames that wait for a stage.", ("stage",)),
     Metric("inspector_camera_up", "gauge", "1 while the camera delivers frames, else 0.", ("camera",)),
+    Metric("inspector_camera_state", "gauge",
+           "1 for the state that the camera is in, 0 for the others.", ("camera", "state")),
+    Metric("inspector_camera_health", "gauge",
+           "1 while the camera's pictures pass the check, or are not asked to; 0 from the first that fails until 10 "
+           "in a row pass.",
+           ("camera", "check")),
+    Metric("inspector_camera_measured", "gauge",
+           "What the check measured on the camera's last picture, in its own unit; NaN where it cannot tell.",
+           ("camera", "check")),
     Metric("inspector_camera_last_frame_timestamp_seconds", "gauge",
            "When the camera's last frame was captured, in seconds since 1970 UTC; 0 before the first.",
            ("camera",)),

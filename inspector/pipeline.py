@@ -22,6 +22,8 @@ from functools import partial
 from types import MappingProxyType
 
 from inspector.clock import Clock
+from inspector.condition.monitor import Monitor
+from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd, Closed, Mailbox
 from inspector.publisher import Publisher
@@ -39,6 +41,8 @@ OUTBOX_DEPTH = 64
 """Inspections that may wait to be encoded; workers wait when it is full, for each may hold a picture."""
 LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""
+SHORTEST_LOOK = 0.01
+"""Seconds between two looks for cameras that stall: it need not be known as exactly as a deadline."""
 WORKERS_NICENESS = 5
 """So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
 
@@ -49,6 +53,7 @@ class Camera:
 
     fit: makes of a picture [H,W,C] what that model's detector takes
     throttle: what its frames have to pass, if it is live
+    monitor: whether its pictures can be judged;  silence: seconds before it may count as stalled
     """
 
     name: str
@@ -57,6 +62,8 @@ class Camera:
     model: str
     deadline: float
     queue: int
+    monitor: Monitor | None = None
+    silence: float = SHORTEST_SILENCE
     throttle: Throttle | None = None
 
 
@@ -98,6 +105,8 @@ class Pipeline:
                 self._settle,
                 self.announce,
                 clock,
+                c.monitor,
+                c.silence,
                 c.throttle,
             )
             for c in cameras
@@ -175,12 +184,16 @@ class Pipeline:
                 self.schedule.ran(model, self._clock.monotonic() - closed)
 
     def _watch(self, stage: Stage) -> None:
-        """Settle every frame at its deadline, by a clock that does not depend on the workers."""
+        """Settle every frame at its deadline, and notice cameras that stall, by a clock that depends on nobody else."""
         while not self._drained.is_set():
             stage.beat()
             for frame in self.ledger.overdue(self._clock.monotonic()):
                 self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
-            nap = self.ledger.next_deadline() - self._clock.monotonic()
+            now = self._clock.monotonic()
+            for reader in self.readers:
+                reader.look(now)
+            stall = min((reader.stalls_at for reader in self.readers), default=float("inf"))
+            nap = min(self.ledger.next_deadline(), max(stall, now + SHORTEST_LOOK)) - self._clock.monotonic()
             self._drained.wait(min(max(nap, 0.0), self._longest_nap))
 
     def _publish(self, stage: Stage) -> None:

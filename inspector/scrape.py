@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,9 +13,11 @@ from prometheus_client.registry import Collector
 
 from inspector import __version__
 from inspector.asking import ANSWERS
+from inspector.condition.checks import CHECKS, Values
+from inspector.condition.presence import State
 from inspector.metrics import REFUSALS, TABLE, Distribution, Metrics, Sample
 from inspector.outcomes import CAPTURED, ENDS
-from inspector.types import Reason, Verdict
+from inspector.types import Cause, Reason, Verdict
 
 FAMILIES: Mapping[str, Any] = {
     "counter": CounterMetricFamily,
@@ -42,9 +44,24 @@ class Counts(Protocol):
 class CameraState(Protocol):
     """How a camera is; `last_frame` is wall clock seconds, 0 before the first."""
 
-    up: bool
     reconnects: int
     last_frame: float
+
+    @property
+    def up(self) -> bool:
+        """Whether it delivers frames."""
+
+    @property
+    def state(self) -> State:
+        """What it does."""
+
+    @property
+    def failing(self) -> Collection[Cause]:
+        """The checks of its pictures that fail."""
+
+    @property
+    def values(self) -> Values:
+        """The last picture's, by check."""
 
 
 class Traffic(Protocol):
@@ -161,7 +178,13 @@ class Scrape(Collector):
 
     def _of_cameras(self) -> Iterator[Sample]:
         for name, camera in self._core.cameras.items():
+            state, failing, values = camera.state, camera.failing, camera.values
             yield Sample("inspector_camera_up", (name,), camera.up)
+            for one in State:
+                yield Sample("inspector_camera_state", (name, one), one is state)
+            for check in CHECKS:
+                yield Sample("inspector_camera_health", (name, check), check not in failing)
+                yield Sample("inspector_camera_measured", (name, check), values[check])
             yield Sample("inspector_camera_last_frame_timestamp_seconds", (name,), camera.last_frame)
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
             yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))

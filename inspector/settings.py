@@ -19,6 +19,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector import address
+from inspector.condition.checks import CHECKS
+from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.errors import ConfigError
 from inspector.mistakes import Probe, duplicates, probed, sentence
 from inspector.redact import redact
@@ -44,6 +46,13 @@ def _some(cameras: tuple[Any, ...]) -> tuple[Any, ...]:
     if not cameras:
         raise ValueError("add a [[camera]] table for each camera")
     return cameras
+
+
+def _checks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in CHECKS:
+            raise ValueError(f"{name!r} is no check; the checks are {', '.join(CHECKS)}")
+    return names
 
 
 def _shifts(starts: tuple[str, ...]) -> tuple[str, ...]:
@@ -112,6 +121,12 @@ class Camera(_Part):
     max_rate: Annotated[float | None, Field(gt=0, le=100_000)] = None
     """Frames a second of a live camera that are judged, so that one that floods takes nothing from the others; those
     beyond it are `unknown: overload` at once. Without it, as many as there is time for."""
+    health: Annotated[tuple[str, ...], AfterValidator(_checks)] = tuple(cause.value for cause in CHECKS)
+    """Which checks of its pictures make a verdict `unknown: camera`; the others are only measured. Without a
+    calibration that has learnt them, only `black`, `saturated` and, of a live camera, `frozen` can fail."""
+    silence: Annotated[float, Field(ge=0.02, le=86_400)] = SHORTEST_SILENCE
+    """Seconds without a frame before a live camera counts as stalled, at the least; where its own pace is slow, 8 of
+    its usual periods. For a camera that waits for parts: longer than the longest pause between them."""
 
 
 class Publish(_Part):

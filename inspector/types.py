@@ -47,13 +47,36 @@ class Reason(StrEnum):
     """The daemon stopped before the frame could be judged."""
 
 
+class Cause(StrEnum):
+    """What is wrong with a camera's picture, where the reason is `camera`."""
+
+    UNREADABLE = "unreadable"
+    """The picture could not be read, or is none that can be judged."""
+    INCOMPLETE = "incomplete"
+    """Parts of the picture are missing."""
+    UNMATCHED = "unmatched"
+    """It lies on none of the reference pictures."""
+    BLACK = "black"
+    """It is dark: a covered lens, a lamp that is off."""
+    SATURATED = "saturated"
+    """It is as bright as the sensor can tell: over-exposed."""
+    FROZEN = "frozen"
+    """It is the one before once more, down to the sensor's noise."""
+    DRIFTED = "drifted"
+    """The light is not what it was."""
+    SHIFTED = "shifted"
+    """The scene lies elsewhere: somebody moved the camera."""
+    DEFOCUSED = "defocused"
+    """Fine detail is gone: the focus moved, or the lens is dirty."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """What a source yields: a picture, or the word that there should have been one.
 
     image: the picture, or None if it could not be read; the frame then ends as `unknown: camera`
     part: what the source knows of the part's identity (a file's name, a trigger's id)
-    fault: why there is no picture, in one sentence
+    fault: why there is no picture, in one sentence;  cause: the same in a word
     captured_ns: wall clock at capture, nanoseconds since 1970 UTC, where the source knows better than "just now"
     """
 
@@ -61,6 +84,7 @@ class Shot:
     part: str | None = None
     fault: str | None = None
     captured_ns: int | None = None
+    cause: Cause = Cause.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +201,7 @@ class Inspection:
     score, threshold: None where no model judged the frame
     mask: only for `ng`;  patches: only where it was repaired;  residual: the second detection's score
     position: the reference picture that it was compared with, where there is one
+    cause: what is wrong with the picture, where the reason is `camera`
     """
 
     frame: Frame
@@ -191,6 +216,7 @@ class Inspection:
     model: ModelTag | None = None
     receipt: Receipt = Receipt()
     position: str | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from inspector.types import Box, CalibrationTag, Event, Inspection, ModelTag, Pr
 T = TypeVar("T")
 
 SCHEMA = "inspector"
-MAJOR, MINOR = 1, 2
+MAJOR, MINOR = 1, 3
 VERSION = f"{MAJOR}.{MINOR}"
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEFECTS = 1000
@@ -154,7 +154,7 @@ class Encoder:
             f',"model":{_model(inspection.model)},"config":{self._config}'
             f',"latency":{_LATENCY % (*stages, encode_seconds, publish_seconds)}'
             f',"calibration":{self._calibrations.get(frame.camera, "null")}'
-            f',"position":{_quoted(inspection.position)}'
+            f',"position":{_quoted(inspection.position)},"cause":{_quoted(inspection.cause)}'
             f',"payloads":{_list(_payload, payloads)}}}'
         )
         parts = [topic(kind, self.line, frame.camera).encode(), header.encode()]
@@ -293,6 +293,7 @@ def _judged(fields: Fields) -> tuple[Any, ...]:
         Latency(*map(fields.table("latency").number, _STAGES)),
         _calibration(fields.table("calibration")) if fields.has("calibration") else None,
         fields.maybe_text("position"),
+        fields.maybe_text("cause"),
     )
 
 

@@ -13,7 +13,7 @@ from inspector.inference.engine import Engine
 from inspector.inference.references import Match, References
 from inspector.judge import Judge
 from inspector.logs import Tally
-from inspector.types import Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
+from inspector.types import Cause, Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Worker:
                 continue
             if references is not None and match is None:
                 self._misplaced.add(1, f"camera {frame.camera}, frame {frame.number} ({frame.part or 'no part id'})")
-                settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, model=engine.tag))
+                settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, model=engine.tag, cause=Cause.UNMATCHED))
             else:
                 placed.append(Placed(frame, match))
         return placed

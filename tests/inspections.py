@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from inspector.types import Event, Frame, Inspection, ModelTag, Patch, Reason, Receipt, Region, Verdict
+from inspector.types import Cause, Event, Frame, Inspection, ModelTag, Patch, Reason, Receipt, Region, Verdict
 
 few = settings(max_examples=25, deadline=None)
 many = settings(max_examples=150, deadline=None)
@@ -66,6 +66,7 @@ def inspections(draw: st.DrawFn) -> Inspection:
         draw(st.none() | st.builds(ModelTag, text, text, text)),
         draw(st.builds(Receipt, seconds, seconds, seconds, seconds, seconds)),
         draw(st.none() | text),
+        draw(st.none() | st.sampled_from(Cause)),
     )
 
 

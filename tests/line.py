@@ -10,6 +10,8 @@ import numpy as np
 
 from inspector.clock import SystemClock
 from inspector.codecs import Formats
+from inspector.condition.limits import Limits
+from inspector.condition.monitor import Monitor
 from inspector.daemon import Wake
 from inspector.errors import ModelError
 from inspector.inference.engine import Engine
@@ -20,6 +22,7 @@ from inspector.messages import ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
 from inspector.pipeline import Camera, Pipeline
 from inspector.publisher import Publisher
+from inspector.sources.reader import NOTHING
 from inspector.types import Detection, Event, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
@@ -101,7 +104,13 @@ class Line:
     """A pipeline under test, and what it published."""
 
     def __init__(
-        self, engine: Engine, cameras: dict[str, str], deadline: float = 60.0, queue: int = 100, live: bool = True
+        self,
+        engine: Engine,
+        cameras: dict[str, str],
+        deadline: float = 60.0,
+        queue: int = 100,
+        live: bool = True,
+        limits: Limits = NOTHING,
     ) -> None:
         self.sources = {name: HandSource(live) for name in cameras}
         self.output = Recorder()
@@ -117,7 +126,7 @@ class Line:
         stations = {name: Station(model, Judge(0.7, 4), True) for name, model in cameras.items()}
         self.pipeline = Pipeline(
             [
-                Camera(name, self.sources[name], lambda image: image, model, deadline, queue)
+                Camera(name, self.sources[name], lambda image: image, model, deadline, queue, Monitor(limits))
                 for name, model in cameras.items()
             ],
             Ledger(cameras),

@@ -18,7 +18,9 @@ from inspector import calibration
 from inspector.calibrate.choose import Choice, Wish, candidates, choose
 from inspector.calibrate.conformal import Interval
 from inspector.calibrate.session import Session, detail, part_names
-from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Promise
+from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise
+from inspector.condition.checks import CHECKS
+from inspector.condition.learn import Learner
 from inspector.critical import critical_thresholds
 from inspector.errors import ConfigError, DataError, ModelError
 from inspector.inference import bundle as bundles
@@ -56,6 +58,7 @@ class _Seen:
 
     shown: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
     criticals: list[NDArray[np.float32]] = field(default_factory=list)
+    health: Learner = field(default_factory=Learner)
 
     def parts(self, each: bool, areas: int, worst: np.ufunc) -> NDArray[np.float32]:
         """Float32 [parts, areas]: of a part's pictures `worst` decides, np.maximum or np.minimum."""
@@ -77,7 +80,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
     areas = candidates(bundle.card.decision.min_area, session.defective)
-    good, bad, sha256 = _look(session, running, golden, areas, console)
+    good, bad, sha256 = _look(session, running, golden, areas, order.camera is not None, console)
     for note in session.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if not good.shown:
@@ -92,7 +95,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
         raise DataError(f"{error}{hint if len(good_parts) < len(good.shown) else ''}") from error
     found = _calibration(bundle, running, order, choice, Data(
         sha256=sha256, pictures=len(good.shown), parts=len(good_parts)
-    ), len(bad_parts))  # fmt: skip
+    ), len(bad_parts), _health(good.health, order, console))  # fmt: skip
     _tell(console, found, choice, bundle, good_parts[:, 0], bad_parts[:, 0])
     return found
 
@@ -111,9 +114,17 @@ def _references(bundle: Bundle, path: Path | None) -> References | None:
 
 
 def _look(
-    session: Session, running: Engine, golden: References | None, areas: Sequence[int], console: Console
+    session: Session,
+    running: Engine,
+    golden: References | None,
+    areas: Sequence[int],
+    learns: bool,
+    console: Console,
 ) -> tuple[_Seen, _Seen, str]:
-    """What the daemon would make of every picture: the good ones, the defective ones, and the checksum over all."""
+    """What the daemon would make of every picture: the good ones, the defective ones, and the checksum over all.
+
+    learns: also what the camera is like while it is well
+    """
     good, bad = _Seen(), _Seen()
     digest = hashlib.sha256()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -133,6 +144,8 @@ def _look(
             seen = good if picture.good else bad
             seen.shown.append((picture.part, detail(picture.image)))
             seen.criticals.append(row)
+            if learns:
+                seen.health.add(picture.image, picture.stream)
             digest.update(_fingerprint(picture.image))
             bar.update(task, completed=number, description=f"looking at pictures: {number}")
     return good, bad, digest.hexdigest()
@@ -143,11 +156,17 @@ def _fingerprint(image: Image) -> bytes:
 
 
 def _calibration(
-    bundle: Bundle, running: Engine, order: Order, choice: Choice, data: Data, defective: int
+    bundle: Bundle,
+    running: Engine,
+    order: Order,
+    choice: Choice,
+    data: Data,
+    defective: int,
+    health: Health | None,
 ) -> Calibration:
     lost = choice.escapes
     return Calibration(
-        format=1,
+        format=1 if health is None else 2,
         date=datetime.now(UTC).strftime(calibration.DATE),
         camera=order.camera,
         bundle=For(
@@ -158,7 +177,21 @@ def _calibration(
         data=data,
         false_rejects=Estimate(**_per_1000(choice.false_rejects)),
         escapes=None if lost is None else Escapes(**_per_1000(lost), parts=defective),
+        health=health,
     )
+
+
+def _health(learner: Learner, order: Order, console: Console) -> Health | None:
+    """What was learnt of the camera, if the pictures are a camera's."""
+    if order.camera is None:
+        return None
+    limits = learner.limits()
+    notes = learner.notes if limits is None else [
+        *(f"healthy: {CHECKS[cause].measures}, {one}" for cause, one in limits.ranges.items()), *learner.notes
+    ]  # fmt: skip
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    return None if limits is None else Health.of(limits, learner.pictures)
 
 
 def _per_1000(share: Interval) -> dict[str, float]:

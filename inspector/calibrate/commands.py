@@ -45,7 +45,10 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "copies; each: every picture shows another part (found)",
     )  # fmt: skip
     verb.add_argument(
-        "--camera", metavar="NAME", help="the camera that they come from; no other may then use the result"
+        "--camera",
+        metavar="NAME",
+        help="the camera that they come from: no other may then use the result, and it also learns what the camera's "
+        "pictures are like while it is well",
     )
     verb.add_argument(
         "--references", type=Path, metavar="PATH",

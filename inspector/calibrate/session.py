@@ -31,12 +31,16 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture [H,W,C] with its name for people; `part` is which it shows, empty where nobody tells."""
+    """A picture [H,W,C] with its name for people; `part` is which it shows, empty where nobody tells.
+
+    stream: the source whose frames come in a row; None for a picture that follows on no other
+    """
 
     image: Image
     name: str
     part: str
     good: bool
+    stream: str | None = None
 
 
 class Session:
@@ -89,7 +93,7 @@ class Session:
                     self.notes.append(f"left out: {name}, frame {number}: {shot.fault or 'no picture'}")
                     continue
                 part = f"{name} {shot.part}" if tells and shot.part else ""
-                yield Picture(shot.image, f"{name}, frame {number}", part, good=True)
+                yield Picture(shot.image, f"{name}, frame {number}", part, good=True, stream=name if tells else None)
 
     def _found(self, root: Path) -> list[Sample]:
         """The pictures of a folder, or of a data set without those that the bundle was trained on."""

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.clock import Clock
+from inspector.condition.checks import Values
+from inspector.condition.limits import Limits
+from inspector.condition.monitor import Finding, Monitor
+from inspector.condition.presence import DELIVERS, SHORTEST_SILENCE, Presence, State
 from inspector.errors import ModelError, RefusedError, SourceError
 from inspector.ledger import Ledger
 from inspector.logs import Tally
@@ -18,7 +22,7 @@ from inspector.mailbox import Closed, Mailbox
 from inspector.redact import redact
 from inspector.sources import Source
 from inspector.sources.throttle import Throttle
-from inspector.types import Event, Frame, Image, Inspection, Reason, Shot, Verdict
+from inspector.types import Cause, Event, Frame, Image, Inspection, Reason, Shot, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +38,38 @@ REPEAT = 600.0
 
 @dataclass(slots=True)
 class CameraState:
-    """What the metrics read of a camera; written by its reader alone. `last_frame`: wall clock, seconds, 0 for none."""
+    """What the metrics read of a camera; written by its reader. `last_frame`: wall clock, seconds, 0 for none."""
 
-    up: bool = False
+    presence: Presence
+    monitor: Monitor
     reconnects: int = 0
     last_frame: float = 0.0
+
+    @property
+    def state(self) -> State:
+        """What it does."""
+        return self.presence.state
+
+    @property
+    def up(self) -> bool:
+        """Whether it delivers frames."""
+        return self.state in DELIVERS
+
+    @property
+    def failing(self) -> frozenset[Cause]:
+        """The checks of its pictures that fail."""
+        return self.monitor.failing
+
+    @property
+    def values(self) -> Values:
+        """The last picture's, by check."""
+        return self.monitor.values
+
+
+NOTHING = Limits({})
+"""Decides nothing."""
+_NOTHING_FOUND = Finding()
+_GOOD_NEWS = (State.STREAMING, State.ENDED, "healthy")
 
 
 class Reader:
@@ -50,6 +81,8 @@ class Reader:
     deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
     the queue instead of losing frames, and has no deadline: no part passes by a file.
     throttle: what a live camera's frames have to pass before anything is done with them
+    monitor: looks at each picture before that; one that cannot be judged is `unknown: camera`, and never queued
+    silence: seconds without a frame before a live camera counts as stalled, at the least
     """
 
     def __init__(
@@ -63,10 +96,12 @@ class Reader:
         settle: Callable[[Inspection], None],
         announce: Callable[[Event], None],
         clock: Clock,
+        monitor: Monitor | None = None,
+        silence: float = SHORTEST_SILENCE,
         throttle: Throttle | None = None,
     ) -> None:
         self.camera = camera
-        self.state = CameraState()
+        self.state = CameraState(Presence(source.live, silence), monitor or Monitor(NOTHING))
         self.failed = False
         self._source = source
         self._fit = fit
@@ -78,6 +113,7 @@ class Reader:
         self._clock = clock
         self._throttle = throttle if source.live else None
         self._stopping = threading.Event()
+        self._changing = threading.RLock()  # so that events come in the order of the changes
         self._number = 0
         self._latest = float("-inf")
         self._said, self._said_at = "", float("-inf")
@@ -96,14 +132,14 @@ class Reader:
             before = self._number
             try:
                 self._read(beat)
-                self._down("ended", "the source was stopped or came to its end")
+                self._down(State.ENDED, "the source was stopped or came to its end")
                 return
             except Closed:
                 return
             except SourceError as error:
                 if self._stopping.is_set():
                     return
-                self._down("lost", str(error))
+                self._down(State.LOST, str(error))
                 if not self._source.live:
                     self.failed = True
                     return
@@ -117,15 +153,31 @@ class Reader:
         self._stopping.set()
         self._source.close()
 
+    @property
+    def stalls_at(self) -> float:
+        """When `look` will find it stalled, unless a frame comes before: monotonic seconds, or infinity."""
+        return self.state.presence.due
+
+    def look(self, now: float) -> None:
+        """Notice that frames stopped, which a thread that waits for one cannot; from any thread, and at once."""
+        presence = self.state.presence
+        if now < presence.due or not self._changing.acquire(blocking=False):
+            return  # whose thread is about to tell of something else does not hang in its driver
+        try:
+            if presence.look(now) is not None:
+                self._tell(State.STALLED, f"no frame for {presence.silent(now):.2g} s, though the source says nothing")
+        finally:
+            self._changing.release()
+
     def _read(self, beat: Callable[[], None]) -> None:
         for shot in self._source.frames():
             if self._stopping.is_set():
                 return
             now, now_ns = self._clock.monotonic(), self._clock.wall_ns()
             beat()
-            if not self.state.up:
-                self.state.up = True
-                self._tell("streaming", "frames arrive")
+            with self._changing:
+                if (state := self.state.presence.frame(now)) is not None:
+                    self._tell(state, "frames arrive")
             age = _age(shot, now_ns)
             # Stamps never go back. The deadline counts from what the source said, so that no frame gains by that.
             self._latest = captured = max(now - age, self._latest)
@@ -140,7 +192,9 @@ class Reader:
         now = self._clock.monotonic()
         stale = now >= deadline  # it came too old, and may push no other one out
         flood = not stale and image is not None and self._throttle is not None and not self._throttle.passes(now)
-        fitted, misfit = (None, None) if stale or flood else self._fitted(image)
+        passes = not (stale or flood)
+        finding = self.state.monitor.look(image) if image is not None and passes else _NOTHING_FOUND
+        fitted, misfit = self._fitted(image if passes and finding.cause is None else None)
         frame = Frame(
             self.camera,
             self._number + 1,
@@ -153,12 +207,16 @@ class Reader:
         )
         self._ledger.open(frame)
         self._number += 1
+        self._report(finding, frame.number)
         self._unreadable.tick()
         if image is None:
             detail = f"frame {frame.number} ({shot.part or 'no part id'}): {fault or 'no picture'}"
             self._unreadable.add(1, detail)
             self._announce(Event(self.camera, "unreadable", detail, captured_ns))
-            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA))
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, cause=shot.cause))
+        elif finding.cause is not None:
+            self._unreadable.add(1, f"frame {frame.number}: {finding.cause}: {finding.detail}")
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, cause=finding.cause))
         elif misfit is not None:
             self._unreadable.add(1, f"frame {frame.number}: {misfit}")
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
@@ -171,6 +229,20 @@ class Reader:
         else:
             self._inbox.put(self.camera, frame)
 
+    def _report(self, finding: Finding, frame: int) -> None:
+        """Tell of checks that begin to fail and of those that are well again; to be frozen is a state as well."""
+        if finding.cause is None and not finding.over:
+            return
+        with self._changing:
+            state = self.state.presence.repeating(Cause.FROZEN in self.state.failing)
+            if state is not None:
+                self._tell(state, f"frame {frame}: {finding.detail or 'its pictures change again'}")
+            if finding.began not in (None, Cause.FROZEN):
+                self._tell(finding.began, f"frame {frame}: {finding.detail}")
+            for cause in finding.over:
+                if cause is not Cause.FROZEN:
+                    self._tell("healthy", f"frame {frame}: not {cause} any more")
+
     def _fitted(self, image: Image | None) -> tuple[Image | None, str | None]:
         """What the detector takes, or why it takes no such picture."""
         try:
@@ -178,16 +250,19 @@ class Reader:
         except ModelError as error:
             return None, str(error)
 
-    def _down(self, state: str, detail: str) -> None:
-        now = self._clock.monotonic()
-        if self.state.up or (state == "lost" and (detail != self._said or now - self._said_at >= REPEAT)):
-            self._said, self._said_at = detail, now
-            self._tell(state, detail)
-        self.state.up = False
+    def _down(self, state: State, detail: str) -> None:
+        presence, now = self.state.presence, self._clock.monotonic()
+        with self._changing:
+            news = detail != self._said or now - self._said_at >= REPEAT
+            told = self.state.up or presence.state is State.STALLED or (state is State.LOST and news)
+            (presence.lost if state is State.LOST else presence.ended)()
+            if told:
+                self._said, self._said_at = detail, now
+                self._tell(state, detail)
 
     def _tell(self, state: str, detail: str) -> None:
         detail = redact(detail)  # sources of other packages may raise anything
-        level = logging.WARNING if state == "lost" else logging.INFO
+        level = logging.INFO if state in _GOOD_NEWS else logging.WARNING
         log.log(level, "camera %s %s: %s", self.camera, state, detail)
         self._announce(Event(self.camera, state, detail, self._clock.wall_ns()))
 

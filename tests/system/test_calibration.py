@@ -9,6 +9,7 @@
 7. pictures of one part count as one
 8. a video of the line is a session
 9. a bundle that compares: with the camera's references, and not without
+10. what the camera's pictures are like while it is well is learnt too, and the daemon finds that its lamp went weak
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import pytest
 
 from inspector import calibration, cli
 from inspector.client import Subscriber
+from inspector.condition.measure import LAMP
 from inspector.inference import bundle, engine
 from inspector.inference.bundle import CARD
 from inspector.judge import Judge
@@ -173,6 +175,31 @@ def test_4_from_a_simulated_session_to_the_next(bright: Path, tmp_path: Path) ->
         assert message.verdict is judge(detection, 96, 128).verdict
         assert message.score == pytest.approx(judge.told(detection.score), abs=1e-6)
         assert message.calibration == made.tag
+
+
+@calibrates
+@pytest.mark.full
+def test_10_a_weak_lamp_is_found(bright: Path, tmp_path: Path) -> None:
+    done = run("calibrate", bright, f"{SESSION}&frames=150", "--out", tmp_path / "c.toml", "--camera", "cam1")
+    assert done.returncode == 0, done.stderr
+    assert "healthy: median brightness of the last frames, in grey levels, " in done.stdout
+    made = calibration.load(tmp_path / "c.toml")
+    assert made.health is not None
+    assert (made.format, made.health.pictures) == (2, 150)
+
+    line = "sim://line?seed=4&width=128&height=96&defects=0&rate=40&first=200&light="
+    config = configure(tmp_path / "line.toml", bright, f"{line}0.8", f"{line}0.8", camera="deadline = 60\nqueue = 1000")
+    with Process(calibrated(config, "cam1")) as daemon:
+        found = verdicts(daemon, 60)
+        metrics = daemon.metrics()
+    weak = [message for message in found["cam1"] if message.cause is not None]
+    assert [(message.verdict, message.reason, message.cause) for message in weak] == len(weak) * [
+        (Verdict.UNKNOWN, Reason.CAMERA, "drifted")
+    ]
+    assert [message.frame for message in weak] == [message.frame for message in found["cam1"] if message.frame >= LAMP]
+    assert all(message.cause is None for message in found["cam2"]), "which has learnt nothing"
+    assert metrics['inspector_camera_health{camera="cam1",check="drifted"}'] == 0
+    assert metrics['inspector_camera_health{camera="cam2",check="drifted"}'] == 1
 
 
 @dataclass

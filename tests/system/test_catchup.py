@@ -151,7 +151,7 @@ def test_who_sends_too_much_is_cut_off_and_the_others_are_served(server: CatchUp
 def test_who_asks_too_much_is_told_to_wait_and_the_others_are_served(
     server: CatchUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_limits", server_module.Limits(rate=0.01, burst=3, peers=2))
+    monkeypatch.setattr(server, "_limits", server_module.Limits(rate=0.01, burst=2.5, peers=2))
     with asking_at(server.endpoint) as greedy, asking_at(server.endpoint) as modest, asking_at(server.endpoint) as late:
         answers = [ask(greedy, Ask(number, 200, TOPIC, 1, 1)) for number in range(5)]
         assert [type(answer) for answer in answers] == [ChunkAnswer] * 3 + [Busy] * 2

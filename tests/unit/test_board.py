@@ -13,7 +13,7 @@ from inspector import codecs
 from inspector.board import SILENCE_SECONDS, WINDOW, WINDOW_SECONDS, Board, Tally
 from inspector.codecs import Formats
 from inspector.messages import Message
-from inspector.types import Event, Inspection, ModelTag, Reason, Receipt, Verdict
+from inspector.types import Cause, Event, Inspection, ModelTag, Reason, Receipt, Verdict
 from inspector.wire import Encoder, decode
 from tests.inspections import frame, ng, ok
 
@@ -233,6 +233,16 @@ def test_the_table_has_a_row_for_each_camera_by_name_and_one_for_all():
         "all": ["2", "1", "1", "4.0", "20.0", "20.0", "12:00:00 frame 4 score 0.88, 1 region(s)"],
     }
     assert list(rows(account)) == ["cam1", "cam10", "cam2", "all"]
+
+
+def test_a_camera_whose_pictures_cannot_be_judged_says_why_until_they_can():
+    black = replace(unknown("cam1"), reason=Reason.CAMERA, cause=Cause.BLACK)
+    account = board(ng("cam1"), black, ok("cam2"))
+    assert rows(account)["cam1"][-1] == "now black: no picture to judge"
+    assert rows(account)["cam2"][-1] == ""
+    assert "frame 1" in rows(account)["all"][-1]
+    account.take(verdict(ok("cam1")), 100.0, NOON)
+    assert "frame 1" in rows(account)["cam1"][-1]
 
 
 def test_the_tables_headings_caption_and_title():

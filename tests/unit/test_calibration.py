@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inspector import calibration
+from inspector.condition.checks import CHECKS
+from inspector.condition.limits import Limits, Range
 from inspector.errors import ConfigError
 from inspector.inference import bundle
 from inspector.settings import load
-from inspector.types import CalibrationTag
+from inspector.types import CalibrationTag, Cause
 from tests.calibrations import SHA256, calibration_text
 
 
@@ -39,13 +43,13 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
         ("min_area", "0", "decision.min_area = 0 is not allowed; use a whole number from 1 to 67108864"),
         ("min_area", "4.0", "decision.min_area = 4.0 is not allowed; use a whole number from 1 to 67108864"),
         ("parts", "true", "data.parts = True is not allowed; use a whole number from 1 to 9007199254740992"),
-        ("format", "2", "format = 2 is not allowed; use 1"),
+        ("format", "3", "format = 3 is not allowed; use 1 or 2"),
         ("date", '"yesterday"', "date = 'yesterday': give UTC, like 2026-01-31T12:00:00Z"),
         ("date", '"2026-1-31T12:00:00Z"', "date = '2026-1-31T12:00:00Z': give UTC, like 2026-01-31T12:00:00Z"),
         ("sha256", '"abc"', "bundle.sha256 = 'abc': give 64 digits from 0 to f"),
         ("camera", '"a/b"', "camera = 'a/b': use 1 to 64 letters, digits, - and _, the first a letter or digit"),
         ("camera", '"cam1"\nlens = 8', "lens is not a key; the keys here are format, date, camera, bundle, decision, "
-                                       "promise, data, false_rejects, escapes"),
+                                       "promise, data, false_rejects, escapes, health"),
         ("min_area", "4\nmin_aera = 3", "decision.min_aera is not a key; did you mean 'min_area'?"),
     ],
 )  # fmt: skip
@@ -54,6 +58,50 @@ def test_each_mistake_names_key_value_and_remedy(
 ) -> None:
     path = tmp_path / "c.toml"
     path.write_text(calibration_text(bright, **{key: value}))
+    assert problems(path) == [sentence]
+
+
+HEALTH = """
+[health]
+pictures = 600
+noise = 0.1
+[health.ranges]
+black = { high = 5.0 }
+drifted = { low = 88.0, high = 98.5 }
+"""
+
+
+def test_what_a_healthy_camera_shows_is_read_as_limits(bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright, format=2) + HEALTH)
+    health = calibration.load(path).health
+    assert health is not None
+    assert health.limits == Limits({Cause.BLACK: Range(high=5.0), Cause.DRIFTED: Range(88.0, 98.5)}, 0.1)
+
+
+def test_limits_survive_the_file() -> None:
+    reference = np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)
+    ranges = {cause: Range(index, index + 0.5) for index, cause in enumerate(CHECKS)}
+    limits = Limits(ranges, 0.05, reference)
+    tomli_w = pytest.importorskip("tomli_w")
+    health = calibration.Health.of(limits, 700)
+    read = calibration.Health.model_validate(tomllib.loads(tomli_w.dumps(health.model_dump(exclude_none=True)))).limits
+    assert (read.ranges, read.noise) == (limits.ranges, limits.noise)
+    assert np.array_equal(read.reference, reference)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("noise = 0.1", "noise = -1.0"), "health.noise = -1.0 is not allowed; use a number from 0 to 255"),
+        (("black", "blakc"), "health.ranges.blakc is not a key; did you mean 'black'?"),
+        (("high = 5.0", "hihg = 5.0"), "health.ranges.black.hihg is not a key; did you mean 'high'?"),
+        (("noise = 0.1", 'reference = "abc"'), "health.reference = 'abc': give a grey PNG of 80 x 60 pixels in base64"),
+    ],
+)
+def test_each_mistake_in_health_is_told(bright: Path, tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright, format=2) + HEALTH.replace(*change))
     assert problems(path) == [sentence]
 
 

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "schedule": "estimate shares",
     "stage": "",
     "files": "",
+    "condition": "pictures",
     "pictures": "",
     "codecs": "pictures",
     "fields": "",
@@ -36,17 +37,17 @@ MAY_IMPORT = {
     # operation
     "values": "",
     "mistakes": "",
-    "settings": "mistakes values",
-    "calibration": "files mistakes values",
+    "settings": "condition mistakes values",
+    "calibration": "condition files mistakes values",
     "logs": "",
     "notify": "",
     "health": "",
-    "metrics": "outcomes",
-    "scrape": "asking metrics outcomes",
+    "metrics": "condition outcomes",
+    "scrape": "asking condition metrics outcomes",
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
-    "sources": "files ledger logs pictures simulation values",
+    "sources": "condition files ledger logs pictures simulation values",
     "inference": "files judge pictures",
     "binding": "",
     "outputs": "binding",
@@ -59,12 +60,12 @@ MAY_IMPORT = {
     "worker": "inference judge logs",
     "journal": "outcomes outputs settings stage wire",
     "publisher": "codecs journal outcomes outputs wire",
-    "pipeline": "ledger publisher schedule sources stage worker",
+    "pipeline": "condition ledger publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
     "judging": "calibration inference judge settings worker",
     "record": "catchup guard journal ledger publisher settings stage",
-    "assemble": "allowlist calibration codecs daemon guard health inference judging keys metrics mistakes outputs "
-    "pipeline publisher record scrape settings sources wire worker",
+    "assemble": "allowlist calibration codecs condition daemon guard health inference judging keys metrics mistakes "
+    "outputs pipeline publisher record scrape settings sources wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
@@ -72,7 +73,7 @@ MAY_IMPORT = {
     "listen": "album board client messages wire",
     # the daemon never imports training
     "training": "critical files inference judge",
-    "calibrate": "calibration critical inference judge sources training values",
+    "calibrate": "calibration condition critical inference judge sources training values",
     "cli": "assemble calibrate journal keys listen logs simulation training",
     "__main__": "cli",
 }

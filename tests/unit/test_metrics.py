@@ -14,11 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from inspector import __version__, docs
 from inspector.clock import ManualClock
+from inspector.condition.checks import CHECKS
+from inspector.condition.presence import State
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd
 from inspector.metrics import LABELS, MOST_ROWS, STAGES, TABLE, Histogram, Metrics
 from inspector.scrape import OUTCOMES, Core, Scrape
-from inspector.types import Frame, Inspection, ModelTag, Reason, Receipt, Verdict
+from inspector.types import Cause, Frame, Inspection, ModelTag, Reason, Receipt, Verdict
 
 CAMERAS = ("cam1", "cam2")
 TOPICS = ("verdict/line1/cam1/", "beat/")
@@ -30,6 +32,9 @@ class Camera:
     up: bool = False
     reconnects: int = 0
     last_frame: float = 0.0
+    state: State = State.CONNECTING
+    failing: frozenset[Cause] = frozenset()
+    values: dict[Cause, float] = field(default_factory=lambda: dict.fromkeys(CHECKS, math.nan))
 
 
 @dataclass
@@ -139,6 +144,11 @@ def test_every_label_set_is_there_at_zero_from_the_start(house):
                      "capture_to_publish_seconds_count", "defect_score_count", "repair_residual_score_count",
                      "camera_up", "camera_last_frame_timestamp_seconds", "camera_reconnects_total"):  # fmt: skip
             assert value(name, camera=camera) == 0
+        for state in State:
+            assert value("camera_state", camera=camera, state=state) == (state is State.CONNECTING)
+        for check in CHECKS:
+            assert value("camera_health", camera=camera, check=check) == 1
+            assert math.isnan(value("camera_measured", camera=camera, check=check))
     for end in BatchEnd:
         assert value("batch_closed_total", model="lines", reason=end) == 0
     for topic in TOPICS:
@@ -168,7 +178,8 @@ def test_the_ledger_and_the_scrape_count_the_same(house):
 
 
 def test_what_the_core_counts_is_read_at_the_scrape(house):
-    house.cameras["cam2"] = Camera(up=True, reconnects=3, last_frame=1.7e9 + 0.25)
+    values = dict.fromkeys(CHECKS, 0.5) | {Cause.FROZEN: 7}
+    house.cameras["cam2"] = Camera(True, 3, 1.7e9 + 0.25, State.FROZEN, frozenset({Cause.FROZEN}), values)
     house.traffic.messages["beat/"] = 7
     house.traffic.bytes["beat/"] = 700
     house.traffic.subscribers["beat/"] = 2
@@ -178,6 +189,11 @@ def test_what_the_core_counts_is_read_at_the_scrape(house):
     assert house.value("inspector_camera_up", camera="cam2") == 1
     assert house.value("inspector_camera_up", camera="cam1") == 0
     assert house.value("inspector_camera_reconnects_total", camera="cam2") == 3
+    assert house.value("inspector_camera_state", camera="cam2", state="frozen") == 1
+    assert house.value("inspector_camera_state", camera="cam2", state="streaming") == 0
+    assert house.value("inspector_camera_health", camera="cam2", check="frozen") == 0
+    assert house.value("inspector_camera_health", camera="cam2", check="black") == 1
+    assert house.value("inspector_camera_measured", camera="cam2", check="frozen") == 7
     assert house.value("inspector_camera_last_frame_timestamp_seconds", camera="cam2") == 1.7e9 + 0.25
     assert house.value("inspector_published_messages_total", topic="beat/") == 7
     assert house.value("inspector_published_bytes_total", topic="beat/") == 700

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from inspector.clock import ManualClock
+from inspector.condition.limits import Limits, fixed
+from inspector.condition.monitor import CALM, Monitor
+from inspector.condition.presence import State
 from inspector.inference.fit import fitted
 from inspector.ledger import Ledger
 from inspector.mailbox import Mailbox
 from inspector.sources import reader as module
 from inspector.sources.reader import Reader
 from inspector.sources.throttle import Throttle
-from inspector.types import Event, Frame, Inspection, Reason, Verdict
+from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
 from tests.bundles import picture
 from tests.sources import HandSource
+from tests.waiting import until
 
 
 def halved(image: np.ndarray) -> np.ndarray:
@@ -27,15 +31,22 @@ def halved(image: np.ndarray) -> np.ndarray:
 class Bench:
     """A reader on a hand-fed source, with everything it touches in reach."""
 
-    def __init__(self, source: HandSource, queue: int = 2, fit: Callable[[np.ndarray], np.ndarray] = halved) -> None:
+    def __init__(
+        self,
+        source: HandSource,
+        queue: int = 2,
+        fit: Callable[[np.ndarray], np.ndarray] = halved,
+        limits: Limits = module.NOTHING,
+    ) -> None:
         self.clock = ManualClock()
         self.ledger = Ledger(["cam"])
         self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
         self.reader = Reader(
-            "cam", source, fit, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock
-        )
+            "cam", source, fit, 0.5, self.ledger, self.inbox, self._settle, self.events.append, self.clock,
+            Monitor(limits),
+        )  # fmt: skip
 
     def _settle(self, inspection: Inspection) -> None:
         assert self.ledger.settle(inspection, self.clock.monotonic()) == (inspection,)
@@ -170,7 +181,9 @@ def test_an_unreadable_picture_is_a_verdict_too() -> None:
     source.spoil("broken JPEG")
     source.end()
     bench.run()
-    assert [(one.verdict, one.reason) for one in bench.settled] == [(Verdict.UNKNOWN, Reason.CAMERA)]
+    assert [(one.verdict, one.reason, one.cause) for one in bench.settled] == [
+        (Verdict.UNKNOWN, Reason.CAMERA, Cause.UNREADABLE)
+    ]
     assert any("broken JPEG" in event.detail for event in bench.events)
 
 
@@ -271,6 +284,111 @@ def test_nothing_is_captured_once_the_ledger_is_closed() -> None:
     bench.run()
     assert bench.ledger.counts()["cam"].captured == 0
     assert len(bench.inbox) == 0
+
+
+def test_a_source_may_say_what_is_wrong_with_its_picture() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source)
+    source._shots.put(Shot(None, "p1", "2 of 8 packets are missing", cause=Cause.INCOMPLETE))
+    source.end()
+    bench.run()
+    assert [(one.reason, one.cause) for one in bench.settled] == [(Reason.CAMERA, Cause.INCOMPLETE)]
+
+
+BLACK = np.full((48, 64, 3), 3, np.uint8)
+
+
+def lively(number: int) -> np.ndarray:
+    """A picture like no other."""
+    return np.random.default_rng(number).integers(60, 120, (48, 64, 3), np.uint8)
+
+
+def test_a_black_picture_is_unknown_and_never_queued_and_is_told_once() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source, queue=100, limits=fixed(live=False))
+    for image in (lively(1), BLACK, BLACK, *(lively(number) for number in range(2, CALM + 2)), BLACK):
+        source.show(image)
+    source.end()
+    bench.run()
+    assert [(one.frame.number, one.reason, one.cause) for one in bench.settled] == [
+        (2, Reason.CAMERA, Cause.BLACK), (3, Reason.CAMERA, Cause.BLACK), (14, Reason.CAMERA, Cause.BLACK)
+    ]  # fmt: skip
+    assert len(bench.inbox) == 11
+    assert [event.state for event in bench.events] == ["streaming", "black", "healthy", "black", "ended"]
+    assert bench.events[1].detail == "frame 2: 100 % of the picture is dark; healthy is at most 98"
+    assert bench.reader.state.failing == {Cause.BLACK}
+
+
+def test_a_live_camera_that_repeats_its_picture_is_frozen_within_ten_frames_and_streams_again() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=100, limits=fixed(live=True))
+    for number in [1, *[2] * 12, *range(3, CALM + 3)]:
+        source.show(lively(number))
+    source.end()
+    bench.run()
+    found = [one.frame.number for one in bench.settled]
+    assert found == list(range(7, 14)), "the second of the same is number 3, and four may be the driver's"
+    assert {one.cause for one in bench.settled} == {Cause.FROZEN}
+    assert [event.state for event in bench.events] == ["streaming", "frozen", "streaming", "ended"]
+
+
+def test_a_file_may_repeat_its_picture() -> None:
+    source = HandSource(live=False)
+    bench = Bench(source, queue=100, limits=fixed(live=False))
+    for _ in range(20):
+        source.show(lively(1))
+    source.end()
+    bench.run()
+    assert bench.settled == []
+
+
+def test_a_camera_whose_thread_hangs_is_noticed_by_somebody_else() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=100)
+    runs = threading.Thread(target=bench.run)
+    frames = Paced(bench, source)
+    runs.start()
+    frames.show(3, apart=0.1)
+    bench.reader.look(bench.clock.monotonic() + 0.79)
+    assert bench.reader.state.state is State.STREAMING
+    bench.reader.look(bench.reader.stalls_at)
+    assert (bench.reader.state.state, bench.reader.state.up) == (State.STALLED, False)
+    bench.reader.look(bench.clock.monotonic() + 3)
+    assert [event.state for event in bench.events] == ["streaming", "stalled"]
+    assert bench.events[-1].detail == "no frame for 0.8 s, though the source says nothing"
+    frames.show(1, apart=5)
+    source.end()
+    runs.join(30)
+    assert [event.state for event in bench.events] == ["streaming", "stalled", "streaming", "ended"]
+
+
+def test_a_camera_that_stalls_and_then_fails_is_lost() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=100)
+    runs = threading.Thread(target=bench.run)
+    frames = Paced(bench, source)
+    runs.start()
+    frames.show(2, apart=0.1)
+    bench.reader.look(bench.reader.stalls_at)
+    stopper = Stopper(bench, after_events=3)
+    source.fail("cable pulled")
+    stopper.join()
+    runs.join(30)
+    assert [event.state for event in bench.events] == ["streaming", "stalled", "lost"]
+
+
+class Paced:
+    """Shows frames one after the other, each when the one before was taken."""
+
+    def __init__(self, bench: Bench, source: HandSource) -> None:
+        self._bench, self._source = bench, source
+
+    def show(self, frames: int, apart: float) -> None:
+        for _ in range(frames):
+            self._bench.clock.advance(apart)
+            before = self._bench.ledger.counts()["cam"].captured
+            self._source.show(picture())
+            until(lambda: self._bench.ledger.counts()["cam"].captured > before)  # noqa: B023 - called at once
 
 
 class Stopper:

@@ -117,7 +117,9 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "repair = 'maybe'", "camera 'cam1': repair = 'maybe' is not allowed; use true or false"),
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, bundle, "
                                 "reference, threshold, min_area, calibration, deadline, queue, repair, isolate, "
-                                "hangs_after, max_rate"),
+                                "hangs_after, max_rate, health, silence"),
+        (CAMERA + "health = ['blurry']", "camera 'cam1': health = ['blurry']: 'blurry' is no check; the checks are "
+                                         "black, saturated, frozen, drifted, shifted, defocused"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "
                                            "events; use another"),
         (CAMERA.replace("cam1", "a/b"), "camera 'a/b': name = 'a/b': use 1 to 64 letters, digits, - and _, the first a "

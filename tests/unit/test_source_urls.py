@@ -36,7 +36,7 @@ def problems(url: str) -> tuple[str, ...]:
         ("sim://line?defects=1.1", "defects = '1.1' is not allowed; give a number from 0 to 1"),
         ("sim://line?channels=2", "channels = '2' is not allowed; give '1' or '3'"),
         ("sim://line?rat=5", "'rat' is not an option of sim:; did you mean 'rate'?"),
-        ("sim://line?colour=5", "its options are seed, width, height, defects, channels, light, rate, first, frames"),
+        ("sim://line?colour=5", "its options are modality, seed, width, height, defects, channels, light, rate"),
         ("sim://line?seed=1&seed=1", "seed is given 2 times; give it once"),
         ("sim://line?=5", "'' is not an option of sim:"),
         ("file:", "the path is missing; write file:PATH"),

@@ -59,6 +59,7 @@ def same(message: VerdictMessage | ResultMessage, inspection: Inspection) -> Non
     assert (message.residual, message.model) == (inspection.residual, inspection.model)
     assert message.calibration == (CALIBRATION if frame.camera == "cam1" else None)
     assert message.position == inspection.position
+    assert message.cause == inspection.cause
 
 
 @few

@@ -1,0 +1,65 @@
+"""Which values are healthy: learnt from a camera's own good frames, or fixed ones that need no learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from inspector.condition.checks import CHECKS, Values
+from inspector.condition.view import View
+from inspector.types import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Healthy values, both ends included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def holds(self, value: float) -> bool:
+        """Whether it is healthy; what cannot be told (NaN) is."""
+        return not (value < self.low or value > self.high)
+
+    def __str__(self) -> str:
+        if math.isinf(self.low):
+            return f"at most {self.high:.4g}"
+        return f"{self.low:.4g} or more" if math.isinf(self.high) else f"{self.low:.4g} to {self.high:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """ranges: by check; one that is missing is not decided by
+
+    noise: grey levels up to which a frame repeats the one before
+    reference: the view of the scene in its place; None where the scene has none
+    """
+
+    ranges: Mapping[Cause, Range]
+    noise: float = 0.0
+    reference: View | None = None
+
+    def failing(self, values: Values, asked: Collection[Cause]) -> Cause | None:
+        """The first of the checks `asked` that a frame with those values fails."""
+        for cause in CHECKS:
+            if cause in asked and cause in self.ranges and not self.ranges[cause].holds(values[cause]):
+                return cause
+        return None
+
+    def sentence(self, cause: Cause, values: Values) -> str:
+        """What is wrong, for people."""
+        check = CHECKS[cause]
+        return f"{values[cause]:.4g} {check.unit} {check.says}; healthy is {self.ranges[cause]}"
+
+
+ALMOST_ALL = 98.0
+"""% of a picture that must be black, or saturated, before that is wrong on any line."""
+REPEATS = 4
+"""Frames that a camera whose noise is unknown may repeat bit for bit: drivers do so once in a while."""
+
+
+def fixed(live: bool) -> Limits:
+    """Limits that need no learning. A source that is not live may repeat a picture as often as it likes."""
+    ranges = {Cause.BLACK: Range(high=ALMOST_ALL), Cause.SATURATED: Range(high=ALMOST_ALL)}
+    return Limits(ranges | ({Cause.FROZEN: Range(high=REPEATS)} if live else {}))

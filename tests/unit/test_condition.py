@@ -1,0 +1,215 @@
+"""Checks of a camera's pictures: what each finds, what none may find, and how limits are learnt.
+
+The long form is `python -m benchmarks.condition`: 10,000 healthy frames, and every strength of every fault.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.condition import alarms, found_after, learnt, limits_of, parts
+from benchmarks.spoiled import Fixture, blurred, dimmed, exposed, noisy
+from inspector.condition import view
+from inspector.condition.checks import CHECKS
+from inspector.condition.learn import ENOUGH, Learner
+from inspector.condition.limits import Limits, Range, fixed
+from inspector.condition.measure import LAMP, Gauge
+from inspector.condition.monitor import CALM, Monitor
+from inspector.simulation import Line
+from inspector.types import Cause, Image
+
+SIZE = {"width": 320, "height": 240}
+
+
+@cache
+def healthy(kind: type[Line], first: int, number: int) -> tuple[Image, ...]:
+    return tuple(islice(parts(kind(1, **SIZE), first), number))
+
+
+@cache
+def learnt_of(kind: type[Line]) -> Limits:
+    return limits_of(learnt([healthy(kind, 0, 300)]))
+
+
+@pytest.mark.parametrize("kind", [Line, Fixture])
+def test_healthy_frames_raise_no_alarm(kind: type[Line]) -> None:
+    assert alarms(learnt_of(kind), healthy(kind, 300, 200)) == {}
+    assert alarms(fixed(live=True), healthy(kind, 300, 200)) == {}
+
+
+def test_lines_that_limits_were_not_learnt_on_raise_none_either() -> None:
+    limits = limits_of(learnt(islice(parts(Line(seed, **SIZE)), 40) for seed in range(2, 8)))
+    for seed in (11, 12, 13):
+        assert alarms(limits, islice(parts(Line(seed, **SIZE)), 60)) == {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "strength", "cause", "within"),
+    [
+        (blurred, 1.0, Cause.DEFOCUSED, 1),
+        (dimmed, 100, Cause.BLACK, 1),
+        (dimmed, 15, Cause.DRIFTED, LAMP),
+        (exposed, 3, Cause.SATURATED, 1),
+        (exposed, 1.15, Cause.DRIFTED, LAMP),
+    ],
+)
+def test_what_is_wrong_is_found(spoil, strength: float, cause: Cause, within: int) -> None:
+    rng = np.random.default_rng(0)
+    sick = [spoil(image, strength, rng) for image in healthy(Line, 700, 30)]
+    first, share, found = found_after(learnt_of(Line), healthy(Line, 600, 30), sick)
+    assert first is not None
+    assert (first <= within, share, found) == (True, 1.0, cause)
+
+
+def test_a_camera_that_was_moved_is_found() -> None:
+    line = Fixture(1, **SIZE)
+    line.moved = 12
+    limits = learnt_of(Fixture)
+    assert limits.ranges[Cause.SHIFTED].high < 12
+    assert found_after(limits, healthy(Fixture, 600, 30), islice(parts(line, 700), 10)) == (1, 1.0, Cause.SHIFTED)
+
+
+@pytest.mark.parametrize(("limits", "within"), [(learnt_of, 1), (lambda _: fixed(live=True), 5)])
+def test_a_frozen_camera_is_found_within_ten_frames(limits, within: int) -> None:
+    frames = healthy(Line, 600, 30)
+    assert found_after(limits(Line), frames, 20 * [frames[-1]]) == (within, 1.0, Cause.FROZEN)
+
+
+def test_a_frozen_picture_through_a_lossy_codec_is_frozen() -> None:
+    frames = healthy(Line, 600, 30)
+    sick = []
+    for number in range(20):
+        sick.append(frames[-1].copy())
+        sick[-1][number * 7, number] += 3  # a few pixels differ
+    assert found_after(learnt_of(Line), frames, sick) == (1, 1.0, Cause.FROZEN)
+    assert found_after(fixed(live=True), frames, sick)[0] is None
+
+
+def test_a_dark_picture_is_black_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    monitor = Monitor(learnt_of(Fixture))
+    causes = {monitor.look(noisy(np.full((240, 320, 3), 8.0), rng)).cause for _ in range(40)}
+    assert causes == {Cause.BLACK}
+
+
+def test_checks_that_are_not_asked_only_measure() -> None:
+    monitor = Monitor(fixed(live=True), asked=[Cause.FROZEN])
+    assert monitor.look(np.zeros((48, 64, 3), np.uint8)).cause is None
+    assert monitor.values[Cause.BLACK] == 100
+    assert monitor.failing == frozenset()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 2000), (60, 80), (97, 131), (2000, 9)])
+def test_pictures_of_any_size_can_be_measured(height: int, width: int, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    gauge = Gauge(reference=np.zeros((view.VIEW_HEIGHT, view.VIEW_WIDTH), np.uint8))
+    values = gauge.measure(rng.integers(0, 256, (height, width, channels), np.uint8))
+    assert values.keys() == CHECKS.keys()
+
+
+def test_a_picture_of_another_size_repeats_nothing() -> None:
+    gauge = Gauge()
+    images = [np.full((height, 64, 1), 99, np.uint8) for height in (48, 48, 40, 40)]
+    assert [gauge.measure(image)[Cause.FROZEN] for image in images] == [0, 1, 0, 1]
+
+
+@given(st.integers(-9, 9), st.integers(-6, 6))
+@settings(max_examples=40, deadline=None)
+def test_where_a_scene_lies(right: int, down: int) -> None:
+    wide = np.random.default_rng(1).integers(0, 256, (30, 40), np.uint8)
+    wide = np.asarray(np.kron(wide, np.ones((4, 4), np.uint8)), np.uint8)  # blobs, as scenes have them
+    reference = wide[30:90, 40:120].copy()
+    seen = wide[30 - down : 90 - down, 40 - right : 120 - right].copy()
+    found = view.offset(reference, seen, 480, 640)
+    assert found.likeness > 0.99
+    assert found.pixels == pytest.approx(8 * math.hypot(right, down), abs=1)
+
+
+def test_a_scene_that_is_gone_is_shifted_as_far_as_can_be() -> None:
+    limits = learnt_of(Fixture)
+    rng = np.random.default_rng(0)
+    gauge = Gauge(limits.noise, limits.reference)
+    elsewhere = rng.integers(0, 256, (240, 320, 3), np.uint8)
+    assert gauge.measure(elsewhere)[Cause.SHIFTED] == view.farthest(240, 320) > limits.ranges[Cause.SHIFTED].high
+
+
+def test_a_check_that_fails_is_told_once_and_is_well_after_a_while() -> None:
+    monitor = Monitor(Limits({Cause.BLACK: Range(high=50)}))
+    dark, light = np.zeros((48, 64, 1), np.uint8), np.full((48, 64, 1), 99, np.uint8)
+    found = [monitor.look(image) for image in (light, dark, dark, *CALM * [light], light)]
+    assert [one.cause for one in found] == [None, Cause.BLACK, Cause.BLACK, *CALM * [None], None]
+    assert [one.began for one in found] == [None, Cause.BLACK, None, *CALM * [None], None]
+    assert [one.over for one in found] == [(), (), (), *(CALM - 1) * [()], (Cause.BLACK,), ()]
+    assert monitor.failing == frozenset()
+
+
+def test_a_check_at_its_limit_does_not_flap() -> None:
+    monitor = Monitor(Limits({Cause.BLACK: Range(high=50)}))
+    dark, light = np.zeros((48, 64, 1), np.uint8), np.full((48, 64, 1), 99, np.uint8)
+    found = [monitor.look(image) for image in 20 * [dark, light]]
+    assert [one.began for one in found] == [Cause.BLACK, *39 * [None]]
+    assert not any(one.over for one in found)
+
+
+@pytest.mark.parametrize(
+    ("one", "text"),
+    [(Range(high=4), "at most 4"), (Range(low=26.125), "26.12 or more"), (Range(80, 95.5), "80 to 95.5")],
+)
+def test_a_range_says_what_it_holds(one: Range, text: str) -> None:
+    assert str(one) == text
+
+
+def test_too_few_frames_teach_nothing() -> None:
+    learner = learnt([healthy(Line, 0, ENOUGH - 1)])
+    assert learner.limits() is None
+    assert learner.notes == ["the camera's health is not learnt: 99 good pictures are fewer than 100"]
+
+
+def test_pictures_that_follow_on_no_other_teach_no_stillness() -> None:
+    learner = Learner()
+    for image in healthy(Line, 0, ENOUGH):
+        learner.add(image, None)
+    assert Cause.FROZEN not in limits_of(learner).ranges
+    assert learner.notes == ["health check frozen is left out: that takes frames in a row, of a source"]
+
+
+def test_what_healthy_frames_do_is_no_alarm() -> None:
+    """A dark scene that is quiet for three frames at a time, as a codec makes it."""
+    rng = np.random.default_rng(0)
+    images = [image for _ in range(60) for image in 3 * [rng.integers(0, 12, (48, 64, 1), np.uint8)]]
+    learner = learnt([images])
+    limits = limits_of(learner)
+    assert Cause.BLACK not in limits.ranges
+    assert limits.ranges[Cause.FROZEN] == Range(high=4)
+    assert alarms(limits, images) == {}
+    assert learner.notes == [
+        "health check black is left out: good pictures are so for almost all of it",
+        "health check shifted is left out: the scene has no fixed place",
+    ]
+
+
+def test_a_camera_that_repeats_for_long_cannot_be_told_from_a_frozen_one() -> None:
+    image = healthy(Line, 0, 1)[0]
+    learner = learnt([ENOUGH * 2 * [image]])
+    assert Cause.FROZEN not in limits_of(learner).ranges
+    assert "health check frozen is left out: 199 good frames in a row are the same" in learner.notes
+
+
+def test_a_view_survives_as_text() -> None:
+    reference = learnt_of(Fixture).reference
+    assert reference is not None
+    assert np.array_equal(view.decoded(view.encoded(reference)), reference)
+
+
+@pytest.mark.parametrize("text", ["", "no base64!", "YWJj", view.encoded(np.zeros((9, 9), np.uint8))])
+def test_what_is_no_view_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="give a grey PNG of 80 x 60 pixels in base64"):
+        view.decoded(text)
