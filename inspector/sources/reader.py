@@ -32,6 +32,8 @@ FIRST_PAUSE, LONGEST_PAUSE, REFUSED_PAUSE = 0.5, 1.0, 60.0
 One that is away is asked at least every second, so that the line has it back at once; that costs it nothing while it
 is away. One that is there and refuses is asked less and less: too many wrong passwords lock a user out.
 """
+FEW_REFUSALS = 4
+"""In a row they are nothing: a camera that has just started, or a network that has just come back, refuses at first."""
 REPEAT = 600.0
 """Seconds after which it is said again that a camera is lost for the same reason."""
 
@@ -127,7 +129,7 @@ class Reader:
             self._unreadable.flush()
 
     def _run(self, beat: Callable[[], None]) -> None:
-        pause = FIRST_PAUSE / 2
+        pause, refusals = FIRST_PAUSE / 2, 0
         while not self._stopping.is_set():
             before = self._number
             try:
@@ -143,7 +145,8 @@ class Reader:
                 if not self._source.live:
                     self.failed = True
                     return
-                longest = REFUSED_PAUSE if isinstance(error, RefusedError) else LONGEST_PAUSE
+                refusals = refusals + 1 if isinstance(error, RefusedError) else 0
+                longest = REFUSED_PAUSE if refusals > FEW_REFUSALS else LONGEST_PAUSE
             pause = FIRST_PAUSE if self._number > before else min(2 * pause, longest)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
             self.state.reconnects += 1
