@@ -43,8 +43,10 @@ from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.sources.isolated import Isolated
 from inspector.sources.scan import Scan
 from inspector.sources.stacked import Stacked
+from inspector.sources.throttle import Throttle
 from inspector.types import Cause
 from inspector.wire import Encoder
 from inspector.worker import Station, Worker
@@ -211,6 +213,8 @@ def _source(
     camera: configuration.Camera, channels: Mapping[str, int], opener: Callable[[str], Source] = open_source
 ) -> Source:
     """What gives the camera's frames, from one URL or several of `channels` each. Raises ConfigError."""
+    if camera.isolate:
+        opener = partial(Isolated, hangs_after=camera.hangs_after)
     source = opener(camera.source or "") if camera.sources is None else _stack(camera, camera.sources, channels, opener)
     return source if camera.scan_rows is None else Scan(source, camera.scan_rows, camera.scan_overlap)
 
@@ -246,6 +250,7 @@ def _camera(
     learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
     monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
     silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
+    throttle = None if settings.max_rate is None else Throttle(settings.max_rate, settings.queue)
     return Camera(
         settings.name,
         source,
@@ -256,6 +261,7 @@ def _camera(
         monitor,
         silence,
         triggers,
+        throttle,
         rows,
     )
 

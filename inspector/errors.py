@@ -54,6 +54,10 @@ class SourceError(InspectorError):
     exit_code = 66  # EX_NOINPUT
 
 
+class RefusedError(SourceError):
+    """A camera is there and says no, to this user or this path; asked too often, it may lock its user out."""
+
+
 class OutputError(InspectorError):
     """An output cannot be opened, for example because its address is taken."""
 

@@ -34,6 +34,7 @@ from inspector.publisher import Publisher
 from inspector.schedule import Schedule
 from inspector.sources import Source
 from inspector.sources.reader import Reader
+from inspector.sources.throttle import Throttle
 from inspector.stage import Service, Stage
 from inspector.types import Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Verdict
 from inspector.worker import Worker
@@ -55,6 +56,7 @@ class Camera:
     """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares.
 
     fit: makes of a picture [H,W,C] what that model's detector takes
+    throttle: what its frames have to pass, if it is live
     monitor: whether its pictures can be judged;  silence: seconds before it may count as stalled
     triggers: say which part each of its frames is of, where it is triggered
     rows: how many rows of a batch that is; None: one each
@@ -69,6 +71,7 @@ class Camera:
     monitor: Monitor | None = None
     silence: float = SHORTEST_SILENCE
     triggers: Triggers | None = None
+    throttle: Throttle | None = None
     rows: Callable[[Image], int] | None = None
 
 
@@ -123,6 +126,7 @@ class Pipeline:
                 c.monitor,
                 c.silence,
                 c.triggers,
+                c.throttle,
                 self._on_capture,
             )
             for c in cameras

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -38,6 +38,9 @@ _OPEN_TO_OTHERS: Mapping[str, tuple[str, ...]] = {
     "security": (),
 }
 """By table, the addresses that other machines may reach; `security` says how."""
+
+_LOGIN = re.compile(r"(?i)(^rtsps?:[^?]*\?(?:.*&)?credentials=)([^&]+)")
+"""The file of user and password that a camera's URL names."""
 
 
 def _alone(calibration: Path | None, info: ValidationInfo) -> Path | None:
@@ -146,7 +149,8 @@ class Camera(_Part):
     name: CameraName
     """Its name in topics, metrics and logs: letters, digits, - and _. Unique."""
     source: Annotated[str | None, Field(min_length=1, repr=False)] = None
-    """Where frames come from, a URL. Paths of `file:` and `folder:` are relative to the configuration file."""
+    """Where frames come from, a URL. Paths of `file:` and `folder:`, and of an `rtsp:` camera's credentials, are
+    relative to the configuration file."""
     sources: Annotated[Sources, AfterValidator(_one_or_more), Field(repr=False, validate_default=True)] = None
     """Instead of `source`: several, by the modality that each shows, for a bundle of stacked modalities. Their pictures
     of a part become one frame, in this order; which belong together, part ids tell, or else the times of capture. One
@@ -192,6 +196,15 @@ class Camera(_Part):
     """Frames that may wait for a worker. A live camera then pushes out its oldest (`unknown`), a file waits."""
     repair: bool = True
     """Whether defects are repaired, if the bundle can."""
+    isolate: bool = False
+    """Whether its source runs in a process of its own, which is killed and started anew when it hangs or crashes: for
+    cameras whose driver may. It costs two copies of each picture. Linux only."""
+    hangs_after: Annotated[float, Field(ge=1, le=86_400)] = 30.0
+    """Seconds without a picture after which an isolated camera's process is taken to hang. Longer than its device takes
+    to open, and than the longest pause between two parts."""
+    max_rate: Annotated[float | None, Field(gt=0, le=100_000)] = None
+    """Frames a second of a live camera that are judged, so that one that floods takes nothing from the others; those
+    beyond it are `unknown: overload` at once. Without it, as many as there is time for."""
     health: Annotated[tuple[str, ...], AfterValidator(_checks)] = tuple(cause.value for cause in CHECKS)
     """Which checks of its pictures make a verdict `unknown: camera`; the others are only measured. Without a
     calibration that has learnt them, only `black`, `saturated` and, of a live camera, `frozen` can fail."""
@@ -477,21 +490,25 @@ def _anchored(given: Table, folder: Path, credentials: str | None) -> list[Table
             is_key = key == "secret_key" and Z85_KEY.fullmatch(value) and not (folder / value).exists()
             part[key] = HIDDEN if is_key else _placed(value, folder, credentials)
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
-    base = quote(str(folder))  # a source is a URL
     for camera in cameras:
         for key in ("bundle", "reference", "calibration", "ignore"):
             if isinstance(path := camera.get(key), str):
                 camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):
-            camera["source"] = _placed_url(source, base)
+            camera["source"] = _placed_url(source, folder, credentials)
         if isinstance(sources := camera.get("sources"), dict):
-            camera["sources"] = {k: _placed_url(v, base) if isinstance(v, str) else v for k, v in sources.items()}
+            camera["sources"] = {
+                name: _placed_url(url, folder, credentials) if isinstance(url, str) else url
+                for name, url in sources.items()
+            }
     return cameras
 
 
-def _placed_url(source: str, base: str) -> str:
-    """A source's URL, its path relative to `base`, which is quoted."""
-    return re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
+def _placed_url(source: str, folder: Path, credentials: str | None) -> str:
+    """A source's URL, whose paths are relative to `folder`."""
+    base = quote(str(folder))
+    source = re.sub(r"(?i)^(file|folder):(?=[^/?])", lambda scheme: f"{scheme[0]}{base}/", source)
+    return _LOGIN.sub(lambda key: f"{key[1]}{quote(_placed(unquote(key[2]), folder, credentials))}", source)
 
 
 def _placed(value: str, folder: Path, credentials: str | None) -> str:

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 
-from inspector.errors import SourceError
+from inspector.errors import RefusedError, SourceError
 from inspector.types import Image, Shot
 
 
@@ -27,6 +27,9 @@ class HandSource:
 
     def fail(self, why: str) -> None:
         self._shots.put(SourceError(why))
+
+    def refuse(self, why: str) -> None:
+        self._shots.put(RefusedError(why))
 
     def end(self) -> None:
         self._shots.put(None)

@@ -1,5 +1,6 @@
-"""A camera at this machine: `camera:0` or `camera:/dev/video0?width=1280&height=720&fps=30&fourcc=MJPG`, by OpenCV.
+"""A camera at this machine: `camera:/dev/video0?width=1280&height=720&fps=30&fourcc=MJPG`, or `camera:0`, by OpenCV.
 
+Best by a name that stays when others are plugged in: /dev/v4l/by-id/..., or by-path for the socket that it is in.
 Without an option the camera's own setting stays. A camera that does not take a setting is an error: a picture of
 another size or rate than was asked for must not pass unnoticed.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 
@@ -17,12 +19,16 @@ from inspector.sources.url import Url
 from inspector.types import Shot
 
 BACKEND = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+DEVICES = Path("/dev")
 FAILED_READS = 3
 """So many in a row and the camera is lost; one alone may be a damaged frame."""
 
 
 class Camera:
-    """A live camera. device: its index or path;  settings: OpenCV's property and the value that it must take."""
+    """A live camera. device: its index, or its path, where a link is followed at every opening
+
+    settings: OpenCV's property and the value that it must take
+    """
 
     live = True
 
@@ -32,10 +38,11 @@ class Camera:
 
     def frames(self) -> Iterator[Shot]:
         """Open the camera and read; uint8 [height, width, 3]. Raises SourceError if it is not there or stops."""
-        capture = cv2.VideoCapture(self._device, BACKEND)
+        device = self._device if isinstance(self._device, int) else str(Path(self._device).resolve())
+        capture = cv2.VideoCapture(device, BACKEND)
         try:
             if not capture.isOpened():
-                raise SourceError(f"{self} cannot be opened; is it plugged in, free, and may this user read it?")
+                raise SourceError(f"{self} cannot be opened; {self._why_not()}")
             self._set(capture)
             yield from self._read(capture)
         finally:
@@ -47,6 +54,15 @@ class Camera:
 
     def __str__(self) -> str:
         return f"camera {self._device!r}"
+
+    def _why_not(self) -> str:
+        device = self._device
+        path = DEVICES / f"video{device}" if isinstance(device, int) else Path(device)
+        if path.exists():
+            return "is it a camera, is it free, and may this user read it?"
+        if not (there := _cameras()):
+            return "no camera is plugged in"
+        return f"it is not plugged in; there are {', '.join(there)}"
 
     def _set(self, capture: cv2.VideoCapture) -> None:
         for setting, value in self._settings.items():
@@ -70,6 +86,16 @@ class Camera:
             failed += 1
             if failed == FAILED_READS:
                 raise SourceError(f"{self} gave no new frame {failed} times in a row; it is taken for lost")
+
+
+def _cameras() -> list[str]:
+    """What may be written for the cameras that are plugged in: names that stay first, then whatever has none."""
+    links = [link for kind in ("by-id", "by-path") for link in sorted(DEVICES.glob(f"v4l/{kind}/*"))]
+    named: dict[Path, str] = {}
+    for link in links:
+        named.setdefault(link.resolve(), f"camera:{link}")
+    others = {path: f"camera:{path}" for path in sorted(DEVICES.glob("video*")) if path not in named}
+    return [*named.values(), *others.values()]
 
 
 NAMES = {

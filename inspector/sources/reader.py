@@ -15,19 +15,30 @@ from inspector.condition.checks import Values
 from inspector.condition.limits import Limits
 from inspector.condition.monitor import Finding, Monitor
 from inspector.condition.presence import DELIVERS, SHORTEST_SILENCE, Presence, State
-from inspector.errors import ModelError, SourceError
+from inspector.errors import ModelError, RefusedError, SourceError
 from inspector.ledger import Ledger
 from inspector.logs import Tally
 from inspector.mailbox import Closed, Mailbox
 from inspector.matching import Trigger, Triggers
 from inspector.redact import redact
 from inspector.sources import Source
+from inspector.sources.throttle import Throttle
 from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Span, Verdict
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-"""Seconds before a lost camera is opened again: the first time, and at the most (it doubles, with jitter)."""
+FIRST_PAUSE, LONGEST_PAUSE, REFUSED_PAUSE = 0.5, 1.0, 60.0
+"""Seconds before a lost camera is opened again: the first time, and at the most (it doubles, with jitter).
+
+One that is away is asked at least every second, so that the line has it back at once; that costs it nothing while it
+is away. One that is there and refuses is asked less and less: too many wrong passwords lock a user out.
+"""
+FEW_REFUSALS = 4
+"""In a row they are nothing: a camera that has just started refuses at first."""
+KNOWN = 60.0
+"""Seconds after its last frame in which a camera knows us: it refuses as its network has just come back, say."""
+REPEAT = 600.0
+"""Seconds after which it is said again that a camera is lost for the same reason."""
 
 
 @dataclass(slots=True)
@@ -78,6 +89,7 @@ class Reader:
     itself, so that the workers are left to the models.
     deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
     the queue instead of losing frames, and has no deadline: no part passes by a file.
+    throttle: what a live camera's frames have to pass before anything is done with them
     monitor: looks at each picture before that; one that cannot be judged is `unknown: camera`, and never queued
     silence: seconds without a frame before a live camera counts as stalled, at the least
     triggers: say which part each frame is of, where the camera is triggered; else the source may know
@@ -98,6 +110,7 @@ class Reader:
         monitor: Monitor | None = None,
         silence: float = SHORTEST_SILENCE,
         triggers: Triggers | None = None,
+        throttle: Throttle | None = None,
         on_capture: Callable[[Frame], None] = lambda _: None,
     ) -> None:
         self.camera = camera
@@ -113,11 +126,13 @@ class Reader:
         self._clock = clock
         self._triggers = triggers
         self._on_capture = on_capture
+        self._throttle = throttle if source.live else None
         self._stopping = threading.Event()
         self._changing = threading.RLock()  # so that events come in the order of the changes
         self._entering = threading.Lock()
         self._number = 0
         self._latest = float("-inf")
+        self._said, self._said_at = "", float("-inf")
         self._unreadable = Tally(log, logging.WARNING, f"camera {camera}: {{count}} unusable, last {{detail}}", clock)
 
     def run(self, beat: Callable[[], None]) -> None:
@@ -128,7 +143,7 @@ class Reader:
             self._unreadable.flush()
 
     def _run(self, beat: Callable[[], None]) -> None:
-        pause = FIRST_PAUSE
+        pause, refusals = FIRST_PAUSE / 2, 0
         while not self._stopping.is_set():
             before = self._number
             try:
@@ -144,10 +159,11 @@ class Reader:
                 if not self._source.live:
                     self.failed = True
                     return
-            if self._number > before:
-                pause = FIRST_PAUSE
+                refusals = refusals + 1 if isinstance(error, RefusedError) else 0
+                is_known = self._clock.monotonic() - self._latest < KNOWN
+                longest = LONGEST_PAUSE if is_known or refusals <= FEW_REFUSALS else REFUSED_PAUSE
+            pause = FIRST_PAUSE if self._number > before else min(2 * pause, longest)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-            pause = min(2 * pause, LONGEST_PAUSE)
             self.state.reconnects += 1
 
     def stop(self) -> None:
@@ -205,8 +221,12 @@ class Reader:
         """Account for the shot first; from then on it ends in a verdict, whatever happens."""
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
-        finding = _NOTHING_FOUND if image is None else self.state.monitor.look(image)
-        fitted, misfit = self._fitted(image if finding.cause is None else None)
+        now = self._clock.monotonic()
+        stale = now >= deadline  # it came too old, and may push no other one out
+        flood = not stale and image is not None and self._throttle is not None and not self._throttle.passes(now)
+        passes = not (stale or flood)
+        finding = self.state.monitor.look(image) if image is not None and passes else _NOTHING_FOUND
+        fitted, misfit = self._fitted(image if passes and finding.cause is None else None)
         missed: list[Frame] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
@@ -230,8 +250,8 @@ class Reader:
         elif misfit is not None:
             self._unreadable.add(1, f"frame {frame.number}: {misfit}")
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
-        elif self._clock.monotonic() >= frame.deadline:  # it came too old, and may push no other one out
-            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
+        elif stale or flood:
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE if stale else Reason.OVERLOAD))
         elif self._source.live:
             pushed_out = self._inbox.offer(self.camera, frame)
             if pushed_out is not None:
@@ -291,11 +311,13 @@ class Reader:
             return None, str(error)
 
     def _down(self, state: State, detail: str) -> None:
-        presence = self.state.presence
+        presence, now = self.state.presence, self._clock.monotonic()
         with self._changing:
-            told = self.state.up or presence.state is State.STALLED or state is State.LOST
+            news = detail != self._said or now - self._said_at >= REPEAT
+            told = self.state.up or presence.state is State.STALLED or (state is State.LOST and news)
             (presence.lost if state is State.LOST else presence.ended)()
             if told:
+                self._said, self._said_at = detail, now
                 self._tell(state, detail)
 
     def _tell(self, state: str, detail: str) -> None:

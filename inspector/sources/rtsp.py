@@ -1,7 +1,11 @@
-"""A camera on the network: `rtsp://user:password@host/path?transport=tcp&open_timeout=2&read_timeout=2`, or rtsps://.
+"""A camera on the network: `rtsp://host/path?credentials=FILE&transport=tcp&read_timeout=2`, or rtsps://.
 
+credentials    a file of mode 600 with user:password, or `credential:NAME` of systemd's; read at every connection.
+               rtsp://user:password@host/path works too, and belongs into the environment
 transport      tcp, or udp
-open_timeout, read_timeout   seconds until a silent camera is an error
+open_timeout, read_timeout   seconds until a silent camera is an error, 2 without them
+stamps         stream: frames are as old as the camera's clock says, against the fastest frame so far; a stream that
+               falls behind by more than read_timeout is opened anew. arrival: for a camera whose clock is wrong
 
 Other options are the camera's own and go to it as they are. RTSP 1.0: RFC 2326.
 """
@@ -9,18 +13,28 @@ Other options are the camera's own and go to it as they are. RTSP 1.0: RFC 2326.
 from __future__ import annotations
 
 import os
+import re
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import cv2
 
-from inspector.errors import SourceError
+from inspector.errors import ConfigError, RefusedError, SourceError
+from inspector.sources import credentials
+from inspector.sources.streamtime import StreamTime
 from inspector.sources.url import Url
-from inspector.types import Shot
+from inspector.types import Image, Shot
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 """The only way to tell OpenCV the transport: FFmpeg's options, read whenever a capture is opened."""
+LIVE_BY = 5.0
+"""Seconds after its first frame by which a stream has to be through with what waited in buffers."""
+PORTS = {"rtsp": 554, "rtsps": 322}
+_PORT = re.compile(r":\d{1,5}$", re.ASCII)
 
 
 class _Environment:
@@ -52,16 +66,46 @@ class _Environment:
 _environment = _Environment()
 
 
-class RtspCamera:
-    """A live stream, by OpenCV's FFmpeg. address: for FFmpeg, password and all;  shown: for people, without it.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a stream is. rest: of the URL after its //, with the camera's own options
 
-    transport: "tcp" or "udp";  open_timeout, read_timeout: seconds
+    login: the file whose user and password go before the host, "" for none;  shown: for people, without a password
+    """
+
+    scheme: str
+    host: str
+    port: int
+    rest: str
+    login: str
+    shown: str
+
+    def whole(self) -> str:
+        """For FFmpeg, password and all. Raises ConfigError if the file of credentials is not what it should be."""
+        before = f"{credentials.read(self.login)}@" if self.login else ""
+        return f"{self.scheme}://{before}{self.rest}"
+
+    def listens(self, timeout: float) -> bool:
+        """Whether somebody takes connections there."""
+        try:
+            socket.create_connection((self.host, self.port), timeout).close()
+        except OSError:
+            return False
+        return True
+
+
+class RtspCamera:
+    """A live stream, by OpenCV's FFmpeg.
+
+    transport: "tcp" or "udp";  open_timeout, read_timeout: seconds;  by_stream: whether the camera's clock is believed
     """
 
     live = True
 
-    def __init__(self, address: str, shown: str, transport: str, open_timeout: float, read_timeout: float) -> None:
-        self._address, self._shown, self._transport = address, shown, transport
+    def __init__(
+        self, address: Address, transport: str, open_timeout: float, read_timeout: float, by_stream: bool
+    ) -> None:
+        self._address, self._transport, self._by_stream = address, transport, by_stream
         self._open_timeout, self._read_timeout = open_timeout, read_timeout
         self._closed = threading.Event()
 
@@ -69,17 +113,45 @@ class RtspCamera:
         """Connect and read; uint8 [height, width, 3]. Raises SourceError when it cannot connect or frames stop."""
         capture = self._open()
         try:
-            while not self._closed.is_set():
-                there, image = capture.read()
-                if not there:  # and never again on this connection, though isOpened() stays True
-                    raise SourceError(f"{self._shown} gave no frame for {self._read_timeout:g} s, or ended the stream")
-                yield Shot(image)
+            yield from self._stamped(capture) if self._by_stream else map(Shot, self._images(capture))
         finally:
             capture.release()
 
     def close(self) -> None:
         """End at the next frame, at the latest after the time-out."""
         self._closed.set()
+
+    def __str__(self) -> str:
+        return self._address.shown
+
+    def _images(self, capture: cv2.VideoCapture) -> Iterator[Image]:
+        while not self._closed.is_set():
+            asked = time.monotonic()
+            there, image = capture.read()
+            # After a failure no frame comes on this connection any more, though isOpened() stays True. After a
+            # time-out one or two may, as successes: what the decoder had, and half a frame.
+            if not there or time.monotonic() - asked >= self._read_timeout:
+                raise SourceError(f"{self} gave no frame for {self._read_timeout:g} s, or ended the stream")
+            yield image
+
+    def _stamped(self, capture: cv2.VideoCapture) -> Iterator[Shot]:
+        """Leaves out what the camera or the network had in store when the connection was made."""
+        clock, first, fresh = StreamTime(), time.monotonic(), False
+        for image in self._images(capture):
+            arrival = time.monotonic()
+            stream = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            captured = clock.captured(stream, arrival) if stream > 0 else None  # 0 stands for "no stamp", too
+            if captured is not None:
+                fresh, age = True, arrival - captured
+                if age > self._read_timeout:
+                    raise SourceError(f"{self} sends frames {age:.1f} s late; if its clock is slow, add stamps=arrival")
+                yield Shot(image, captured_ns=time.time_ns() - round(1e9 * age))
+            elif fresh:
+                yield Shot(None, fault="it has no time stamp, or one that jumped: nobody knows how old it is")
+            elif arrival - first > LIVE_BY:
+                raise SourceError(
+                    f"{self} sends old frames for {LIVE_BY:g} s; if its clock is fast, add stamps=arrival"
+                )
 
     def _open(self) -> cv2.VideoCapture:
         # The backend must be named, or the time-outs (30 s by default) are not heeded. With more than one decoding
@@ -89,22 +161,39 @@ class RtspCamera:
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * self._read_timeout)),
             *(cv2.CAP_PROP_N_THREADS, 1),
         ]
+        try:
+            address = self._address.whole()
+        except ConfigError as error:  # it was right when the daemon started, and may be again
+            raise SourceError(f"{self} cannot be opened: {error}") from error
+        begin = time.monotonic()
         with _environment.holding(f"rtsp_transport;{self._transport}"):
-            capture = cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, options)
-        if not capture.isOpened():
-            hint = "check host, port, path, user, password and transport"
-            raise SourceError(f"{self._shown} cannot be opened (time-out {self._open_timeout:g} s); {hint}")
-        return capture
+            capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, options)
+        if capture.isOpened():
+            return capture
+        in_time = time.monotonic() - begin < 0.9 * self._open_timeout
+        if in_time and self._address.listens(self._open_timeout):
+            raise RefusedError(f"{self} is there and refuses; check path, user, password and transport")
+        raise SourceError(
+            f"{self} cannot be opened (time-out {self._open_timeout:g} s); check host, port, cable and power"
+        )
 
 
 def from_url(url: Url) -> RtspCamera:
-    """Raises ConfigError if it names no host."""
+    """Raises ConfigError if it names no host, or credentials that cannot be read."""
     transport = url.choice("transport", "tcp", ("tcp", "udp"))
     open_timeout = url.number("open_timeout", 2.0, 0.1, 600)
     read_timeout = url.number("read_timeout", 2.0, 0.1, 600)
+    by_stream = url.choice("stamps", "stream", ("stream", "arrival")) == "stream"
+    file = url.text("credentials", "")
     foreign = url.finish(foreign=True)
-    host = url.body.removeprefix("//").partition("/")[0].rpartition("@")[2]
-    if not url.body.startswith("//") or not host.partition(":")[0]:
+    _, at, place = url.body.removeprefix("//").partition("/")[0].rpartition("@")
+    host, _, port = place.rpartition(":") if _PORT.search(place) else (place, "", "")
+    if not url.body.startswith("//") or not host:
         url.refuse(f"the host is missing; write {url.scheme}://host/path")
-    address = f"{url.scheme}:{url.body}?{foreign}".removesuffix("?")
-    return RtspCamera(address, str(url), transport, open_timeout, read_timeout)
+    if file and at:
+        url.refuse("user and password stand in the URL and in a file of credentials; take them out of the URL")
+    rest = f"{url.body.removeprefix('//')}?{foreign}".removesuffix("?")
+    address = Address(url.scheme, host.strip("[]"), int(port or PORTS[url.scheme]), rest, file, str(url))
+    if file:
+        address.whole()
+    return RtspCamera(address, transport, open_timeout, read_timeout, by_stream)

@@ -94,6 +94,11 @@ class Url:
             return text
         return self._wrong(key, text, f"{length} printable characters", None)
 
+    def text(self, key: str, default: Default) -> str | Default:
+        """Any text, %-escapes decoded."""
+        text = self._take(key)
+        return default if text is None else text
+
     def finish(self, foreign: bool = False) -> str:
         """Raise ConfigError with what was wrong with the options, and with those that nobody asked for.
 

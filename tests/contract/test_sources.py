@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 
 from inspector.errors import ConfigError, SourceError
-from inspector.sources import SCHEMES, open_source
+from inspector.sources import SCHEMES, Source, open_source
+from inspector.sources.isolated import Isolated
 from inspector.types import Image
 
 COUNT = 4
@@ -53,8 +55,14 @@ WITH_A_DEVICE = {"camera", "rtsp", "rtsps"}
 anywhere = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
-def images(url: str) -> list[Image]:
-    read = [shot.image for shot in open_source(url).frames()]
+@pytest.fixture(params=["here", "isolated"])
+def opener(request: pytest.FixtureRequest) -> Callable[[str], Source]:
+    """A source in this process, or the same one in a process of its own."""
+    return open_source if request.param == "here" else partial(Isolated, hangs_after=HANG)
+
+
+def images(url: str, opener: Callable[[str], Source] = open_source) -> list[Image]:
+    read = [shot.image for shot in opener(url).frames()]
     assert all(image is not None for image in read)
     return [image for image in read if image is not None]
 
@@ -64,33 +72,41 @@ def test_every_scheme_is_under_contract() -> None:
 
 
 @anywhere
-def test_it_yields_every_picture_and_ends(make: Callable[[Path, str], str], tmp_path: Path) -> None:
-    read = images(make(tmp_path, "rate=max"))
+def test_it_yields_every_picture_and_ends(
+    make: Callable[[Path, str], str], tmp_path: Path, opener: Callable[[str], Source]
+) -> None:
+    read = images(make(tmp_path, "rate=max"), opener)
     assert len(read) == COUNT
     assert len({image.shape for image in read}) == 1
     assert all(image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 for image in read)
 
 
 @anywhere
-def test_it_runs_again_and_is_the_same(make: Callable[[Path, str], str], tmp_path: Path) -> None:
-    source = open_source(make(tmp_path, "rate=max"))
+def test_it_runs_again_and_is_the_same(
+    make: Callable[[Path, str], str], tmp_path: Path, opener: Callable[[str], Source]
+) -> None:
+    source = opener(make(tmp_path, "rate=max"))
     first, second = list(source.frames()), list(source.frames())
     assert [shot.part for shot in first] == [shot.part for shot in second]
     np.testing.assert_array_equal([shot.image for shot in first], [shot.image for shot in second])
 
 
 @anywhere
-def test_pictures_own_their_memory(make: Callable[[Path, str], str], tmp_path: Path) -> None:
+def test_pictures_own_their_memory(
+    make: Callable[[Path, str], str], tmp_path: Path, opener: Callable[[str], Source]
+) -> None:
     url = make(tmp_path, "rate=max")
-    kept = images(url)
-    copies = [shot.image.copy() for shot in open_source(url).frames() if shot.image is not None]
+    kept = images(url, opener)
+    copies = [shot.image.copy() for shot in opener(url).frames() if shot.image is not None]
     assert not any(np.shares_memory(one, other) for one, other in itertools.combinations(kept, 2))
     np.testing.assert_array_equal(kept, copies)
 
 
 @anywhere
-def test_close_ends_one_that_waits(make: Callable[[Path, str], str], tmp_path: Path) -> None:
-    source = open_source(make(tmp_path, "rate=0.001"))
+def test_close_ends_one_that_waits(
+    make: Callable[[Path, str], str], tmp_path: Path, opener: Callable[[str], Source]
+) -> None:
+    source = opener(make(tmp_path, "rate=0.001"))
     started, seen = threading.Event(), []
 
     def read() -> None:
@@ -108,8 +124,10 @@ def test_close_ends_one_that_waits(make: Callable[[Path, str], str], tmp_path: P
 
 
 @anywhere
-def test_closed_it_yields_nothing_more(make: Callable[[Path, str], str], tmp_path: Path) -> None:
-    source = open_source(make(tmp_path, "rate=max"))
+def test_closed_it_yields_nothing_more(
+    make: Callable[[Path, str], str], tmp_path: Path, opener: Callable[[str], Source]
+) -> None:
+    source = opener(make(tmp_path, "rate=max"))
     frames = source.frames()
     next(frames)
     source.close()
@@ -118,9 +136,11 @@ def test_closed_it_yields_nothing_more(make: Callable[[Path, str], str], tmp_pat
 
 
 @anywhere
-def test_it_is_live_only_if_it_does_not_wait(make: Callable[[Path, str], str], tmp_path: Path) -> None:
-    assert not open_source(make(tmp_path, "rate=max")).live
-    assert open_source(make(tmp_path, "rate=5")).live == (make is simulated)
+def test_it_is_live_only_if_it_does_not_wait(
+    make: Callable[[Path, str], str], tmp_path: Path, opener: Callable[[str], Source]
+) -> None:
+    assert not opener(make(tmp_path, "rate=max")).live
+    assert opener(make(tmp_path, "rate=5")).live == (make is simulated)
 
 
 @anywhere
@@ -207,6 +227,21 @@ def test_a_network_camera_that_is_not_there_is_a_source_error(
     with pytest.raises(SourceError, match=f"{scheme}://user:.*@127.0.0.1:{closed_port}/stream") as caught:
         list(source.frames())
     assert "s3cret" not in f"{caught.value} {capfd.readouterr()}"
+
+
+def test_a_password_from_a_file_is_not_shown_either(
+    closed_port: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    login = tmp_path / "login"
+    login.write_text("user:s3cret")
+    login.chmod(0o600)
+    source = open_source(f"rtsp://127.0.0.1:{closed_port}/stream?credentials={login}")
+    with pytest.raises(SourceError, match="check host, port, cable and power") as refused:
+        list(source.frames())
+    login.unlink()
+    with pytest.raises(SourceError, match=r"cannot be opened: credentials .* cannot be read") as gone:
+        list(source.frames())
+    assert "s3cret" not in f"{refused.value} {gone.value} {capfd.readouterr()}"
 
 
 def test_a_network_camera_that_is_silent_is_given_up() -> None:

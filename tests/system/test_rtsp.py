@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,65 +14,16 @@ import pytest
 
 from inspector.errors import SourceError
 from inspector.sources import open_source
-from tests.waiting import free_port
+from tests.rtsp import CYCLE, FPS, REASON, Server, number_of, record
 
-REASON = "needs a real RTSP server: pip install 'aio-rtsp-toolkit[server]' av"
-av = pytest.importorskip("av", reason=REASON)
+pytest.importorskip("av", reason=REASON)
 pytest.importorskip("aio_rtsp_toolkit", reason=REASON)
 pytestmark = pytest.mark.full
-
-START = 30.0  # seconds that the server may take to listen
-
-
-class Server:
-    """rtsp-server on a free port of loopback, serving one clip again and again."""
-
-    def __init__(self, media: Path) -> None:
-        self.media, self.port, self.control = media, free_port(), free_port()
-        self.url = f"rtsp://user:s3cret@127.0.0.1:{self.port}/cam.mp4?read_timeout=1"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        program = shutil.which("rtsp-server", path=str(Path(sys.executable).parent))
-        assert program is not None, REASON
-        where = ["--host", "127.0.0.1", "--port", str(self.port), "--control-port", str(self.control)]
-        self.process = subprocess.Popen(
-            [program, "--dir", str(self.media), *where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + START
-        while not listens(self.port):
-            assert self.process.poll() is None, "rtsp-server ended"
-            assert time.monotonic() < deadline, "rtsp-server does not listen"
-            time.sleep(0.05)
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with av.open(str(tmp_path / "cam.mp4"), "w") as container:
-        stream = container.add_stream("h264", rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 320, 240, "yuv420p", 10
-        for number in range(250):
-            picture = np.full((240, 320, 3), 50 + number % 100, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        container.mux(stream.encode())
+    record(tmp_path / "cam.mp4")
     server = Server(tmp_path)
     server.start()
     yield server
@@ -120,12 +67,37 @@ def test_stopped_and_continued(server: Server) -> None:
     assert next(source.frames()).image is not None
 
 
+def test_frames_are_as_old_as_they_are(server: Server) -> None:
+    """What the pictures show says when each was sent; the server stalls for a while, and then sends what it missed."""
+    seen: list[tuple[float, float]] = []  # by the picture's number, seconds: when captured, when it arrived
+    number, before = 0, 0
+    for shot in open_source(f"{server.url}&read_timeout=5".replace("read_timeout=1&", "")).frames():
+        assert shot.image is not None
+        assert shot.captured_ns is not None
+        shown = number_of(shot.image)
+        number, before = number + (shown - before) % CYCLE if seen else 0, shown
+        seen.append((shot.captured_ns / 1e9 - number / FPS, time.time() - number / FPS))
+        if len(seen) == 30:
+            server.signal(signal.SIGSTOP)
+            threading.Timer(1.5, server.signal, [signal.SIGCONT]).start()
+        if len(seen) == 120:
+            break
+    start = min(arrival for _, arrival in seen)
+    assert max(arrival for _, arrival in seen) - start > 1.2, "a burst of old frames came"
+    assert [captured for captured, _ in seen] == pytest.approx([start] * len(seen), abs=0.4)
+
+
 def test_the_transport_is_the_one_asked_for(server: Server) -> None:
     """This server speaks TCP alone."""
     check_frames(f"{server.url}&transport=tcp&name=kept")
-    with pytest.raises(SourceError, match="check host, port, path, user, password and transport"):
+    with pytest.raises(SourceError, match="is there and refuses; check path, user, password and transport"):
         list(open_source(f"{server.url}&transport=udp").frames())
     check_frames(server.url)
+
+
+def test_a_camera_whose_clock_is_wrong_may_go_without_it(server: Server) -> None:
+    check_frames(f"{server.url}&stamps=arrival")
+    assert next(open_source(f"{server.url}&stamps=arrival").frames()).captured_ns is None
 
 
 def test_cameras_open_side_by_side(server: Server) -> None:

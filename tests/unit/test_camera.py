@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,8 +18,10 @@ from inspector.sources import camera, open_source
 class Driver:
     """Stands for cv2.VideoCapture. script: for each read its success and time stamp;  fixed: settings it ignores."""
 
-    def __init__(self, script: Iterable[tuple[bool, float]], fixed: dict[int, float] | None = None) -> None:
-        self.script, self.fixed = iter(script), fixed or {}
+    def __init__(
+        self, script: Iterable[tuple[bool, float]], fixed: dict[int, float] | None = None, there: bool = True
+    ) -> None:
+        self.script, self.fixed, self.there = iter(script), fixed or {}, there
         self.values: dict[int, float] = {}
         self.opened: list[Any] = []
         self.released = 0
@@ -28,7 +31,7 @@ class Driver:
         return self
 
     def isOpened(self) -> bool:  # noqa: N802 - as in cv2
-        return True
+        return self.there
 
     def set(self, key: int, value: float) -> bool:
         self.values[key] = self.fixed.get(key, value)
@@ -108,3 +111,53 @@ def test_close_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     source.close()
     assert list(frames) == []
     assert driver.released == 1
+
+
+@pytest.fixture
+def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for /dev: two cameras, the first with names that stay, as udev makes them."""
+    monkeypatch.setattr(camera, "DEVICES", tmp_path)
+    for kind, name in (("by-id", "usb-Acme_C1_42-video-index0"), ("by-path", "pci-0000:00:14.0-usb-0:1:1.0")):
+        folder = tmp_path / "v4l" / kind
+        folder.mkdir(parents=True)
+        (folder / name).symlink_to("../../video0")
+    for name in ("video0", "video2"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_link_is_followed_at_every_opening(monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
+    """Unplugged and plugged in again, the same camera may be another device."""
+    link = devices / "v4l/by-id/usb-Acme_C1_42-video-index0"
+    driver = attach(monkeypatch, Driver((True, 40.0 * number) for number in itertools.count(1)))
+    source = open_source(f"camera:{link}")
+    next(source.frames())
+    link.unlink()
+    link.symlink_to("../../video2")
+    next(source.frames())
+    assert driver.opened == [(str(devices / "video0"), camera.BACKEND), (str(devices / "video2"), camera.BACKEND)]
+
+
+@pytest.mark.parametrize("device", ["7", "/dev/v4l/by-id/usb-Acme_C1_43-video-index0"])
+def test_one_that_is_not_plugged_in_is_told_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, devices: Path, device: str
+) -> None:
+    driver = attach(monkeypatch, Driver([], there=False))
+    with pytest.raises(SourceError) as caught:
+        next(open_source(f"camera:{device}").frames())
+    there = f"camera:{devices}/v4l/by-id/usb-Acme_C1_42-video-index0, camera:{devices}/video2"
+    assert str(caught.value).endswith(f"cannot be opened; it is not plugged in; there are {there}")
+    assert driver.released == 1
+
+
+def test_one_that_is_there_and_does_not_open_is_told_so(monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
+    attach(monkeypatch, Driver([], there=False))
+    with pytest.raises(SourceError, match="camera 2 cannot be opened; is it a camera, is it free, and may this user"):
+        next(open_source("camera:2").frames())
+
+
+def test_where_there_is_none_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(camera, "DEVICES", tmp_path)
+    attach(monkeypatch, Driver([], there=False))
+    with pytest.raises(SourceError, match="camera 0 cannot be opened; no camera is plugged in"):
+        next(open_source("camera:0").frames())

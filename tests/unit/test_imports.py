@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
-    "sources": "condition files ledger logs matching pictures simulation",
+    "sources": "condition files ledger logs matching pictures simulation values",
     "inference": "files judge pictures",
     "binding": "",
     "outputs": "binding",

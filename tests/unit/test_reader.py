@@ -17,6 +17,7 @@ from inspector.mailbox import Closed, Mailbox
 from inspector.matching import Trigger, Triggers
 from inspector.sources import reader as module
 from inspector.sources.reader import Reader
+from inspector.sources.throttle import Throttle
 from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
 from tests.bundles import picture
 from tests.sources import HandSource
@@ -139,6 +140,20 @@ def test_a_frame_that_comes_older_than_its_deadline_is_unknown_and_pushes_no_oth
     assert [frame.number for frame in bench.inbox.take(9).items] == [2]
 
 
+def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, fit=lambda image: bench.clock.advance(0.1) or image)  # type: ignore[func-returns-value]
+    bench.reader._throttle = Throttle(rate=5, burst=2)
+    for _ in range(7):
+        source.show(picture())
+    source.end()
+    bench.run()
+    assert [frame.number for frame in bench.inbox.take(9).items] == [1, 2, 3]
+    assert [(one.frame.number, one.reason, one.frame.fitted) for one in bench.settled] == [
+        (number, Reason.OVERLOAD, None) for number in (4, 5, 6, 7)
+    ]
+
+
 @pytest.mark.parametrize(
     "image",
     [
@@ -199,6 +214,58 @@ def test_a_lost_camera_is_opened_again_and_numbers_go_on() -> None:
     assert [event.state for event in bench.events][:4] == ["streaming", "lost", "streaming", "lost"]
     assert bench.reader.state.reconnects >= 1
     assert not bench.reader.state.up
+
+
+class Pauses(threading.Event):
+    """Of a reader: remembers how long it would have waited, waits for none, and stops after `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.taken = most, list[float]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.taken.append(timeout)
+        if len(self.taken) == self.most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: (low + high) / 2)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.5)
+
+
+def test_a_camera_that_is_away_is_asked_every_second_for_ever_and_told_of_now_and_then(no_jitter: None) -> None:
+    source = HandSource(live=True)
+    bench = Bench(source)
+    bench.reader._stopping = pauses = Pauses(10)
+    for _ in range(10):
+        source.fail("no route to host")
+    bench.run()
+    assert pauses.taken == pytest.approx([0.5] + 9 * [1.0])
+    assert [event.state for event in bench.events] == ["lost"]
+    bench.clock.advance(module.REPEAT)
+    bench.reader._stopping = Pauses(1)
+    source.fail("no route to host")
+    bench.run()
+    assert [event.state for event in bench.events] == ["lost", "lost"]
+
+
+def test_a_camera_that_refuses_is_asked_less_and_less_until_it_does_not(no_jitter: None) -> None:
+    """Too many wrong passwords lock a user out."""
+    source = HandSource(live=True)
+    bench = Bench(source)
+    bench.reader._stopping = pauses = Pauses(14)
+    for _ in range(11):
+        source.refuse("wrong password")
+    source.fail("away")
+    source.show(picture())
+    source.refuse("wrong password")
+    source.refuse("wrong password")
+    bench.run()
+    assert pauses.taken == pytest.approx([0.5, 1, 1, 1, 2, 4, 8, 16, 32, 60, 60, 1, 0.5, 1])
 
 
 def test_a_source_that_ends_has_not_failed() -> None:

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -152,7 +153,7 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, sources, "
                                 "pair_within, bundle, reference, size, fit, overlap, region, ignore, ignore_polygons, "
                                 "scan_rows, scan_overlap, threshold, min_area, calibration, deadline, queue, repair, "
-                                "health, silence, trigger_window, trigger_delay"),
+                                "isolate, hangs_after, max_rate, health, silence, trigger_window, trigger_delay"),
         (CAMERA + "health = ['blurry']", "camera 'cam1': health = ['blurry']: 'blurry' is no check; the checks are "
                                          "black, saturated, frozen, drifted, shifted, defocused"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "
@@ -457,6 +458,17 @@ def test_keys_are_both_there_or_none(config, key):
 def test_with_keys_other_machines_may_connect(config, endpoint):
     publish = f"[publish]\nendpoint = '{endpoint}'\n"
     assert load(config(CAMERA + publish + SECURITY), {}).publish.endpoint == endpoint
+
+
+def test_a_cameras_login_lies_beside_the_configuration_or_where_systemd_lays_it(config, monkeypatch, tmp_path):
+    def source(login):
+        url = f"rtsp://host/live?a=1&credentials={login}&b=2"
+        return load(config(CAMERA.replace("sim://line", url)), {}).camera[0].source
+
+    assert source("my%20login") == f"rtsp://host/live?a=1&credentials={quote(str(tmp_path))}/my%20login&b=2"
+    assert source("/run/login") == "rtsp://host/live?a=1&credentials=/run/login&b=2"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
+    assert source("credential:front").endswith("credentials=credential%3A/run/credentials/inspector.service/front&b=2")
 
 
 def test_a_credential_is_where_systemd_lays_it(config, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from inspector.errors import ConfigError
 from inspector.sources import file, folder, open_source, rtsp, sim
-from inspector.sources.rtsp import RtspCamera
+from inspector.sources.rtsp import Address, RtspCamera
 from inspector.sources.url import Url
 
 
@@ -97,17 +98,71 @@ def test_our_options_stay_here_and_the_cameras_go_to_it(monkeypatch: pytest.Monk
     made: list[tuple[Any, ...]] = []
     monkeypatch.setattr(rtsp, "RtspCamera", lambda *given: made.append(given))
     rtsp.from_url(Url("rtsp://u:p%40w@host:5554/live?channel=1&transport=udp&name=a%26b&open_timeout=3&flag"))
-    rtsp.from_url(Url("rtsps://host?read_timeout=0.5"))
-    assert made == [
-        (
-            "rtsp://u:p%40w@host:5554/live?channel=1&name=a%26b&flag",
-            "rtsp://u:***@host:5554/live?channel=1&transport=udp&name=a%26b&open_timeout=3&flag",
-            "udp",
-            3.0,
-            2.0,
-        ),
-        ("rtsps://host", "rtsps://host?read_timeout=0.5", "tcp", 2.0, 0.5),
-    ]
+    rtsp.from_url(Url("rtsps://[::1]?read_timeout=0.5&stamps=arrival"))
+    shown = "rtsp://u:***@host:5554/live?channel=1&transport=udp&name=a%26b&open_timeout=3&flag"
+    first = Address("rtsp", "host", 5554, "u:p%40w@host:5554/live?channel=1&name=a%26b&flag", "", shown)
+    second = Address("rtsps", "::1", 322, "[::1]", "", "rtsps://[::1]?read_timeout=0.5&stamps=arrival")
+    assert made == [(first, "udp", 3.0, 2.0, True), (second, "tcp", 2.0, 0.5, False)]
+    assert first.whole() == "rtsp://u:p%40w@host:5554/live?channel=1&name=a%26b&flag"
+    assert second.whole() == "rtsps://[::1]"
+
+
+def login_file(folder: Path, content: str = "front:p@ss/w:rd%\n", mode: int = 0o600) -> Path:
+    path = folder / "front camera.login"
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("before", ["", "credential:"])
+def test_user_and_password_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    made: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(rtsp, "RtspCamera", lambda *given: made.append(given))
+    path = login_file(tmp_path, mode=0o440 if before else 0o600)
+    rtsp.from_url(Url(f"rtsp://host/live?credentials={before}{quote(str(path))}&channel=1"))
+    address = made[0][0]
+    assert address.whole() == "rtsp://front:p%40ss%2Fw%3Ard%25@host/live?channel=1"
+    assert "p@ss" not in str(made)
+    assert "%40" not in str(made)
+    login_file(tmp_path, "front:changed")
+    assert address.whole() == "rtsp://front:changed@host/live?channel=1"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "expected"),
+    [
+        ("front:s3cret", 0o640, "has mode 0640, so that others can read it; chmod 600"),
+        ("s3cret", 0o600, "is not one line of user:password; write that into it"),
+        ("front:", 0o600, "is not one line of user:password"),
+        (":s3cret", 0o600, "is not one line of user:password"),
+        ("front:s3cret\nand more", 0o600, "is not one line of user:password"),
+        ("front:" + "s3cret" * 200, 0o600, "is not one line of user:password"),
+    ],
+)
+def test_a_file_that_will_not_do_is_refused_unseen(tmp_path: Path, content: str, mode: int, expected: str) -> None:
+    (problem,) = problems(f"rtsp://host/live?credentials={quote(str(login_file(tmp_path, content, mode)))}")
+    assert expected in problem
+    assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("credentials=/no/such/file", "credentials /no/such/file cannot be read (No such file or directory); write"),
+        ("credentials=/dev", "credentials /dev "),
+        ("credentials=credential:front", "there is no such credential of systemd's; NAME is as in the unit's"),
+        ("stamps=mine", "stamps = 'mine' is not allowed; give 'stream' or 'arrival'"),
+    ],
+)
+def test_a_mistake_of_a_network_camera_gets_one_sentence(options: str, expected: str) -> None:
+    (problem,) = problems(f"rtsp://host/live?{options}")
+    assert expected in problem
+
+
+def test_a_password_has_one_place(tmp_path: Path) -> None:
+    (problem,) = problems(f"rtsp://front:s3cret@host/live?credentials={quote(str(login_file(tmp_path)))}")
+    assert "take them out of the URL" in problem
+    assert "s3cret" not in problem
 
 
 def test_a_network_camera_is_live() -> None:

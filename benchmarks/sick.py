@@ -1,0 +1,207 @@
+"""What a sick camera costs the others: `python -m benchmarks.sick`, or `--quick` to try the code.
+
+One daemon has three healthy cameras, and others that fall ill in turn: a network camera whose server is stopped, one
+whose process is killed whenever it delivers, and one that sends 1000 frames a second, with a `max_rate` and without.
+Before each illness comes a calm
+time; the figure is the ratio of the healthy cameras' 99th percentiles, from capture to receipt, in both. It needs
+tests/requirements-full.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks import material, report, scrape
+from benchmarks.__main__ import BUNDLE
+from benchmarks.children import Child
+from benchmarks.material import FULL, HEIGHT, QUICK, SEEDS, WIDTH
+from inspector.client import Subscriber
+from inspector.messages import VerdictMessage
+from inspector.simulation import Line
+
+RATE = 5.0
+"""Frames a second of each camera."""
+ILLNESSES = ("stalled", "crashing", "flooding", "unlimited")
+GOAL = 1.10
+START = 30.0
+"""Seconds that the server may take to listen."""
+RECOVER = 5.0
+"""Seconds after an illness that belong to neither time."""
+
+
+class Latencies:
+    """Follows the healthy cameras; `during` gathers their seconds from capture to receipt."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._subscriber = Subscriber(endpoint, kinds=["verdict"])
+        self._found: list[float] = []
+        self.unknown = 0
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def during(self, seconds: float) -> list[float]:
+        """What comes in so many seconds from now."""
+        found: list[float] = []
+        self._found = found
+        time.sleep(seconds)
+        self._found = []
+        return found
+
+    def _run(self) -> None:
+        for message in self._subscriber:
+            if isinstance(message, VerdictMessage) and message.camera.startswith("healthy"):
+                self._found.append((time.time_ns() - message.captured_ns) / 1e9)
+                self.unknown += message.verdict == "unknown"
+
+
+class Ward:
+    """The daemon, the network camera's server, and the ways to make them ill."""
+
+    def __init__(self, daemon: Child, server: subprocess.Popen[bytes]) -> None:
+        self._daemon, self._server = daemon, server
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """The server stands still."""
+        self._server.send_signal(signal.SIGSTOP)
+        yield
+        self._server.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def crashing(self) -> Iterator[None]:
+        """The camera's process is killed a moment after each start."""
+        over = threading.Event()
+
+        def kill() -> None:
+            while not over.wait(1.0):
+                for child in psutil.Process(self._daemon.pid).children():
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        yield
+        over.set()
+        killer.join()
+
+    def flooding(self) -> AbstractContextManager[None]:
+        """A camera sends two hundred times as many frames, and has a `max_rate`."""
+        return self._flood("flooding")
+
+    def unlimited(self) -> AbstractContextManager[None]:
+        """A camera sends two hundred times as many frames, and has no `max_rate`."""
+        return self._flood("unlimited")
+
+    @contextmanager
+    def _flood(self, camera: str) -> Iterator[None]:
+        self._daemon.send(floods=camera)
+        yield
+        self._daemon.send(floods=None)
+
+
+@contextmanager
+def serving(folder: Path, frames: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """An RTSP server with a clip of the simulated line; its camera's URL."""
+    media = folder / "media"
+    media.mkdir()
+    line = Line(SEEDS[0], WIDTH, HEIGHT)
+    with av.open(str(media / "cam.mp4"), "w") as container:
+        stream = container.add_stream("h264", rate=round(RATE), options={"tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(1, frames + 1):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(line.part(number).image, format="bgr24")))
+        container.mux(stream.encode())
+    program = shutil.which("rtsp-server", path=str(Path(sys.executable).parent)) or "rtsp-server"
+    ports = [_free_port(), _free_port()]
+    where = ["--host", "127.0.0.1", "--port", str(ports[0]), "--control-port", str(ports[1])]
+    server = subprocess.Popen(
+        [program, "--dir", str(media), *where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(ports[0])
+        yield f"rtsp://127.0.0.1:{ports[0]}/cam.mp4", server
+    finally:
+        server.kill()
+        server.wait()
+
+
+def main() -> int:
+    """Measure, print; a missed goal is a finding and no failure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sick", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="look for seconds only: to try the code, not to report")
+    parser.add_argument("--rounds", type=int, default=5, help="times that each camera falls ill (5)")
+    parser.add_argument("--window", type=float, default=15.0, help="seconds of each time that is looked at (15)")
+    parser.add_argument("--only", default=",".join(ILLNESSES), metavar="ILLNESS,...", help=f"of {', '.join(ILLNESSES)}")
+    options = parser.parse_args()
+    plan, rounds, window = (QUICK, 1, 3.0) if options.quick else (FULL, options.rounds, options.window)
+    print(report.machine(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="inspector-bench-") as folder:
+        given = material.prepare(plan, Path(folder), BUNDLE)
+        with (
+            serving(given.folder, 600) as (url, server),
+            Child("ward", bundle=given.bundle, clips=list(map(str, given.clips)), rate=RATE, rtsp=url) as daemon,
+        ):
+            where = daemon.answer()
+            latencies = Latencies(where["endpoint"])
+            scrape.wait_for_subscriber(where["http"])
+            time.sleep(RECOVER)
+            ward = Ward(daemon, server)
+            for name in options.only.split(","):
+                print(measure(name, getattr(ward, name), latencies, rounds, window), flush=True)
+            print(f"healthy cameras: {latencies.unknown} frame(s) unknown")
+    return 0
+
+
+def measure(
+    name: str, illness: Callable[[], AbstractContextManager[None]], latencies: Latencies, rounds: int, window: float
+) -> str:
+    """The line for one illness."""
+    calm, ill = [], []
+    for _ in range(rounds):
+        calm += latencies.during(window)
+        with illness():
+            ill += latencies.during(window)
+        time.sleep(RECOVER)
+    before, after = (1e3 * np.percentile(found, 99) for found in (calm, ill))
+    ratio = after / before
+    middle = [1e3 * statistics.median(found) for found in (calm, ill)]
+    return (
+        f"  {'reached' if ratio <= GOAL else 'MISSED ':7}  {name:9} p99 {before:.1f} -> {after:.1f} ms, "
+        f"ratio {ratio:.2f} (median {middle[0]:.1f} -> {middle[1]:.1f}), {len(calm)} and {len(ill)} frames; "
+        f"goal <= {GOAL}"
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + START
+    while time.monotonic() < end:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"rtsp-server does not listen at port {port}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
