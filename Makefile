@@ -77,7 +77,10 @@ $(ANOMALIB)/.done: benchmarks/requirements-anomalib.txt
 	$(ANOMALIB)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-$(FULL)/.full: $(PROJECT) tests/requirements-full.txt
+# PyGObject is built here, by what only root can install; without it the tests that need it are skipped.
+$(FULL)/.full: $(PROJECT) tests/requirements-full.txt tests/debian-packages.sh
+	sh tests/debian-packages.sh
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/$(PIP) --editable '.[cpu,dev,train]' --requirement tests/requirements-full.txt
+	! pkg-config --exists gobject-introspection-1.0 cairo || $(FULL)/bin/$(PIP) --editable '.[gige]'
 	@touch $@

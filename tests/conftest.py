@@ -10,6 +10,8 @@ import pytest
 
 from tests.bundles import convolutional, make_bundle, masked_pictures, picture
 
+pytest.register_assert_rewrite("inspector.testing.sources")
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

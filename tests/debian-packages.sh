@@ -9,6 +9,12 @@ need systemd-analyze systemd
 need ip iproute2
 need node nodejs
 need npm npm
+need cc "gcc libc6-dev"
+need arv-fake-gv-camera-0.8 "aravis-tools gir1.2-aravis-0.8"
+# What pip builds the tests' PyGObject with, where it has none for this Python.
+need pkg-config pkg-config
+pkg-config --exists gobject-introspection-1.0 2>/dev/null || missing="$missing libgirepository1.0-dev"
+pkg-config --exists cairo 2>/dev/null || missing="$missing libcairo2-dev"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then
     echo "not installed, and only root could:$missing" >&2

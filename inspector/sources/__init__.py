@@ -5,6 +5,10 @@ file:clip.mp4?loop=1          a video file (file.py)
 folder:pictures?rate=5        a folder of pictures (folder.py)
 camera:0?width=1280           a camera at this machine (camera.py)
 rtsp://host/path              a camera on the network (rtsp.py); rtsps:// too
+genicam://SERIAL?producer=... a machine vision camera through its vendor's GenTL producer (genicam.py)
+gige://ADDRESS                a GigE Vision camera by Aravis (gige.py)
+
+Other packages add kinds by entry points (plugins.py, docs/sources.md).
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Protocol
 
 from inspector.errors import ConfigError
 from inspector.redact import redact
-from inspector.sources import camera, file, folder, rtsp, sim
+from inspector.sources import camera, file, folder, genicam, gige, plugins, rtsp, sim
 from inspector.sources.url import Url
 from inspector.types import Shot
 
@@ -46,11 +50,16 @@ SCHEMES: dict[str, Callable[[Url], Source]] = {
     "camera": camera.from_url,
     "file": file.from_url,
     "folder": folder.from_url,
+    "genicam": genicam.from_url,
+    "gige": gige.from_url,
     "rtsp": rtsp.from_url,
     "rtsps": rtsp.from_url,
     "sim": sim.from_url,
 }
-"""Who makes a source from a URL of that scheme; raises ConfigError for a URL that it cannot serve."""
+"""Who makes a source from a URL of that scheme; raises ConfigError for a URL that it cannot serve.
+
+A package that offers one of these schemes is never asked.
+"""
 
 
 def open_source(url: str) -> Source:
@@ -59,7 +68,8 @@ def open_source(url: str) -> Source:
     Raises ConfigError with a sentence for each mistake in the URL.
     """
     address = Url(url)
-    if address.scheme not in SCHEMES:
+    make = SCHEMES.get(address.scheme) or plugins.factory(address)
+    if make is None:
         known = ", ".join(f"{scheme}:" for scheme in SCHEMES)
         raise ConfigError(f"{address}: {address.scheme!r} is not a kind of source; a URL starts with one of {known}")
-    return SCHEMES[address.scheme](address)
+    return make(address)

@@ -77,7 +77,8 @@ MAY_IMPORT = {
     "album": "codecs messages",
     "board": "messages",
     "listen": "album board client messages wire",
-    # the daemon never imports training
+    # the daemon never imports training, nor what others test with
+    "testing": "sources",
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
     "cli": "assemble calibrate journal keys listen logs simulation training",
@@ -97,6 +98,8 @@ ONLY_IN = {
     "zmq": "answering binding outputs catchup triggers client guard keys listen",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",
+    "harvesters": "sources.producers",
+    "gi": "sources.aravis",
     "tomllib": "calibration inference.bundle settings",
 }
 """Other people's packages that are kept in their place."""
@@ -104,6 +107,7 @@ ONLY_IN = {
 ENVIRONMENT_IN = {
     "inspector",  # switches ONNX Runtime's telemetry off
     "inspector.notify",  # systemd's protocol
+    "inspector.sources.producers",  # GenICam's standard names producers there
     "inspector.sources.rtsp",  # OpenCV takes RTSP's transport by no other way
 }
 """Who touches os.environ; the configuration reads it through pydantic_settings."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import ConfigError
-from inspector.sources import file, folder, open_source, rtsp, sim
+from inspector.sources import aravis, file, folder, open_source, producers, rtsp, sim
 from inspector.sources.rtsp import Address, RtspCamera
 from inspector.sources.url import Url
 
@@ -26,7 +28,10 @@ def problems(url: str) -> tuple[str, ...]:
     ("url", "expected"),
     [
         ("video0", "it has no scheme; write for example camera:0"),
-        ("http://host/", "'http' is not a kind of source; a URL starts with one of camera:, file:, folder:, rtsp:"),
+        (
+            "http://host/",
+            "'http' is not a kind of source; a URL starts with one of camera:, file:, folder:, genicam:, ",
+        ),
         ("sim://lane", "write sim://line"),
         ("sim:line", "write sim://line"),
         ("sim://line?seed=-1", "seed = '-1' is not allowed; give a whole number from 0 to 4294967295"),
@@ -53,6 +58,15 @@ def problems(url: str) -> tuple[str, ...]:
         ("camera:front", "write camera:0 (its index) or camera:/dev/video0 (its device)"),
         ("camera:0?width=0", "width = '0' is not allowed"),
         ("camera:0?fourcc=MJPEG", "fourcc = 'MJPEG' is not allowed; give 4 printable characters"),
+        ("genicam:40012345", "write genicam://SERIAL, the camera's serial number or name"),
+        ("genicam://a/b", "write genicam://SERIAL, the camera's serial number or name"),
+        ("genicam://7?timeout=0", "timeout = '0' is not allowed; give a number from 0.1 to 600"),
+        ("genicam://7?buffers=0&Width=3", "buffers = '0' is not allowed; give a whole number from 1 to 1000"),
+        ("genicam://7?width=640", "'width' is not an option; the camera's own settings begin with a capital letter"),
+        ("gige:192.0.2.20", "write gige://NAME, the camera's IP address or serial number"),
+        ("gige://", "write gige://NAME, the camera's IP address or serial number"),
+        ("gige://192.0.2.20?timeout=soon", "timeout = 'soon' is not allowed; give a number from 0.1 to 600"),
+        ("gige://192.0.2.20?exposure=3", "'exposure' is not an option; the camera's own settings begin with"),
         ("rtsp:///stream", "the host is missing; write rtsp://host/path"),
         ("rtsp://user:s3cret@/stream", "the host is missing; write rtsp://host/path"),
         ("rtsp:host/stream", "the host is missing; write rtsp://host/path"),
@@ -182,3 +196,27 @@ def test_no_password_is_shown(password: str, start: str) -> None:
     url = f"{start}user:{secret}@/path?transport=wrong"
     assert not any(secret in problem for problem in problems(url))
     assert secret not in str(Url(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "remedy"),
+    [
+        ("genicam://7?producer=/x.cti", "harvesters.core", "pip install 'inspector[genicam]'"),
+        ("gige://192.0.2.20", "gi", "apt-get install gir1.2-aravis-0.8, and pip install 'inspector[gige]'"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(
+    url: str, module: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producers.harvesters.cache_clear()
+    aravis.library.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    (problem,) = problems(url)
+    assert problem.startswith(f"{url}: ")
+    assert problem.endswith(remedy)
+
+
+def test_no_library_is_loaded_for_another_kind_of_source() -> None:
+    script = "import sys; from inspector.sources import open_source; open_source('sim://line'); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert not {"harvesters", "genicam", "gi"} & set(run.stdout.split())
