@@ -60,7 +60,7 @@ class Cause(StrEnum):
     INCOMPLETE = "incomplete"
     """Parts of the picture are missing."""
     MISSING = "missing"
-    """No picture came for a trigger."""
+    """None came: for a trigger, or for a number that the camera counted."""
     UNMATCHED = "unmatched"
     """It lies on none of the reference pictures."""
     BLACK = "black"

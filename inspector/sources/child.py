@@ -118,7 +118,7 @@ def _serve(source: Source, link: Link, writer: Writer) -> None:
 
 def _told(shot: Shot, writer: Writer) -> dict[str, Any]:
     captured_ns = time.time_ns() if shot.captured_ns is None else shot.captured_ns
-    told = {"part": shot.part, "fault": shot.fault, "captured_ns": captured_ns}
+    told = {"part": shot.part, "fault": shot.fault, "cause": shot.cause, "captured_ns": captured_ns}
     if shot.image is None:
         return told
     if shot.image.dtype.hasobject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inspector.types import Shot
+from inspector.types import Cause, Shot
 
 MOST = 100
 """Of one hole, so many frames at the most get a verdict each; the last of these speaks for the rest."""
@@ -28,7 +28,7 @@ class FrameIds:
         lost, self._last, self._told = self._lost(number), number, 0
         for index in range(min(lost, MOST)):
             rest = f", and {lost - MOST} more with it" if index == MOST - 1 and lost > MOST else ""
-            yield Shot(None, fault=f"a frame was lost on the way from the camera{rest}")
+            yield Shot(None, fault=f"a frame was lost on the way from the camera{rest}", cause=Cause.MISSING)
 
     def _lost(self, number: int) -> int:
         if self._last is None:

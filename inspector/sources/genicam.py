@@ -29,7 +29,7 @@ from inspector.errors import SourceError
 from inspector.sources import features, genapi, pixels, producers
 from inspector.sources.frame_ids import FrameIds
 from inspector.sources.url import Url
-from inspector.types import Shot
+from inspector.types import Cause, Shot
 
 POLL = 0.003
 """Seconds between two looks for a frame. The library waits with Python's lock held, which would stop the daemon."""
@@ -111,7 +111,8 @@ class GenicamCamera:
             for _ in range(incomplete.taken()):
                 heard = time.monotonic()
                 ids.spoilt()
-                yield Shot(None, fault="a frame came incomplete: a part of it was lost on the way from the camera")
+                fault = "a frame came incomplete: a part of it was lost on the way from the camera"
+                yield Shot(None, fault=fault, cause=Cause.INCOMPLETE)
             if buffer is not None:
                 heard = time.monotonic()
                 number, shot = _taken(buffer)

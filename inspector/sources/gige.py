@@ -26,7 +26,7 @@ from inspector.errors import SourceError
 from inspector.sources import aravis, features, pixels
 from inspector.sources.frame_ids import FrameIds
 from inspector.sources.url import Url
-from inspector.types import Shot
+from inspector.types import Cause, Shot
 
 SLICE = 0.1
 """Seconds of one wait for a frame; after each it looks whether it should end."""
@@ -163,7 +163,8 @@ def _shot(buffer: Any) -> Shot:
     captured_ns = buffer.get_system_timestamp() or None
     status = buffer.get_status()
     if status != aravis.library().BufferStatus.SUCCESS:
-        return Shot(None, fault=f"a frame came incomplete ({status.value_nick})", captured_ns=captured_ns)
+        why = f"a frame came incomplete ({status.value_nick})"
+        return Shot(None, fault=why, captured_ns=captured_ns, cause=Cause.INCOMPLETE)
     size = (buffer.get_image_width(), buffer.get_image_height())
     data = np.frombuffer(buffer.get_data(), np.uint8)
     padding, _ = buffer.get_image_padding()

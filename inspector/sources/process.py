@@ -17,7 +17,7 @@ from typing import Any
 from inspector.errors import SourceError
 from inspector.sources.child import GRACE, MOST_BYTES
 from inspector.sources.ring import Reader, reserve
-from inspector.types import Shot
+from inspector.types import Cause, Shot
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Process:
         if "offset" in told:
             image = self._pictures.take(told["offset"], told["shape"], told["dtype"])
             self._send(bytes([told["slot"]]))
-        return Shot(image, told["part"], told["fault"], told["captured_ns"])
+        return Shot(image, told["part"], told["fault"], told["captured_ns"], Cause(told["cause"]))
 
     def hang_up(self) -> None:
         """Have it end; from any thread."""

@@ -22,6 +22,8 @@ from tests.waiting import until
 pytestmark = pytest.mark.full
 
 ROUNDS = 3 if LONG == 1 else LONG
+DRAWN = "health = []"
+"""The producer's pictures have no noise, so that they look frozen."""
 
 
 def comes_back(config: Path, unplug: Callable[[], None], plug: Callable[[], None]) -> None:
@@ -48,7 +50,7 @@ def comes_back(config: Path, unplug: Callable[[], None], plug: Callable[[], None
 def test_a_producer_that_loses_its_camera(isolate: str, tmp_path: Path, bright: Path) -> None:
     faulty = cameras.Faulty(tmp_path)
     url = f"genicam://1?producer={faulty.path}&PixelFormat=Mono8&timeout=1"
-    config = configure(tmp_path / "c.toml", bright, url, camera=f"isolate = {isolate}")
+    config = configure(tmp_path / "c.toml", bright, url, camera=f"isolate = {isolate}\n{DRAWN}")
     comes_back(config, faulty.unplug, faulty.plug)
 
 
@@ -62,7 +64,8 @@ def test_spoilt_and_lost_frames_are_unknown_and_counted(tmp_path: Path, bright: 
     """Of the ten frames that this camera counts, one comes."""
     faulty = cameras.Faulty(tmp_path)
     faulty.be("skip")
-    config = configure(tmp_path / "c.toml", bright, f"genicam://1?producer={faulty.path}&PixelFormat=Mono8")
+    url = f"genicam://1?producer={faulty.path}&PixelFormat=Mono8"
+    config = configure(tmp_path / "c.toml", bright, url, camera=DRAWN)
     with Process(config) as daemon:
         watch = Watch(quiet(daemon))
         unknown = 'inspector_verdicts_total{camera="cam1",reason="camera",verdict="unknown"}'
