@@ -12,8 +12,9 @@ from inspector.clock import SystemClock
 from inspector.codecs import Formats
 from inspector.ledger import Ledger
 from inspector.outputs.memory import MemoryOutput
-from inspector.pipeline import Camera, Pipeline
+from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
+from inspector.sources.intake import Camera
 from inspector.sources.pace import Pace
 from inspector.types import Shot
 from inspector.wire import Encoder

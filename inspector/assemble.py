@@ -37,12 +37,13 @@ from inspector.matching import Triggers
 from inspector.metrics import REFUSALS, Metrics
 from inspector.mistakes import Probe
 from inspector.outputs import open_output
-from inspector.pipeline import Camera, Pipeline
+from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
 from inspector.record import open_catchup, open_record
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
+from inspector.sources.intake import Camera
 from inspector.sources.isolated import Isolated
 from inspector.sources.scan import Scan
 from inspector.sources.stacked import Stacked

@@ -19,24 +19,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
 from inspector.clock import Clock
-from inspector.condition.monitor import Monitor
-from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.ledger import Ledger
 from inspector.mailbox import Batch, BatchEnd, Closed, Mailbox
-from inspector.matching import Triggers
 from inspector.parts import Parts
 from inspector.publisher import Publisher
 from inspector.schedule import Schedule
-from inspector.sources import Source
+from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
-from inspector.sources.throttle import Throttle
 from inspector.stage import Service, Stage
-from inspector.types import Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Verdict
+from inspector.types import Event, Frame, Inspection, Late, PartVerdict, Reason, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -49,30 +44,6 @@ SHORTEST_LOOK = 0.01
 """Seconds between two looks for cameras that stall: it need not be known as exactly as a deadline."""
 WORKERS_NICENESS = 5
 """So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """What the pipeline needs of a camera. deadline: seconds;  queue: frames;  model: whose batches it shares.
-
-    fit: makes of a picture [H,W,C] what that model's detector takes
-    throttle: what its frames have to pass, if it is live
-    monitor: whether its pictures can be judged;  silence: seconds before it may count as stalled
-    triggers: say which part each of its frames is of, where it is triggered
-    rows: how many rows of a batch that is; None: one each
-    """
-
-    name: str
-    source: Source
-    fit: Callable[[Image], Image]
-    model: str
-    deadline: float
-    queue: int
-    monitor: Monitor | None = None
-    silence: float = SHORTEST_SILENCE
-    triggers: Triggers | None = None
-    throttle: Throttle | None = None
-    rows: Callable[[Image], int] | None = None
 
 
 class Pipeline:
@@ -113,23 +84,8 @@ class Pipeline:
         self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
         self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": ("", outbox_depth)})
         self.readers = [
-            Reader(
-                c.name,
-                c.source,
-                c.fit,
-                c.deadline,
-                self.ledger,
-                self.inbox,
-                self._settle,
-                self.announce,
-                clock,
-                c.monitor,
-                c.silence,
-                c.triggers,
-                c.throttle,
-                self._on_capture,
-            )
-            for c in cameras
+            Reader(camera, self.ledger, self.inbox, self._settle, self.announce, clock, self._on_capture)
+            for camera in cameras
         ]
         self._publisher = publisher
         self._max_batch, self._max_wait = max_batch, max_wait
@@ -168,7 +124,7 @@ class Pipeline:
         """
         end = self._clock.monotonic() + grace
         for reader in self.readers:
-            reader.abandon()
+            reader.intake.abandon()
         self.ledger.close()
         for reader in self.readers:
             reader.stop()
@@ -231,7 +187,7 @@ class Pipeline:
         while not self._drained.is_set():
             stage.beat()
             for reader in self.readers:
-                reader.expire()
+                reader.intake.expire()
             for frame in self.ledger.overdue(self._clock.monotonic()):
                 self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE))
             now = self._clock.monotonic()

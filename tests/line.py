@@ -27,9 +27,9 @@ from inspector.messages import PartMessage, ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
 from inspector.parts import Parts
 from inspector.parts import Station as Place
-from inspector.pipeline import Camera, Pipeline
+from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
-from inspector.sources.reader import NOTHING
+from inspector.sources.intake import NOTHING, Camera
 from inspector.types import Box, Detection, Event, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker

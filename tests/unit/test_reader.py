@@ -16,6 +16,7 @@ from inspector.ledger import Ledger
 from inspector.mailbox import Closed, Mailbox
 from inspector.matching import Trigger, Triggers
 from inspector.sources import reader as module
+from inspector.sources.intake import NOTHING, Camera
 from inspector.sources.reader import Reader
 from inspector.sources.throttle import Throttle
 from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
@@ -37,28 +38,26 @@ class Bench:
         source: HandSource,
         queue: int = 2,
         fit: Callable[[np.ndarray], np.ndarray] = halved,
-        limits: Limits = module.NOTHING,
+        limits: Limits = NOTHING,
         triggers: Triggers | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
+        self.source, self.triggers = source, triggers
         self.clock = ManualClock()
         self.ledger = Ledger(["cam"])
         self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
         self.captured: list[Frame] = []
+        camera = Camera("cam", source, fit, "m", 0.5, queue, Monitor(limits), triggers=triggers, throttle=throttle)
         self.reader = Reader(
-            "cam",
-            source,
-            fit,
-            0.5,
+            camera,
             self.ledger,
             self.inbox,
             self._settle,
             self.events.append,
             self.clock,
-            Monitor(limits),
-            triggers=triggers,
-            on_capture=self.captured.append,
+            self.captured.append,
         )
 
     def _settle(self, inspection: Inspection) -> None:
@@ -142,8 +141,12 @@ def test_a_frame_that_comes_older_than_its_deadline_is_unknown_and_pushes_no_oth
 
 def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() -> None:
     source = HandSource(live=True)
-    bench = Bench(source, queue=9, fit=lambda image: bench.clock.advance(0.1) or image)  # type: ignore[func-returns-value]
-    bench.reader._throttle = Throttle(rate=5, burst=2)
+
+    def slow(image: np.ndarray) -> np.ndarray:
+        bench.clock.advance(0.1)
+        return image
+
+    bench = Bench(source, queue=9, fit=slow, throttle=Throttle(rate=5, burst=2))
     for _ in range(7):
         source.show(picture())
     source.end()
@@ -416,12 +419,12 @@ def triggered(*parts: str) -> Bench:
 
 
 def trigger(bench: Bench, part: str) -> None:
-    bench.reader._triggers.add(Trigger(part, bench.clock.monotonic(), bench.clock.wall_ns()))
+    bench.triggers.add(Trigger(part, bench.clock.monotonic(), bench.clock.wall_ns()))
 
 
 def read_on(bench: Bench, *parts: str | None) -> None:
     """A frame for each of `parts`, which are the source's."""
-    source = bench.reader._source
+    source = bench.source
     for part in parts:
         source.show(picture(), part)
     source.end()
@@ -440,11 +443,11 @@ def test_a_trigger_without_a_frame_is_a_frame_that_is_unknown() -> None:
     bench = triggered("A1")
     started = bench.clock.wall_ns()
     bench.clock.advance(0.59)
-    bench.reader.expire()
+    bench.reader.intake.expire()
     assert not bench.settled
     bench.clock.advance(0.02)
-    bench.reader.expire()
-    bench.reader.expire()
+    bench.reader.intake.expire()
+    bench.reader.intake.expire()
     (missing,) = bench.settled
     assert (missing.verdict, missing.reason, missing.frame.part) == (Verdict.UNKNOWN, Reason.CAMERA, "A1")
     assert (missing.frame.number, missing.frame.captured_ns, missing.frame.image) == (1, started, None)
@@ -459,8 +462,8 @@ def test_a_frame_that_was_long_on_its_way_counts_from_its_capture() -> None:
     bench = triggered("A1")
     captured_ns = bench.clock.wall_ns() + 90_000_000
     bench.clock.advance(0.5)
-    bench.reader.expire()
-    bench.reader._source.show(picture(), captured_ns=captured_ns)
+    bench.reader.intake.expire()
+    bench.source.show(picture(), captured_ns=captured_ns)
     read_on(bench, None)
     assert [frame.part for frame in bench.inbox.take(5).items] == ["A1", None]
 
@@ -476,7 +479,7 @@ def test_a_later_frame_shows_that_a_trigger_has_none() -> None:
 
 def test_triggers_that_wait_at_the_end_are_unknown_and_no_more_are_taken() -> None:
     bench = triggered("A1", "A2")
-    bench.reader.abandon()
+    bench.reader.intake.abandon()
     assert [(one.frame.part, one.reason) for one in bench.settled] == [
         ("A1", Reason.SHUTDOWN),
         ("A2", Reason.SHUTDOWN),

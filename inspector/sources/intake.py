@@ -1,0 +1,211 @@
+"""The door of the flow: each picture of a camera is accounted for, looked at, and queued or settled at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.clock import Clock
+from inspector.condition.limits import Limits
+from inspector.condition.monitor import Finding, Monitor
+from inspector.condition.presence import SHORTEST_SILENCE
+from inspector.errors import ModelError
+from inspector.ledger import Ledger
+from inspector.logs import Tally
+from inspector.mailbox import Mailbox
+from inspector.matching import Trigger, Triggers
+from inspector.sources import Source
+from inspector.sources.state import CameraState
+from inspector.sources.throttle import Throttle
+from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Span, Verdict
+
+log = logging.getLogger(__name__)
+
+NOTHING = Limits({})
+"""Decides nothing."""
+_NOTHING_FOUND = Finding()
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What the flow needs of a camera. queue: frames;  model: whose batches it shares
+
+    fit: makes of a picture [H,W,C] what that model's detector takes, or raises ModelError: the frame is
+        `unknown: model`. It is done by the camera's own thread, where the picture is still in the cache of the core
+        that decoded it, so that the workers are left to the models
+    deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
+        the queue instead of losing frames, and has no deadline: no part passes by a file
+    monitor: looks at each picture; one that cannot be judged is `unknown: camera`, and never queued. None: at nothing
+    silence: seconds without a frame before a live camera counts as stalled, at the least
+    triggers: say which part each frame is of, where the camera is triggered; else the source may know
+    throttle: what a live camera's frames have to pass before anything is done with them
+    rows: how many rows of a batch a picture is; None: one each
+    """
+
+    name: str
+    source: Source
+    fit: Callable[[Image], Image]
+    model: str
+    deadline: float
+    queue: int
+    monitor: Monitor | None = None
+    silence: float = SHORTEST_SILENCE
+    triggers: Triggers | None = None
+    throttle: Throttle | None = None
+    rows: Callable[[Image], int] | None = None
+
+
+class Intake:
+    """Takes in the shots of `camera`, and its triggers that have none; what it learns of it goes to `state`.
+
+    number: of the last frame
+    settle: told of each verdict that is known already;  report: told of what the monitor found of each frame
+    on_capture: told of every frame once the ledger has it, and maybe its verdict too
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        state: CameraState,
+        ledger: Ledger,
+        inbox: Mailbox[Frame],
+        settle: Callable[[Inspection], None],
+        announce: Callable[[Event], None],
+        report: Callable[[Finding, int], None],
+        on_capture: Callable[[Frame], None],
+        clock: Clock,
+    ) -> None:
+        self.number = 0
+        self._camera, self._state = camera, state
+        self._ledger = ledger
+        self._inbox = inbox
+        self._settle, self._announce, self._report, self._on_capture = settle, announce, report, on_capture
+        self._clock = clock
+        self._patience = camera.deadline if camera.source.live else float("inf")
+        self._entering = threading.Lock()
+        says = f"camera {camera.name}: {{count}} unusable, last {{detail}}"
+        self._unusable = Tally(log, logging.WARNING, says, clock)
+
+    def flush(self) -> None:
+        """Log what was gathered for the log."""
+        self._unusable.flush()
+
+    def take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> None:
+        """Account for the shot first; from then on it ends in a verdict, whatever happens.
+
+        captured, deadline: monotonic seconds;  captured_ns: wall clock, nanoseconds since 1970 UTC
+        """
+        fault = shot.fault if shot.image is None else _fault(shot.image)
+        image = shot.image if fault is None else None
+        too_much = None if image is None else self._too_much(deadline)
+        wanted = image if too_much is None else None
+        finding = _NOTHING_FOUND if wanted is None else self._state.monitor.look(wanted)
+        fitted, misfit = self._fit(wanted if finding.cause is None else None)
+        missed: list[Frame] = []
+        part = shot.part
+        with self._entering:  # a trigger is matched and its frame accounted for, or neither is
+            if self._camera.triggers is not None:
+                trigger, gone = self._camera.triggers.match(captured)
+                part = None if trigger is None else trigger.part
+                missed = self._missed(gone)
+            frame = self._enter(captured_ns, captured, deadline, part, image, fitted, shot.reports)
+        self._settle_missed(missed, Reason.CAMERA)
+        self._on_capture(frame)
+        self._report(finding, frame.number)
+        self._unusable.tick()
+        if image is None:
+            self._spoiled(frame, fault or "no picture", shot.cause)
+        elif finding.cause is not None:
+            self._unusable.add(1, f"frame {frame.number}: {finding.cause}: {finding.detail}")
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, cause=finding.cause))
+        elif misfit is not None:
+            self._unusable.add(1, f"frame {frame.number}: {misfit}")
+            self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
+        elif too_much is not None:
+            self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
+        else:
+            self._queue(frame)
+
+    def expire(self) -> None:
+        """Give a verdict for each trigger whose frame did not come in time; from any thread."""
+        if self._camera.triggers is not None:
+            with self._entering:
+                missed = self._missed(self._camera.triggers.expired(self._clock.monotonic()))
+            self._settle_missed(missed, Reason.CAMERA)
+
+    def abandon(self) -> None:
+        """Give a verdict for each trigger that waits for its frame, and take no more; from any thread."""
+        if self._camera.triggers is not None:
+            with self._entering:
+                missed = self._missed(self._camera.triggers.close())
+            self._settle_missed(missed, Reason.SHUTDOWN)
+
+    def _too_much(self, deadline: float) -> Reason | None:
+        """Why a live camera's frame is not even looked at, if so."""
+        now = self._clock.monotonic()
+        if now >= deadline:  # it came too old, and may push no other one out
+            return Reason.DEADLINE
+        throttle = self._camera.throttle if self._camera.source.live else None
+        return None if throttle is None or throttle.passes(now) else Reason.OVERLOAD
+
+    def _queue(self, frame: Frame) -> None:
+        if not self._camera.source.live:
+            self._inbox.put(frame.camera, frame)
+        elif (pushed_out := self._inbox.offer(frame.camera, frame)) is not None:
+            self._settle(Inspection(pushed_out, Verdict.UNKNOWN, Reason.OVERLOAD))
+
+    def _spoiled(self, frame: Frame, fault: str, cause: Cause) -> None:
+        detail = f"frame {frame.number} ({frame.part or 'no part id'}): {fault}"
+        self._unusable.add(1, detail)
+        self._announce(Event(frame.camera, "unreadable", detail, frame.captured_ns))
+        self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.CAMERA, cause=cause))
+
+    def _enter(
+        self,
+        captured_ns: int,
+        captured: float,
+        deadline: float,
+        part: str | None,
+        image: Image | None = None,
+        fitted: Image | None = None,
+        reports: Span | None = None,
+    ) -> Frame:
+        """Number a frame and open its account."""
+        name, number = self._camera.name, self.number + 1
+        frame = Frame(name, number, captured_ns, captured, deadline, image, part, fitted, reports)
+        self._ledger.open(frame)
+        self.number = number
+        self._state.partless += part is None
+        return frame
+
+    def _missed(self, triggers: Sequence[Trigger]) -> list[Frame]:
+        """Frames that should have been there."""
+        due = self._clock.monotonic() + self._patience
+        return [self._enter(trigger.at_ns, trigger.at, due, trigger.part) for trigger in triggers]
+
+    def _settle_missed(self, missed: Sequence[Frame], reason: Reason) -> None:
+        for frame in missed:
+            self._on_capture(frame)
+            detail = f"frame {frame.number} ({frame.part}): no picture came for the trigger"
+            self._announce(Event(self._camera.name, "missing", detail, self._clock.wall_ns()))
+            cause = Cause.MISSING if reason is Reason.CAMERA else None
+            self._settle(Inspection(frame, Verdict.UNKNOWN, reason, cause=cause))
+
+    def _fit(self, image: Image | None) -> tuple[Image | None, str | None]:
+        """What the detector takes, or why it takes no such picture."""
+        try:
+            return (None if image is None else self._camera.fit(image)), None
+        except ModelError as error:
+            return None, str(error)
+
+
+def _fault(image: np.ndarray) -> str | None:
+    """Why `image` cannot be judged, if so; sources of other packages may hand out anything."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] > MAX_CHANNELS or 0 in image.shape:
+        what = f"uint8 [height, width, 1 to {MAX_CHANNELS}]"
+        return f"the picture is {image.dtype} {image.shape}; a source gives {what}"
+    return None
