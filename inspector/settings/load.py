@@ -1,0 +1,124 @@
+"""A configuration read from its file, the environment laid over it, and every mistake in it told at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from inspector import address
+from inspector.errors import ConfigError
+from inspector.mistakes import Probe, duplicates, label, misplaced, probed, sentence
+from inspector.settings.paths import Table, anchored
+from inspector.settings.whole import ENVIRONMENT, Settings
+
+_OPEN_TO_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "publish": ("endpoint", "catchup"),
+    "trigger": ("endpoint",),
+    "security": (),
+}
+"""By table, the addresses that other machines may reach; `security` says how."""
+
+
+def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
+    """Read `path`, lay the environment over it and check everything.
+
+    probes: by key of a camera; each is called once for every value of its key, also where other keys are wrong
+    Raises ConfigError with one sentence for each mistake.
+    """
+    given, variables, credentials = _with_environment(_read(path))
+    cameras = anchored(given, path.absolute().parent, credentials)
+    settings, mistakes = None, []
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        mistakes = error.errors()
+    problems = [sentence(Settings, given, mistake, variables) for mistake in mistakes]
+    problems += duplicates(cameras, "camera")
+    problems += misplaced(given.get("station"), cameras) + _untriggered(given, cameras)
+    problems += _exposed(given)
+    wrong = {mistake["loc"] for mistake in mistakes}
+    for key, probe in probes.items():
+        problems += probed(cameras, key, probe, skip=wrong)
+    if settings is None or problems:
+        raise ConfigError(*(f"{path}: {problem}" for problem in problems))
+    return settings
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: there is no such file; give a configuration such as deploy/inspector.toml"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a readable TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}; mend it there") from error
+
+
+class _Environment(EnvSettingsSource):
+    """Leaves a value that should be JSON and is not to the model, which reports it like any other."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _with_environment(given: Table) -> tuple[Table, dict[tuple[str, ...], str], str | None]:
+    """`given` under the environment, which variable each key came from, and systemd's folder of credentials."""
+    source = _Environment(Settings)
+    prefix = ENVIRONMENT.lower()
+    variables = {
+        tuple(name.removeprefix(prefix).split("__")): name.upper()
+        for name in source.env_vars
+        if name.startswith(prefix)
+    }
+    unknown = {keys[:1]: name for keys, name in variables.items() if keys[0] not in Settings.model_fields}
+    given = _overlay(given, source() | {key: {} for (key,) in unknown})
+    return given, variables | unknown, source.env_vars.get("credentials_directory")
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    """`above` over `below`, key by key; an item of a list is named by its index, from 0."""
+    if isinstance(below, list) and isinstance(above, dict) and all(key.isdigit() for key in above):
+        items = {str(index): item for index, item in enumerate(below)}
+        return list(_overlay(items, above).values())
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _overlay(below.get(key), value) for key, value in above.items()}
+    return above
+
+
+def _exposed(given: Table) -> list[str]:
+    """What would be published in plaintext to other machines without leave."""
+    tables = {key: table if isinstance(table := given.get(key), dict) else {} for key in _OPEN_TO_OTHERS}
+    if tables["publish"].get("allow_plaintext") is True or tables["security"].get("secret_key") is not None:
+        return []
+    return [
+        f"{table}.{key} = {value!r}: {problem}"
+        for table, keys in _OPEN_TO_OTHERS.items()
+        for key in keys
+        if isinstance(value := tables[table].get(key), str) and (problem := address.exposure(value)) is not None
+    ]
+
+
+def _untriggered(given: Table, cameras: list[Table]) -> list[str]:
+    """Triggers for no camera, or cameras that wait for triggers which cannot come."""
+    trigger = given.get("trigger")
+    has_endpoint = isinstance(trigger, dict) and trigger.get("endpoint") is not None
+    triggered = [index for index, camera in enumerate(cameras) if camera.get("trigger_window") is not None]
+    if has_endpoint and not triggered:
+        return ["trigger.endpoint is there for no camera; give those that are triggered a trigger_window"]
+    if triggered and not has_endpoint:
+        who = ", ".join(label(index, cameras[index]) for index in triggered)
+        return [f"{who}: trigger_window is set, but no trigger can come in; set trigger.endpoint"]
+    return []
