@@ -110,9 +110,9 @@ def scuff(rng: Random, side: int, unit: float, strength: float) -> list[Layer]:
 
 def void(rng: Random, side: int, unit: float, strength: float) -> list[Layer]:
     """A hollow below the surface: heat gathers over it, with an edge as soft as heat has."""
-    radius = rng.uniform(8, 18)
+    radius = rng.uniform(12, 30)
     cover = _blob(_outline(rng, radius, roughness=0.2), side, unit, edge=0.6 * radius)
-    return [Layer(cover * (0.25 + 0.35 * strength), HOT)]
+    return [Layer(cover * (0.35 + 0.35 * strength), HOT)]
 
 
 KINDS: dict[str, Callable[[Random, int, float, float], list[Layer]]] = {
