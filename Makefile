@@ -34,7 +34,7 @@ check: $(FULL)/.full  ## lint, check the types and that the generated documents 
 	$(FULL)/bin/python -m inspector.docs --check
 
 fuzz: $(VENV)/.dev  ## throw 100,000 hostile inputs at the daemon's ports (some minutes); FUZZ_SEED=N for others
-	FUZZ_INPUTS=$${FUZZ_INPUTS:-50000} $(VENV)/bin/python -m pytest tests/faults/test_hostile.py
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-50000} $(VENV)/bin/python -m pytest --timeout 0 tests/faults/test_hostile.py
 
 bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about ten minutes)
 	$(VENV)/bin/python -m benchmarks
@@ -43,7 +43,7 @@ soak: $(VENV)/.dev  ## run the daemon for MINUTES (20) with cameras and subscrib
 	$(VENV)/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),20)
 
 faults: $(FULL)/.full  ## kill, stop, fill and cut off at length: minutes, not seconds as in the tests
-	INSPECTOR_FAULTS=20 $(FULL)/bin/python -m pytest tests/faults
+	INSPECTOR_FAULTS=20 $(FULL)/bin/python -m pytest --timeout 0 tests/faults
 
 bench-detectors: $(VENV)/.dev $(OPENVINO)/.dev $(ANOMALIB)/.done  ## time the detectors in every precision beside anomalib's PatchCore (7 GB of packages)
 	$(VENV)/bin/python -m benchmarks.detectors --openvino $(OPENVINO)/bin/python --anomalib $(ANOMALIB)/bin/python

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -26,8 +27,9 @@ from hypothesis import strategies as st
 
 from inspector import asking
 from inspector.client import Subscriber
+from inspector.journal.reading import Choice, Reader
 from inspector.keys import ClientKeys
-from inspector.messages import EventMessage, VerdictMessage
+from inspector.messages import VerdictMessage
 from inspector.sources.url import Url
 from tests.daemon import Process, configure, run
 from tests.ears import Ear
@@ -160,19 +162,21 @@ def test_4_no_password_of_a_camera_is_shown(tmp_path: Path, bright: Path) -> Non
     with forbidding_camera() as port:
         urls = [f"rtsp://admin:{password}@127.0.0.1:{port}/live" for password in PASSWORDS]
         urls.append(f"rtsp://127.0.0.1:{port}/live?user=admin&password=query-secret")
-        config = configure(tmp_path / "line.toml", bright, *urls, more='[daemon]\nlog_level = "debug"')
+        journal = tmp_path / "journal.sqlite"
+        more = f'[daemon]\nlog_level = "debug"\n[journal]\npath = "{journal}"'
+        config = configure(tmp_path / "line.toml", bright, *urls, more=more)
         shown: list[str] = []
-        lost: set[str] = set()
-        with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
-            for message in subscriber.messages(timeout=60):
-                shown.append(repr(message) + message.raw.decode())
-                if isinstance(message, EventMessage) and message.event.state == "lost":
-                    lost.add(message.event.subject)
-                if len(lost) == len(urls):
-                    break
+        with Process(config) as daemon:
+            daemon.keep_reading()
+            cameras = [f"cam{number}" for number in range(1, len(urls) + 1)]
+            lost = [f'inspector_camera_state{{camera="{camera}",state="lost"}}' for camera in cameras]
+            until(lambda: all(daemon.metrics()[name] == 1 for name in lost), "all are lost")
             shown += [daemon.get(path) for path in ("/metrics", "/healthz", "/readyz")]
             daemon.send(signal.SIGTERM)
             assert daemon.wait() == 0
+        events = [one.kept.parts[1].decode() for one in Reader(journal).messages(Choice("event/"))]
+        assert {json.loads(event)["subject"] for event in events} == {*cameras, "daemon"}
+        shown += events
         shown.append(str(daemon.log))
         shown.append(run("check", config).stderr)
         broken = configure(tmp_path / "b.toml", bright, *(f"{url}?transport=no" for url in urls))
