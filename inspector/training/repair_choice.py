@@ -95,7 +95,10 @@ def _measure(classes: list[_Class], repairers: dict[Method, Repairer], seen: Ima
 
 
 def _joined(classes: list[_Class], least: int) -> list[_Class]:
-    """The classes with `least` holes; one with fewer joins the next, the last the one before."""
+    """The classes with `least` holes; one with fewer joins the next, the last the one before.
+
+    Where there are fewer in all they are one class: little evidence is better than none.
+    """
     kept: list[_Class] = []
     for index, row in enumerate(classes):
         if row.holes >= least:
@@ -104,6 +107,8 @@ def _joined(classes: list[_Class], least: int) -> list[_Class]:
             classes[index + 1].join(row)
         elif kept:
             kept[-1].join(row)
+        elif row.holes:
+            kept.append(row)
     return kept
 
 

@@ -47,15 +47,19 @@ def divide(samples: list[Sample], groups: list[str], share: float, seed: int) ->
     wanted = {good: max(1, round(share * sum(s.good == good for s in samples))) for good in (True, False)}
     goods = {i for i, sample in enumerate(samples) if sample.good}
     held: set[int] = set()
-    order = np.random.default_rng(seed).permutation(sorted(members))
+    order: list[str] = np.random.default_rng(seed).permutation(sorted(members)).tolist()
+    # Near copies of near copies can be most of all pictures: then they are to train on, whatever else is short.
+    most = [group for group in order if len(members[group]) > len(samples) / 2]
+    order = [group for group in order if group not in most]
     for good in (False, True):
         if not any(s.good == good for s in samples):
             continue
-        for group in order:
+        for group in [*order, *most] if good else order:
             have = sum(samples[i].good == good for i in held)
             gain = sum(samples[i].good == good for i in members[group])
             left = goods - held - set(members[group])  # without a normal picture there is nothing to train on
-            if have < wanted[good] and gain and left and held.isdisjoint(members[group]):
+            enough = have > 0 if group in most else have >= wanted[good]
+            if not enough and gain and left and held.isdisjoint(members[group]):
                 held.update(members[group])
     validation = [sample for i, sample in enumerate(samples) if i in held]
     training = [sample for i, sample in enumerate(samples) if i not in held]

@@ -58,6 +58,11 @@ def test_a_depth_with_few_holes_is_decided_with_its_neighbour(draft: Bundle) -> 
     assert (other.max_depth, other.holes) == (None, 7)
 
 
+def test_few_holes_in_all_are_decided_together(draft: Bundle) -> None:
+    (one,) = with_methods(draft, [*windows(60, 2, 2), *windows(60, 7, 1)], least=20).methods
+    assert (one.method in {"telea", "ns"}, one.max_depth, one.holes) == (True, None, 3)
+
+
 def test_without_holes_all_is_left_to_the_network(draft: Bundle) -> None:
     (only,) = with_methods(draft, []).methods
     assert (only.method, only.max_depth, only.holes, only.psnr) == ("network", None, 0, {})

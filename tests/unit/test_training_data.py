@@ -242,6 +242,13 @@ def test_normal_pictures_of_one_part_alone_cannot_be_divided() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
+def test_a_group_of_nearly_all_pictures_is_trained_on(seed: int) -> None:
+    few = [(group, True) for group in range(2, 6)] + [(6, False)]
+    training, validation = split(samples_of([(1, True)] * 40 + [(1, False)] * 40 + few), 0.15, seed)
+    assert (len(training), len(validation)) == (80, 5)
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_what_can_be_divided_is_divided_by_any_seed(seed: int) -> None:
     samples = samples_of([(1, True)] + [(2, True)] * 9 + [(3, False)])
     training, validation = split(samples, 0.15, seed)
