@@ -19,9 +19,9 @@ run: $(VENV)/.run  ## run the daemon on a simulated line of four cameras, and sh
 test: $(VENV)/.dev  ## pass the tests that need nothing but Python (some minutes)
 	$(VENV)/bin/python -m pytest -m "not full"
 
-test-all: $(FULL)/.full  ## pass all tests: training, real RTSP, Prometheus and systemd tools (root installs Debian packages)
+test-all: test $(FULL)/.full  ## pass all tests: training, real cameras, Prometheus and systemd tools (root installs Debian packages)
 	sh tests/debian-packages.sh
-	$(FULL)/bin/python -m pytest
+	$(FULL)/bin/python -m pytest -m full
 	@$(MAKE) --no-print-directory test-openvino
 
 test-openvino: $(OPENVINO)/.dev  ## pass the runtimes' tests on OpenVINO, whose build needs an environment of its own

@@ -116,6 +116,7 @@ class TestUnit:
     def test_it_phones_nobody(self, path):
         assert "ORT_DISABLE_TELEMETRY=1" in unit(path)["Environment"]
 
+    @pytest.mark.full
     def test_systemd_has_no_complaint(self, path, tmp_path):
         if shutil.which("systemd-analyze") is None:
             pytest.skip("systemd-analyze is not installed: the units are not verified")

@@ -98,6 +98,7 @@ def test_what_pads_a_row_is_left_out(name: str) -> None:
     np.testing.assert_array_equal(image, plain)
 
 
+@pytest.mark.full
 def test_codes_are_the_standards() -> None:
     """Against the table of another library, where it is installed."""
     pfnc = pytest.importorskip("harvesters.util.pfnc", reason="needs harvesters: `make test-all` installs it")
