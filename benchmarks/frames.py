@@ -35,8 +35,8 @@ from inspector.inference.tiles import plan
 from inspector.inference.view import View, view_of
 from inspector.judge import Judge
 from inspector.messages import VerdictMessage
-from inspector.simulation import make_line
-from inspector.types import Detection, Mask
+from inspector.simulation import Part, make_line
+from inspector.types import Detection
 
 WIDTH, HEIGHT, COLUMNS, ROWS = 2448, 2048, 8, 8
 """5 megapixels."""
@@ -56,6 +56,7 @@ class Found:
     """Shares: of defective frames whose defect the mask touches, and of good ones that are rejected.
 
     own: at the bundle's own threshold;  level: at `threshold`, chosen for the wished share of good frames
+    kinds: of each kind of defect the share found at `level`, and the number of frames
     """
 
     own: float
@@ -63,6 +64,7 @@ class Found:
     threshold: float
     level: float
     level_rejects: float
+    kinds: dict[str, tuple[float, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def main() -> int:
                 f"good frames rejected; at threshold {one.threshold:.3f} {one.level:.3f}, and {one.level_rejects:.3f}",
                 flush=True,
             )
+            print("  there: " + ", ".join(f"{kind} {hit:.3f} of {of}" for kind, (hit, of) in one.kinds.items()))
     if "cost" in options.only:
         spent = cost(bundle, running, options.rounds)
         figures["cost"] = asdict(spent)
@@ -130,22 +133,23 @@ def found(bundle: Bundle, running: Engine, view: View, frames: int, rejects: flo
     ]
     threshold = sorted(good)[-1 - math.floor(rejects * len(good))]
     judges = [Judge(decision.threshold, decision.min_area), Judge(threshold, decision.min_area)]
-    hits = np.zeros(2)
-    for detection, truth in _looked(running, view, frames, defective=True):
-        for index, judge in enumerate(judges):
-            mask = judge(detection, HEIGHT, WIDTH).mask
-            hits[index] += mask is not None and bool((mask & truth).any())
-    own, level = hits / frames
+    hits: dict[str, list[list[bool]]] = {}
+    for detection, part in _looked(running, view, frames, defective=True):
+        masks = [judge(detection, HEIGHT, WIDTH).mask for judge in judges]
+        hit = [mask is not None and bool((mask & part.mask).any()) for mask in masks]
+        hits.setdefault(part.kind or "", []).append(hit)
+    own, level = np.mean([hit for of_kind in hits.values() for hit in of_kind], axis=0)
     rejected = [sum(one > judge.threshold for one in good) / len(good) for judge in judges]
-    return Found(float(own), rejected[0], threshold, float(level), rejected[1])
+    kinds = {kind: (float(np.mean(hits[kind], axis=0)[1]), len(hits[kind])) for kind in sorted(hits)}
+    return Found(float(own), rejected[0], threshold, float(level), rejected[1], kinds)
 
 
-def _looked(running: Engine, view: View, frames: int, defective: bool) -> Iterator[tuple[Detection, Mask]]:
+def _looked(running: Engine, view: View, frames: int, defective: bool) -> Iterator[tuple[Detection, Part]]:
     line = make_line(SEED, WIDTH, HEIGHT, defect_size=DEFECT, columns=COLUMNS, rows=ROWS)
     for number in range(frames):
         part = line.part(number, defective)
         ((_, detection),) = running.detector.look([Look(view.fit(part.image), None, view.overlap)], lambda _: True)
-        yield detection, part.mask
+        yield detection, part
 
 
 def cost(bundle: Bundle, running: Engine, rounds: int) -> Cost:

@@ -100,6 +100,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--modalities", nargs="+", choices=("visible", "infrared"), default=(), metavar="M",
         help="visible, infrared or both: pictures of each in a folder of its own, and parts with hidden defects too",
     )  # fmt: skip
+    simulate.add_argument("--width", type=commands.positive, default=640, help="of the pictures, in pixels (640)")
+    simulate.add_argument("--height", type=commands.positive, default=480, help="of the pictures, in pixels (480)")
+    simulate.add_argument(
+        "--defect",
+        type=commands.positive,
+        metavar="N",
+        help="pixels that a defect's longer side has, about (as they come)",
+    )
+    simulate.add_argument(
+        "--columns", type=commands.positive, default=1, metavar="N", help="of plates, where pictures show trays (1)"
+    )
+    simulate.add_argument("--rows", type=commands.positive, default=1, metavar="N", help="of plates on a tray (1)")
     simulate.set_defaults(verb=_simulate)
 
     keygen = verbs.add_parser("keygen", help="make a pair of keys, for the daemon or for one of its subscribers")
@@ -187,6 +199,8 @@ def _simulate(options: argparse.Namespace) -> int:
         task = bar.add_task("drawing")
         write_dataset(
             options.out, options.seed, options.good, options.defective, modalities=options.modalities,
+            width=options.width, height=options.height, defect_size=options.defect,
+            columns=options.columns, rows=options.rows,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     print(

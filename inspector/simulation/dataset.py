@@ -20,6 +20,7 @@ import cv2
 
 from inspector.errors import DataError
 from inspector.simulation.line import INFRARED, Line, Part
+from inspector.simulation.tray import Tray, make_line
 from inspector.types import Image
 
 PARTS_A_LINE = 32  # so that a set shows many belts, lamps and pieces of metal
@@ -37,12 +38,16 @@ def write_dataset(
     height: int = 480,
     channels: int = 3,
     modalities: Sequence[str] = (),
+    defect_size: float | None = None,
+    columns: int = 1,
+    rows: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write `good` and `defective` parts to train on, and to test as many as given (default: half as many).
 
     Lines have the seeds `seed`, `seed` + 1, ...: first those of the training parts, then those of the test's.
     channels: of visible light;  modalities: which cameras look at each part; none: one, without hidden defects
+    defect_size, columns, rows: see `make_line`; of a tray a file has the whole, and "part" means it
     `progress` hears the number of parts written and their total.
     Raises DataError where the folder has something in it already, or a picture cannot be written.
     """
@@ -51,26 +56,29 @@ def write_dataset(
     test_good = (good + 1) // 2 if test_good is None else test_good
     test_defective = (defective + 1) // 2 if test_defective is None else test_defective
     total, done = good + defective + test_good + test_defective, 0
-    rows = ["path\tsha256\tupstream_path\tgroup"]
+    manifest = ["path\tsha256\tupstream_path\tgroup"]
+
+    def line(seed: int, modality: str | None) -> Line | Tray:
+        seen = 1 if modality == INFRARED else channels
+        return make_line(
+            seed, width, height, channels=seen, modality=modality, defect_size=defect_size, columns=columns, rows=rows
+        )
+
     for purpose, goods, parts in ("train", good, good + defective), ("test", test_good, test_good + test_defective):
         lines = -(-parts // PARTS_A_LINE)
         if purpose == "train":  # which holds whole lines back, to validate on
             lines = max(lines, min(parts, 2))
         for offset in range(lines):
-            views = [_line(seed + offset, width, height, channels, modality) for modality in modalities or (None,)]
+            views = {modality: line(seed + offset, modality) for modality in modalities or (None,)}
             for index in range(offset, parts, lines):
-                shown = {line.modality: line.part(index + 1, defective=index >= goods) for line in views}
+                shown = {name: view.part(index + 1, defective=index >= goods) for name, view in views.items()}
                 for path, picture in _files(purpose, f"{seed + offset:06d}_{index + 1:06d}", shown):
                     sha256 = _write(folder / path, picture)
-                    rows.append(f"{path}\t{sha256}\tline {seed + offset}, part {index + 1}\t{seed + offset}")
+                    manifest.append(f"{path}\t{sha256}\tline {seed + offset}, part {index + 1}\t{seed + offset}")
                 done += 1
                 progress(done, total)
         seed += lines
-    (folder / "MANIFEST.tsv").write_text("\n".join(rows) + "\n")
-
-
-def _line(seed: int, width: int, height: int, channels: int, modality: str | None) -> Line:
-    return Line(seed, width, height, channels=1 if modality == INFRARED else channels, modality=modality)
+    (folder / "MANIFEST.tsv").write_text("\n".join(manifest) + "\n")
 
 
 def _files(purpose: str, stem: str, shown: Mapping[str | None, Part]) -> Iterator[tuple[Path, Image]]:

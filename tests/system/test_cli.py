@@ -151,6 +151,17 @@ def test_simulate_writes_the_folders_that_it_promises(tmp_path: Path) -> None:
     assert seeds == {"7", "8", "9"}  # two lines to train on, since training holds one back; another for the test
 
 
+def test_simulate_draws_trays_with_defects_of_a_size(tmp_path: Path) -> None:
+    sides = "--width", 325, "--height", 250, "--columns", 3, "--rows", 2
+    assert run("simulate", tmp_path, "--good", 1, "--defective", 2, *sides, "--defect", 12).returncode == 0
+    masks = list(tmp_path.glob("*ground_truth/*/*.png"))
+    assert len(masks) == 2 + 1
+    for path in masks:
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert mask.shape == (250, 325)
+        assert 8 <= max(cv2.boundingRect(mask)[2:]) <= 16
+
+
 def test_simulate_fills_an_empty_folder(tmp_path: Path) -> None:
     assert run("simulate", tmp_path, "--good", 1, "--defective", 0).returncode == 0
     assert len(list((tmp_path / "train" / "good").glob("*.png"))) == 1

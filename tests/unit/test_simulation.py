@@ -238,6 +238,21 @@ def test_a_tray_shows_many_plates_with_one_defect_at_the_most_of_the_size_that_w
     assert np.array_equal(good.image, good.reference)
 
 
+def test_a_dataset_of_trays_is_what_the_trays_are(tmp_path: Path) -> None:
+    write_dataset(
+        tmp_path, 7, good=1, defective=2, test_good=0, test_defective=1, width=325, height=250, columns=3, rows=2,
+        defect_size=12,
+    )  # fmt: skip
+    pictures = sorted([*tmp_path.glob("train/good/*.png"), *tmp_path.glob("train_defective/*/*.png")])
+    assert len(pictures) == 3
+    for path in pictures:
+        seed, number = map(int, path.stem.split("_"))
+        tray = make_line(seed, 325, 250, columns=3, rows=2, defect_size=12)
+        part = tray.part(number, defective="good" not in path.parts)
+        assert (part.kind or "good") == path.parent.name
+        np.testing.assert_array_equal(cv2.imread(str(path)), part.image)
+
+
 def test_plates_on_a_tray_have_no_seam_between_them() -> None:
     image = make_line(7, 960, 480, columns=3, rows=2).part(1, defective=False).image.astype(int)
     steps = np.abs(np.diff(image, axis=1)).mean(axis=(0, 2))
