@@ -183,8 +183,10 @@ class Mailbox(Generic[T]):
     def _fill(self, items: list[T], lanes: Sequence[_Lane[T]], most: int) -> None:
         for lane in lanes:
             self._sift(lane)
-        while (room := self._room(items, most)) > 0 and (best := self._next(lanes)) is not None:
-            if self._order.rows(best.items[0]) > room:
+        room = self._room(items, most)
+        while room > 0 and (best := self._next(lanes)) is not None:
+            room -= self._order.rows(best.items[0])
+            if room < 0:
                 break
             items.append(self._pop(best))
 
