@@ -97,11 +97,10 @@ class GenicamCamera:
             raise SourceError(f"{self} failed: {genapi.sentence(error)}") from error
 
     def _check_format(self, nodes: Any) -> None:
-        name = nodes.PixelFormat.value if nodes.has_node("PixelFormat") else None
-        if name is not None and name not in pixels.NAMES:
-            can = [each for each in nodes.PixelFormat.symbolics if each in pixels.NAMES]
-            remedy = f"set PixelFormat to {' or '.join(can)}" if can else "it has no format that can be read"
-            raise SourceError(f"{self} gives PixelFormat {name}, which cannot be read; {remedy}")
+        if nodes.has_node("PixelFormat"):
+            problem = pixels.objection(nodes.PixelFormat.value, lambda: nodes.PixelFormat.symbolics)
+            if problem is not None:
+                raise SourceError(f"{self} {problem}")
 
     def _read(self, path: Path, acquirer: Any) -> Iterator[Shot]:
         ids, incomplete = FrameIds(), _Incomplete(acquirer)

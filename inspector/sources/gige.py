@@ -83,12 +83,12 @@ class GigeCamera:
             raise SourceError(f"{self} failed: {aravis.sentence(error)}") from error
 
     def _check_format(self, device: Any) -> None:
-        name = device.get_string_feature_value("PixelFormat")
-        if name not in pixels.NAMES:
-            all_names = device.dup_available_enumeration_feature_values_as_strings("PixelFormat")
-            can = [each for each in all_names if each in pixels.NAMES]
-            remedy = f"set PixelFormat to {' or '.join(can)}" if can else "it has no format that can be read"
-            raise SourceError(f"{self} gives PixelFormat {name}, which cannot be read; {remedy}")
+        problem = pixels.objection(
+            device.get_string_feature_value("PixelFormat"),
+            lambda: device.dup_available_enumeration_feature_values_as_strings("PixelFormat"),
+        )
+        if problem is not None:
+            raise SourceError(f"{self} {problem}")
 
     def _read(self, session: _Session) -> Iterator[Shot]:
         ids, heard = FrameIds(), time.monotonic()

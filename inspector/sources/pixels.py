@@ -5,6 +5,7 @@ Of 10, 12, 14 and 16 bits a sample the upper 8 are kept: a fixed scale, so that 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,6 +107,15 @@ def picture(code: int, data: Samples, width: int, height: int, padding: int = 0)
     if form.colour is not None:
         return np.asarray(cv2.cvtColor(image, form.colour), np.uint8), None
     return (image.copy() if np.shares_memory(image, data) else image), None
+
+
+def objection(name: str, available: Callable[[], Iterable[str]]) -> str | None:
+    """Why pictures in the PixelFormat of that name cannot be read, if so, and which of the `available` can."""
+    if name in NAMES:
+        return None
+    can = [each for each in available() if each in NAMES]
+    remedy = f"set PixelFormat to {' or '.join(can)}" if can else "it has no format that can be read"
+    return f"gives PixelFormat {name}, which cannot be read; {remedy}"
 
 
 def _short(form: Format, size: int, width: int, height: int) -> str:
