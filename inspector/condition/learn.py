@@ -63,14 +63,13 @@ class Learner:
         """The next frame, uint8 [H,W,C], of a stream; None for a picture that follows on no other."""
         self.pictures += 1
         of = self._streams.setdefault(stream, _Stream())
-        for cause, value in of.gauge.measure(image).items():
+        for cause, value in of.gauge.measure(image, captured=self.pictures).items():
             if not math.isnan(value):
                 self._values[cause].append(value)
-        rows = view.rows(image)
-        self._views.append((view.view(rows), *image.shape[:2]))
+        self._views.append((view.view(view.rows(image)), *image.shape[:2]))
         if stream is not None:
-            of.changes.append(change(of.before, rows))
-            of.before = rows
+            before, of.before = of.before, view.glimpse(image)
+            of.changes.append(change(before, of.before))
 
     def limits(self) -> Limits | None:
         """What such frames keep; None where they are too few."""

@@ -6,6 +6,7 @@ import math
 from collections import deque
 
 import cv2
+import numpy as np
 
 from inspector.condition import view
 from inspector.condition.checks import Values
@@ -21,6 +22,9 @@ LAMP = 25
 """Frames whose median is the brightness: parts differ, the lamp should not."""
 ALIKE = 0.5
 """A likeness below it says that the scene is not there any more, wherever it matches best."""
+_GREYS = np.arange(256)
+SCENE_PERIOD = 0.1
+"""Seconds for which focus and place are taken as they were: no lens and no mount moves for a single frame."""
 
 
 class Gauge:
@@ -34,45 +38,59 @@ class Gauge:
         self._noise = noise
         self._reference = reference
         self._before: Mask | None = None
+        self._rows_before: Mask | None = None
         self._repeats = 0
         self._lamp: deque[float] = deque(maxlen=LAMP)
+        self._scene: Values = {}
+        self._scene_due = -math.inf
 
-    def measure(self, image: Image) -> Values:
-        """The values of the next frame, uint8 [height, width, channels]."""
-        height, width, _ = image.shape
-        rows = view.rows(image)
-        seen = view.view(rows)
-        self._lamp.append(cv2.mean(seen)[0])
+    def measure(self, image: Image, captured: float) -> Values:
+        """The values of the next frame, uint8 [height, width, channels], captured at that time in seconds.
+
+        Each frame has its own, but for `shifted` and `defocused`, which may be `SCENE_PERIOD` old: they take most of
+        the time.
+        """
+        glimpse = view.glimpse(image)
+        histogram = np.bincount(glimpse.reshape(-1), minlength=256)
+        self._lamp.append(float(histogram @ _GREYS) / glimpse.size)
+        if captured >= self._scene_due:
+            self._scene, self._scene_due = self._look_at_scene(image), captured + SCENE_PERIOD
         return {
-            Cause.BLACK: _share(seen, 0, DARK),
-            Cause.SATURATED: _share(seen, BRIGHT, 255),
-            Cause.FROZEN: self._count_repeats(rows),
+            Cause.BLACK: 100 * float(histogram[: DARK + 1].sum()) / glimpse.size,
+            Cause.SATURATED: 100 * float(histogram[BRIGHT:].sum()) / glimpse.size,
+            Cause.FROZEN: self._count_repeats(glimpse, image),
             Cause.DRIFTED: sorted(self._lamp)[LAMP // 2] if len(self._lamp) == LAMP else math.nan,
-            Cause.SHIFTED: self._shift(seen, height, width),
-            Cause.DEFOCUSED: _sharpness(rows),
+            **self._scene,
         }
 
-    def _count_repeats(self, rows: Mask) -> int:
-        before, self._before = self._before, rows
-        self._repeats = self._repeats + 1 if change(before, rows) <= self._noise else 0
+    def _count_repeats(self, glimpse: Mask, image: Image) -> int:
+        """How many frames in a row are as the one before. Whoever seems so is looked at more closely."""
+        before, self._before = self._before, glimpse
+        if change(before, glimpse) > self._noise:
+            self._repeats, self._rows_before = 0, None
+            return 0
+        rows_before, self._rows_before = self._rows_before, view.rows(image)
+        differs = rows_before is not None and change(rows_before, self._rows_before) > self._noise
+        self._repeats = 0 if differs else self._repeats + 1
         return self._repeats
 
-    def _shift(self, seen: View, height: int, width: int) -> float:
-        if self._reference is None:
-            return math.nan
-        pixels, likeness = view.offset(self._reference, seen, height, width)
-        return pixels if likeness >= ALIKE else view.farthest(height, width)
+    def _look_at_scene(self, image: Image) -> Values:
+        height, width, _ = image.shape
+        rows = view.rows(image)
+        shift = math.nan if self._reference is None else _shift(self._reference, view.view(rows), height, width)
+        return {Cause.SHIFTED: shift, Cause.DEFOCUSED: _sharpness(rows)}
 
 
-def change(before: Mask | None, rows: Mask) -> float:
-    """Grey levels by which two frames' `rows` differ on the average; infinite where they cannot be compared."""
-    if before is None or before.shape != rows.shape:
+def _shift(reference: View, seen: View, height: int, width: int) -> float:
+    pixels, likeness = view.offset(reference, seen, height, width)
+    return pixels if likeness >= ALIKE else view.farthest(height, width)
+
+
+def change(before: Mask | None, now: Mask) -> float:
+    """Grey levels by which two frames' pixels differ on the average; infinite where they are not of the same places."""
+    if before is None or before.shape != now.shape:
         return math.inf
-    return cv2.norm(rows, before, cv2.NORM_L1) / rows.size
-
-
-def _share(seen: View, low: int, high: int) -> float:
-    return 100 * cv2.countNonZero(cv2.inRange(seen, low, high)) / seen.size
+    return cv2.norm(now, before, cv2.NORM_L1) / now.size
 
 
 def _sharpness(rows: Mask) -> float:

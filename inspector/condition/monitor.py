@@ -47,9 +47,9 @@ class Monitor:
         """The checks that fail, or did just now."""
         return frozenset(self._calm.copy())
 
-    def look(self, image: Image) -> Finding:
-        """Measure the next frame, uint8 [height, width, channels], and decide."""
-        self.values = values = self._gauge.measure(image)
+    def look(self, image: Image, captured: float) -> Finding:
+        """Measure the next frame, uint8 [height, width, channels], captured at that time in seconds, and decide."""
+        self.values = values = self._gauge.measure(image, captured)
         cause = self._limits.failing(values, self._asked)
         if cause is None and not self._calm:
             return _WELL

@@ -103,7 +103,7 @@ class Intake:
         image = shot.image if fault is None else None
         too_much = None if image is None else self._too_much(deadline)
         wanted = image if too_much is None else None
-        finding = _NOTHING_FOUND if wanted is None else self._state.monitor.look(wanted)
+        finding = _NOTHING_FOUND if wanted is None else self._state.monitor.look(wanted, captured)
         fitted, misfit = self._fit(wanted if finding.cause is None else None)
         missed: list[Frame] = []
         part = shot.part

@@ -95,13 +95,13 @@ def test_a_frozen_picture_through_a_lossy_codec_is_frozen() -> None:
 def test_a_dark_picture_is_black_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     monitor = Monitor(learnt_of(Fixture))
-    causes = {monitor.look(noisy(np.full((240, 320, 3), 8.0), rng)).cause for _ in range(40)}
+    causes = {monitor.look(noisy(np.full((240, 320, 3), 8.0), rng), at).cause for at in range(40)}
     assert causes == {Cause.BLACK}
 
 
 def test_checks_that_are_not_asked_only_measure() -> None:
     monitor = Monitor(fixed(live=True), asked=[Cause.FROZEN])
-    assert monitor.look(np.zeros((48, 64, 3), np.uint8)).cause is None
+    assert monitor.look(np.zeros((48, 64, 3), np.uint8), 0).cause is None
     assert monitor.values[Cause.BLACK] == 100
     assert monitor.failing == frozenset()
 
@@ -111,14 +111,14 @@ def test_checks_that_are_not_asked_only_measure() -> None:
 def test_pictures_of_any_size_can_be_measured(height: int, width: int, channels: int) -> None:
     rng = np.random.default_rng(0)
     gauge = Gauge(reference=np.zeros((view.VIEW_HEIGHT, view.VIEW_WIDTH), np.uint8))
-    values = gauge.measure(rng.integers(0, 256, (height, width, channels), np.uint8))
+    values = gauge.measure(rng.integers(0, 256, (height, width, channels), np.uint8), 0)
     assert values.keys() == CHECKS.keys()
 
 
 def test_a_picture_of_another_size_repeats_nothing() -> None:
     gauge = Gauge()
     images = [np.full((height, 64, 1), 99, np.uint8) for height in (48, 48, 40, 40)]
-    assert [gauge.measure(image)[Cause.FROZEN] for image in images] == [0, 1, 0, 1]
+    assert [gauge.measure(image, 0)[Cause.FROZEN] for image in images] == [0, 1, 0, 1]
 
 
 @given(st.integers(-9, 9), st.integers(-6, 6))
@@ -138,13 +138,13 @@ def test_a_scene_that_is_gone_is_shifted_as_far_as_can_be() -> None:
     rng = np.random.default_rng(0)
     gauge = Gauge(limits.noise, limits.reference)
     elsewhere = rng.integers(0, 256, (240, 320, 3), np.uint8)
-    assert gauge.measure(elsewhere)[Cause.SHIFTED] == view.farthest(240, 320) > limits.ranges[Cause.SHIFTED].high
+    assert gauge.measure(elsewhere, 0)[Cause.SHIFTED] == view.farthest(240, 320) > limits.ranges[Cause.SHIFTED].high
 
 
 def test_a_check_that_fails_is_told_once_and_is_well_after_a_while() -> None:
     monitor = Monitor(Limits({Cause.BLACK: Range(high=50)}))
     dark, light = np.zeros((48, 64, 1), np.uint8), np.full((48, 64, 1), 99, np.uint8)
-    found = [monitor.look(image) for image in (light, dark, dark, *CALM * [light], light)]
+    found = [monitor.look(image, 0) for image in (light, dark, dark, *CALM * [light], light)]
     assert [one.cause for one in found] == [None, Cause.BLACK, Cause.BLACK, *CALM * [None], None]
     assert [one.began for one in found] == [None, Cause.BLACK, None, *CALM * [None], None]
     assert [one.over for one in found] == [(), (), (), *(CALM - 1) * [()], (Cause.BLACK,), ()]
@@ -154,7 +154,7 @@ def test_a_check_that_fails_is_told_once_and_is_well_after_a_while() -> None:
 def test_a_check_at_its_limit_does_not_flap() -> None:
     monitor = Monitor(Limits({Cause.BLACK: Range(high=50)}))
     dark, light = np.zeros((48, 64, 1), np.uint8), np.full((48, 64, 1), 99, np.uint8)
-    found = [monitor.look(image) for image in 20 * [dark, light]]
+    found = [monitor.look(image, 0) for image in 20 * [dark, light]]
     assert [one.began for one in found] == [Cause.BLACK, *39 * [None]]
     assert not any(one.over for one in found)
 
