@@ -88,20 +88,33 @@ class Worker:
         if not placed:
             return
         looks = [self._look(one, _queued(one.frame.fitted, one.frame)) for one in placed]
+        done: list[Inspection] = []
         to_repair, left = [], dict(enumerate(placed))
+
+        def settle_done() -> None:
+            """Together: to be woken by each would cost the publisher, and the interpreter, more than the judging."""
+            for inspection in done:
+                settle(inspection)
+            done.clear()
+
+        def between(index: int) -> bool:
+            settle_done()
+            return goes_on(placed[index].frame)
+
         try:
-            for index, detection in engine.detector.look(looks, lambda index: goes_on(placed[index].frame)):
+            for index, detection in engine.detector.look(looks, between):
                 one = left.pop(index)
                 inspection = self._judge(one, detection, engine, opened, closed)
                 # Whoever needs no repair does not wait for those that do.
                 if inspection.mask is not None and self._stations[inspection.frame.camera].repair:
                     to_repair.append((inspection, one, detection))
                 else:
-                    settle(inspection)
+                    done.append(inspection)
         except ModelError as error:
             self._failures.add(len(left), f"{engine.tag.name}: {error}")
             for one in left.values():
                 settle(Inspection(one.frame, Verdict.UNKNOWN, Reason.MODEL, model=engine.tag, position=one.position))
+        settle_done()
         for inspection, one, detection in to_repair:
             settle(self._repair(inspection, one, detection, engine))
 

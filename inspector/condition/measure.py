@@ -22,7 +22,6 @@ LAMP = 25
 """Frames whose median is the brightness: parts differ, the lamp should not."""
 ALIKE = 0.5
 """A likeness below it says that the scene is not there any more, wherever it matches best."""
-_GREYS = np.arange(256)
 SCENE_PERIOD = 0.1
 """Seconds for which focus and place are taken as they were: no lens and no mount moves for a single frame."""
 
@@ -51,13 +50,12 @@ class Gauge:
         the time.
         """
         glimpse = view.glimpse(image)
-        histogram = np.bincount(glimpse.reshape(-1), minlength=256)
-        self._lamp.append(float(histogram @ _GREYS) / glimpse.size)
+        self._lamp.append(cv2.mean(glimpse)[0])
         if captured >= self._scene_due:
             self._scene, self._scene_due = self._look_at_scene(image), captured + SCENE_PERIOD
         return {
-            Cause.BLACK: 100 * float(histogram[: DARK + 1].sum()) / glimpse.size,
-            Cause.SATURATED: 100 * float(histogram[BRIGHT:].sum()) / glimpse.size,
+            Cause.BLACK: 100 * np.count_nonzero(glimpse <= DARK) / glimpse.size,
+            Cause.SATURATED: 100 * np.count_nonzero(glimpse >= BRIGHT) / glimpse.size,
             Cause.FROZEN: self._count_repeats(glimpse, image),
             Cause.DRIFTED: sorted(self._lamp)[LAMP // 2] if len(self._lamp) == LAMP else math.nan,
             **self._scene,
