@@ -21,6 +21,8 @@ from inspector import settings as configuration
 from inspector.allowlist import AllowList
 from inspector.arrivals import open_arrivals
 from inspector.calibration import Calibration
+from inspector.challenges import pictures
+from inspector.challenges.challenger import Challenges
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
 from inspector.condition import limits
@@ -76,6 +78,7 @@ def read(path: Path) -> Settings:
         "bundle": lambda folder: bundle.load(Path(folder)),
         "reference": lambda pictures: references.load(Path(pictures), channels=1),
         "calibration": lambda file: calibration.load(Path(file)),
+        "challenges": lambda folder: pictures.load(Path(folder)),
     }
     settings = configuration.load(path, probes)
     problems = [f"{path}: {problem}" for camera in settings.camera if (problem := reference_problem(camera))]
@@ -103,6 +106,7 @@ def assemble(
     clock = SystemClock()
     judging = prepare(settings)
     log.info("%s, %s", build, judging.summary)
+    challenges = _challenges(settings.camera, judging.stations)
     depth = budget.outbox_depth(
         settings, judging.stations, len(judging.crew), judging.max_batch, budget.resident_bytes()
     )
@@ -163,6 +167,7 @@ def assemble(
             },
             parts=arrivals.parts,
             outbox_depth=depth,
+            challenges=challenges,
         )
         beside = [] if guard is None else [guard.stage]
         daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
@@ -180,6 +185,7 @@ def assemble(
             parts=arrivals.parts.counts,
             triggers=arrivals.triggers,
             trigger_endpoint=arrivals.endpoint,
+            challenges={} if pipeline.challenger is None else pipeline.challenger.courses,
         )
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
@@ -201,6 +207,22 @@ def _key_problems(security: configuration.Security) -> list[str]:
             except ConfigError as error:
                 problems += error.problems
     return problems
+
+
+def _challenges(cameras: Sequence[configuration.Camera], stations: Mapping[str, Station]) -> dict[str, Challenges]:
+    """By camera, what it is challenged with. Raises ConfigError where one of the pictures cannot be its own."""
+    found, problems = {}, []
+    for camera in cameras:
+        if camera.challenges is not None:
+            known = pictures.load(camera.challenges)
+            problems += [
+                f"camera {camera.name!r}: challenges: {problem}"
+                for problem in pictures.misfits(known, stations[camera.name].view.fit)
+            ]
+            found[camera.name] = Challenges(known, camera.challenge_every, camera.challenge_strict)
+    if problems:
+        raise ConfigError(*problems)
+    return found
 
 
 def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard | None:

@@ -81,6 +81,9 @@ def _parts(
             frames * (_frame(camera) + _fitted(stations[camera.name])),
             "make its queue shorter",
         )
+    if challenged := [camera for camera in settings.camera if camera.challenges is not None]:
+        largest = max(_frame(camera) + _fitted(stations[camera.name]) for camera in challenged)
+        yield Part("a challenge", largest, "challenge no camera with large frames")
     yield Part(
         f"what {workers} worker(s) work on", workers * _worker(settings, stations, max_batch), "have fewer workers"
     )

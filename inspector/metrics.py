@@ -56,6 +56,10 @@ LABELS: Mapping[str, str] = {
         "`chunk` (a range of messages), `sessions` (which there are), `busy` (asked too much at a time) or `refused` "
         "(the request made no sense); to a trigger `taken` or `refused` (made no sense, or came too much out of time)"
     ),
+    "result": (
+        "how a challenge ended: `passed`; `missed` (a defective part was not judged `ng`, or not for its defect); "
+        "`rejected` (a good part was judged `ng`); `failed` (no result); or `dropped` for frames, to be tried again"
+    ),
     "station": "the station's name in the configuration",
     "end": "`frame`, or `missing`: none was captured in time",
     "stage": (
@@ -126,7 +130,7 @@ TABLE = (
            "Batches by why they were closed: full, the longest wait was over, a frame would have been late by more "
            "waiting, or the daemon drains.",
            ("model", "reason")),
-    Metric("inspector_queue_frames", "gauge", "Frames that wait for a stage.", ("stage",)),
+    Metric("inspector_queue_frames", "gauge", "Frames that wait for a stage, a challenge among them.", ("stage",)),
     Metric("inspector_camera_up", "gauge", "1 while the camera delivers frames, else 0.", ("camera",)),
     Metric("inspector_camera_state", "gauge",
            "1 for the state that the camera is in, 0 for the others.", ("camera", "state")),
@@ -139,6 +143,18 @@ TABLE = (
            ("camera", "check")),
     Metric("inspector_camera_last_frame_timestamp_seconds", "gauge",
            "When the camera's last frame was captured, in seconds since 1970 UTC; 0 before the first.",
+           ("camera",)),
+    Metric("inspector_challenges_total", "counter",
+           "Challenges of a camera, by how they ended. They are counted here and nowhere else.", ("camera", "result")),
+    Metric("inspector_challenges_failing", "gauge",
+           "Challenges of a camera that did not pass when they were last tried.", ("camera",)),
+    Metric("inspector_challenge_rounds_overdue_total", "counter",
+           "Rounds of challenges that were not complete when the next one was due, since frames left no time.",
+           ("camera",)),
+    Metric("inspector_challenge_overdue", "gauge",
+           "1 from a round of challenges that is overdue until one is complete, else 0.", ("camera",)),
+    Metric("inspector_challenge_passed_timestamp_seconds", "gauge",
+           "When all challenges of the camera had passed last, in seconds since 1970 UTC; 0 before the first time.",
            ("camera",)),
     Metric("inspector_calibration_timestamp_seconds", "gauge",
            "When the camera's calibration was made, in seconds since 1970 UTC; 0 where it has none.", ("camera",)),

@@ -10,18 +10,21 @@ one, and then hands it out. A result that comes after that goes the same way as 
 
 There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
 model if no deadline forbids it, and goes; so load itself makes batches grow. A frame that is cut into tiles lets those
-pass that are due before it, between two runs of the model. The pipeline is handed what touches the world and opens
-nothing.
+pass that are due before it, between two runs of the model. A challenge (challenges/) goes the same way after all
+frames, and into no account. The pipeline is handed what touches the world and opens nothing.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
+from inspector.challenges.challenger import LANE, Challenger, Challenges
+from inspector.challenges.order import LastOfAll
 from inspector.clock import Clock
 from inspector.ledger import Ledger
 from inspector.mailbox import Batch, BatchEnd, Closed, Mailbox
@@ -31,7 +34,7 @@ from inspector.schedule import Schedule
 from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
 from inspector.stage import Service, Stage
-from inspector.types import Event, Frame, Inspection, Late, PartVerdict, Reason, Verdict
+from inspector.types import Challenge, Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ SHORTEST_LOOK = 0.01
 """Seconds between two looks for cameras that stall: it need not be known as exactly as a deadline."""
 WORKERS_NICENESS = 5
 """So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
+CHALLENGING_NICENESS = 19
+"""Nobody waits for a challenge to be read from its file."""
 
 
 class Pipeline:
@@ -55,6 +60,7 @@ class Pipeline:
     parts: those that several cameras see
     on_stage_end: called by a stage's thread when it returned or raised
     outbox_depth: inspections that may wait to be encoded; each may hold a picture
+    challenges: by camera, of those that are challenged
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Pipeline:
         aside: Mapping[str, Service] = MappingProxyType({}),
         parts: Parts | None = None,
         outbox_depth: int = OUTBOX_DEPTH,
+        challenges: Mapping[str, Challenges] = MappingProxyType({}),
     ) -> None:
         self.ledger = ledger
         self.parts = Parts() if parts is None else parts
@@ -80,14 +87,23 @@ class Pipeline:
         self._paces = {
             name: f"{model}, {name}" if name in self._rows else model for name, model in self._models.items()
         }
-        self.schedule = Schedule(self._paces, self.ledger.is_open, clock, self._rows_of)
-        self.inbox = Mailbox({camera.name: (camera.model, camera.queue) for camera in cameras}, self.schedule)
+        lanes = {camera.name: (camera.model, camera.queue) for camera in cameras}
+        self.challenger, self.schedule = None, Schedule(self._paces, self.ledger.is_open, clock, self._rows_of)
+        if challenges:
+            self.challenger = asker = Challenger(challenges, self._fit, self._pose, self.announce, clock)
+            self.schedule = LastOfAll(
+                self._paces, self.ledger.is_open, clock, self._rows_of, max_batch, asker.awaits, asker.dropped
+            )
+            lanes[LANE] = LANE, 1
+        self.inbox = Mailbox(lanes, self.schedule)
         self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": ("", outbox_depth)})
         self.readers = [
             Reader(camera, self.ledger, self.inbox, self._settle, self.announce, clock, self._on_capture)
             for camera in cameras
         ]
+        self._intakes = {reader.camera: reader.intake for reader in self.readers}
         self._publisher = publisher
+        self._doubted: Set[str] = frozenset() if self.challenger is None else self.challenger.doubted
         self._max_batch, self._max_wait = max_batch, max_wait
         self._on_batch = on_batch
         self._clock = clock
@@ -107,6 +123,9 @@ class Pipeline:
         self.publishing = stage("publish", self._publish)
         self._services = list(aside.values())
         self.aside = [stage(name, partial(_serve, service)) for name, service in aside.items()]
+        if self.challenger is not None:
+            self._services.append(self.challenger)
+            self.aside.append(stage("challenge", partial(_serve, self.challenger), CHALLENGING_NICENESS))
 
     def start(self) -> None:
         """Start downstream first, so that nothing is handed to a stage that does not run yet."""
@@ -117,12 +136,22 @@ class Pipeline:
         """Publish an event; from any thread."""
         self._send(event)
 
+    def challenge(self, cameras: Collection[str] | None = None) -> None:
+        """Challenge all cameras that can be, or those of `cameras`, at once: their model is a new one; from any thread.
+
+        A camera that was found blind says `ok` again only when it has passed.
+        """
+        if self.challenger is not None:
+            self.challenger.begin(cameras)
+
     def drain(self, grace: float) -> int:
         """Stop upstream first, within `grace` seconds; the number of frames that had to end as `unknown: shutdown`.
 
         Soon no frame is captured any more, and every frame captured before gets its verdict, and every part.
         """
         end = self._clock.monotonic() + grace
+        if self.challenger is not None:
+            self.challenger.stop()
         for reader in self.readers:
             reader.intake.abandon()
         self.ledger.close()
@@ -162,6 +191,12 @@ class Pipeline:
 
     def _inspect(self, worker: Worker, batch: Batch[Frame], stage: Stage) -> None:
         closed, lent = self._clock.monotonic(), 0.0
+        challenger = self.challenger if isinstance(batch.items[0], Challenge) else None
+        if challenger is None:
+            settle, is_open = self._settle, self.ledger.is_open
+            self._on_batch(self._models[batch.items[0].camera], len(batch.items), batch.end)
+        else:
+            settle, is_open = challenger.judged, challenger.awaits
 
         def goes_on(frame: Frame) -> bool:
             """Serve who overtakes `frame`; whether it is still worth going on with."""
@@ -171,12 +206,12 @@ class Pipeline:
                 began = self._clock.monotonic()
                 self._inspect(worker, others, stage)
                 lent += self._clock.monotonic() - began
-            return self.ledger.is_open(frame) and self._clock.monotonic() < frame.deadline
+            return is_open(frame) and self._clock.monotonic() < frame.deadline
 
-        self._on_batch(self._models[batch.items[0].camera], len(batch.items), batch.end)
-        worker.inspect(batch.items, batch.opened, closed, self._settle, goes_on)
-        longest = max(batch.items, key=self._rows_of)
-        self.schedule.ran(self._paces[longest.camera], self._clock.monotonic() - closed - lent)
+        worker.inspect(batch.items, batch.opened, closed, settle, goes_on)
+        if challenger is None:
+            longest = max(batch.items, key=self._rows_of)
+            self.schedule.ran(self._paces[longest.camera], self._clock.monotonic() - closed - lent)
 
     def _rows_of(self, frame: Frame) -> int:
         count = self._rows.get(frame.camera)
@@ -213,7 +248,15 @@ class Pipeline:
     def _on_capture(self, frame: Frame) -> None:
         self._send_all(self.parts.capture(frame))
 
+    def _fit(self, camera: str, image: Image) -> tuple[Image | None, str | None]:
+        return self._intakes[camera].fit(image)
+
+    def _pose(self, challenge: Challenge) -> None:
+        self.inbox.offer(LANE, challenge)
+
     def _settle(self, inspection: Inspection) -> None:
+        if self._doubted and inspection.verdict is Verdict.OK and inspection.frame.camera in self._doubted:
+            inspection = replace(inspection, verdict=Verdict.UNKNOWN, reason=Reason.MODEL)
         for item in self.ledger.settle(inspection, self._clock.monotonic()):
             self._send(item)
             if isinstance(item, Inspection):  # its part's verdict comes after it

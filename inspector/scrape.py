@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from inspector import __version__
 from inspector.asking import ANSWERS
+from inspector.challenges.outcome import Outcome
 from inspector.condition.checks import CHECKS, Values
 from inspector.condition.presence import State
 from inspector.metrics import REFUSALS, TABLE, TRIGGER_ANSWERS, Distribution, Metrics, Sample
@@ -138,6 +139,31 @@ class TriggerEndpoint(Protocol):
         """How many triggers were taken and refused."""
 
 
+class Rounds(Protocol):
+    """A camera's challenges."""
+
+    overdue: int
+    is_overdue: bool
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """Challenges by how they ended; it holds every outcome from the start."""
+
+    @property
+    def failing(self) -> Collection[str]:
+        """Those that fail."""
+
+
+class Course(Protocol):
+    """How a camera's challenges go; `passed_at` is wall clock seconds, 0 for never."""
+
+    passed_at: float
+
+    @property
+    def rounds(self) -> Rounds:
+        """Its rounds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
@@ -147,6 +173,7 @@ class Core:
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
     denied: how many connections were refused, by reason
     parts: the account of the stations;  triggers: by camera, of those that are triggered
+    challenges: by camera, of those that are challenged
     """
 
     counts: Callable[[], Mapping[str, Counts]]
@@ -162,6 +189,7 @@ class Core:
     parts: Callable[[], Mapping[str, PartCounts]] = dict
     triggers: Mapping[str, Triggers] = field(default_factory=dict)
     trigger_endpoint: TriggerEndpoint | None = None
+    challenges: Mapping[str, Course] = field(default_factory=dict)
 
 
 class Scrape(Collector):
@@ -191,6 +219,7 @@ class Scrape(Collector):
         yield from self._metrics.samples()
         yield from self._of_frames()
         yield from self._of_cameras()
+        yield from self._of_challenges()
         yield from self._of_parts()
         yield from self._of_triggers()
         yield from self._of_traffic()
@@ -225,6 +254,19 @@ class Scrape(Collector):
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
             yield Sample("inspector_frames_without_part_total", (name,), camera.partless)
             yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))
+
+    def _of_challenges(self) -> Iterator[Sample]:
+        for camera in self._core.cameras:
+            course = self._core.challenges.get(camera)
+            rounds = None if course is None else course.rounds
+            for outcome in Outcome:
+                ended = rounds.counts[outcome] if rounds else 0
+                yield Sample("inspector_challenges_total", (camera, outcome), ended)
+            yield Sample("inspector_challenges_failing", (camera,), len(rounds.failing) if rounds else 0)
+            yield Sample("inspector_challenge_rounds_overdue_total", (camera,), rounds.overdue if rounds else 0)
+            yield Sample("inspector_challenge_overdue", (camera,), rounds is not None and rounds.is_overdue)
+            passed_at = course.passed_at if course else 0
+            yield Sample("inspector_challenge_passed_timestamp_seconds", (camera,), passed_at)
 
     def _of_parts(self) -> Iterator[Sample]:
         for station, counts in self._core.parts().items():

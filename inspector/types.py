@@ -47,7 +47,7 @@ class Reason(StrEnum):
     CAMERA = "camera"
     """The camera delivered no picture that can be judged: none at all, or one that lies on no reference picture."""
     MODEL = "model"
-    """The model failed, or answered with something that is not a number."""
+    """The model failed, or answered with something that is not a number, or missed a challenge."""
     SHUTDOWN = "shutdown"
     """The daemon stopped before the frame could be judged."""
 
@@ -117,6 +117,14 @@ class Frame:
     part: str | None = None
     fitted: Image | None = None
     reports: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(Frame):
+    """A known picture that goes the way of a frame and is none: it is in no account, its number is 0.
+
+    deadline: when nobody waits for it any more
+    """
 
 
 @dataclass(frozen=True, slots=True)

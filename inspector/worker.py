@@ -15,7 +15,7 @@ from inspector.inference.references import Match, References
 from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.logs import Tally
-from inspector.types import Box, Cause, Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
+from inspector.types import Box, Cause, Challenge, Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Worker:
                 one = left.pop(index)
                 inspection = self._judge(one, detection, engine, opened, closed)
                 # Whoever needs no repair does not wait for those that do.
-                if inspection.mask is not None and self._stations[inspection.frame.camera].repair:
+                if inspection.mask is not None and self._is_repaired(inspection.frame):
                     to_repair.append((inspection, one, detection))
                 else:
                     done.append(inspection)
@@ -117,6 +117,9 @@ class Worker:
         settle_done()
         for inspection, one, detection in to_repair:
             settle(self._repair(inspection, one, detection, engine))
+
+    def _is_repaired(self, frame: Frame) -> bool:
+        return self._stations[frame.camera].repair and not isinstance(frame, Challenge)  # whose picture nobody gets
 
     def _place(self, frames: Sequence[Frame], engine: Engine, settle: Callable[[Inspection], None]) -> list[Placed]:
         """The frames with their references; one that lies on none is settled here, for nothing proves it good."""

@@ -133,6 +133,15 @@ class Camera(Part):
     max_rate: Annotated[float | None, Field(gt=0, le=100_000)] = None
     """Frames a second of a live camera that are judged, so that one that floods takes nothing from the others; those
     beyond it are `unknown: overload` at once. Without it, as many as there is time for."""
+    challenges: Path | None = None
+    """A folder of known parts, as the camera sees them, in `defective/` and `good/`: they are judged like its frames
+    where there is time, and counted nowhere, so that the line proves all day that its detector sees what it must
+    (docs/challenges.md). Relative to the configuration file."""
+    challenge_every: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    """Seconds in which each of its `challenges` is judged once. A round that frames leave no time for is overdue."""
+    challenge_strict: bool = True
+    """Whether its `ok` becomes `unknown: model` when a challenge shows that it misses defects, until it finds them
+    again. Else that is only told."""
     health: Annotated[tuple[str, ...], AfterValidator(_checks)] = tuple(cause.value for cause in CHECKS)
     """Which checks of its pictures make a verdict `unknown: camera`; the others are only measured. Without a
     calibration that has learnt them, only `black`, `saturated` and, of a live camera, `frozen` can fail."""

@@ -32,7 +32,7 @@ def anchored(given: Table, folder: Path, credentials: str | None) -> list[Table]
             part[key] = HIDDEN if is_key else _placed(value, folder, credentials)
     cameras = [camera if isinstance(camera, dict) else {} for camera in listed] if isinstance(listed, list) else []
     for camera in cameras:
-        for key in ("bundle", "reference", "calibration", "ignore"):
+        for key in ("bundle", "reference", "calibration", "ignore", "challenges"):
             if isinstance(path := camera.get(key), str):
                 camera[key] = str(folder / path)
         if isinstance(source := camera.get("source"), str):

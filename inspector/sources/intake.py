@@ -104,7 +104,7 @@ class Intake:
         too_much = None if image is None else self._too_much(deadline)
         wanted = image if too_much is None else None
         finding = _NOTHING_FOUND if wanted is None else self._state.monitor.look(wanted, captured)
-        fitted, misfit = self._fit(wanted if finding.cause is None else None)
+        fitted, misfit = self.fit(wanted if finding.cause is None else None)
         missed: list[Frame] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
@@ -195,7 +195,7 @@ class Intake:
             cause = Cause.MISSING if reason is Reason.CAMERA else None
             self._settle(Inspection(frame, Verdict.UNKNOWN, reason, cause=cause))
 
-    def _fit(self, image: Image | None) -> tuple[Image | None, str | None]:
+    def fit(self, image: Image | None) -> tuple[Image | None, str | None]:
         """What the detector takes, or why it takes no such picture."""
         try:
             return (None if image is None else self._camera.fit(image)), None

@@ -160,7 +160,7 @@ def promtool(*arguments: object, folder: Path = ROOT) -> str:
 
 @pytest.mark.full
 def test_prometheus_takes_its_configuration_with_the_alerts():
-    assert "10 rules found" in promtool("check", "config", "deploy/prometheus.yml")
+    assert "12 rules found" in promtool("check", "config", "deploy/prometheus.yml")
 
 
 @pytest.mark.full

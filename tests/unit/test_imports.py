@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "notify": "",
     "health": "",
     "metrics": "condition outcomes",
-    "scrape": "asking condition metrics outcomes",
+    "scrape": "asking challenges condition metrics outcomes",
     "docs": "cli metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
@@ -63,15 +63,16 @@ MAY_IMPORT = {
     # the flow, and what joins it
     "worker": "inference judge logs",
     "journal": "outcomes outputs settings stage wire",
+    "challenges": "files inference schedule",
     "publisher": "codecs journal outcomes outputs wire",
-    "pipeline": "condition ledger matching parts publisher schedule sources stage worker",
+    "pipeline": "challenges condition ledger matching parts publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",
     "budget": "settings worker",
     "record": "catchup guard journal ledger publisher settings stage",
-    "assemble": "allowlist arrivals budget calibration codecs condition daemon guard health inference judging keys "
-    "matching metrics mistakes outputs pipeline publisher record scrape settings sources wire worker",
+    "assemble": "allowlist arrivals budget calibration challenges codecs condition daemon guard health inference "
+    "judging keys matching metrics mistakes outputs pipeline publisher record scrape settings sources wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",

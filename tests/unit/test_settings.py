@@ -153,7 +153,8 @@ def test_five_mistakes_are_five_sentences(config):
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, sources, "
                                 "pair_within, bundle, reference, size, fit, overlap, region, ignore, ignore_polygons, "
                                 "scan_rows, scan_overlap, threshold, min_area, calibration, deadline, queue, repair, "
-                                "isolate, hangs_after, max_rate, health, silence, trigger_window, trigger_delay"),
+                                "isolate, hangs_after, max_rate, challenges, challenge_every, challenge_strict, "
+                                "health, silence, trigger_window, trigger_delay"),
         (CAMERA + "health = ['blurry']", "camera 'cam1': health = ['blurry']: 'blurry' is no check; the checks are "
                                          "black, saturated, frozen, drifted, shifted, defocused"),
         (CAMERA.replace("cam1", "daemon"), "camera 'daemon': name = 'daemon': that name is taken by the daemon's own "

@@ -1,0 +1,194 @@
+"""Poses the challenges: one at a time, through the inbox like any frame, and tells how they end.
+
+A challenge is entered in no ledger, and what is found of it goes to nobody but here. Its pixels go the way of the
+camera's frames: the same fit, the same queue and worker, the same reference pictures, detector, view and judge.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from inspector.challenges.outcome import Outcome, outcome_of
+from inspector.challenges.pictures import Picture
+from inspector.challenges.rounds import Rounds
+from inspector.clock import Clock
+from inspector.mailbox import Closed
+from inspector.types import Challenge, Event, Frame, Image, Inspection
+
+log = logging.getLogger(__name__)
+
+LANE = "(challenges)"
+"""Of the inbox; no camera is called so."""
+LONGEST_WAIT = 0.25
+"""Seconds after which it looks up and beats."""
+
+Fit: TypeAlias = Callable[[str, Image], tuple[Image | None, str | None]]
+"""What a camera's detector takes of a picture, or why it takes no such one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenges:
+    """What a camera is challenged with. every: seconds;  strict: whether a camera that is blind says no `ok`"""
+
+    pictures: Sequence[Picture]
+    every: float
+    strict: bool
+
+
+@dataclass(slots=True)
+class Course:
+    """A camera's challenges and how they go. passed_at: when all last passed, wall clock, seconds; 0 for never"""
+
+    plan: Challenges
+    rounds: Rounds
+    passed_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Posed:
+    camera: str
+    picture: Picture
+    challenge: Challenge
+
+
+class Challenger:
+    """Challenges the cameras of `plans`; `run` is the body of a stage, the rest may be called from any thread.
+
+    fit: as for frames of a camera;  offer: puts a challenge into its lane of the inbox
+    doubted: the cameras that say no `ok`, since a challenge shows that they are blind
+    """
+
+    def __init__(
+        self,
+        plans: Mapping[str, Challenges],
+        fit: Fit,
+        offer: Callable[[Challenge], object],
+        announce: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        now = clock.monotonic()
+        self.doubted: set[str] = set()
+        self.courses = {camera: Course(plan, Rounds(plan.pictures, plan.every, now)) for camera, plan in plans.items()}
+        self._fit, self._offer, self._announce, self._clock = fit, offer, announce, clock
+        self._heard: queue.SimpleQueue[tuple[Challenge, Inspection | None] | str] = queue.SimpleQueue()
+        self._posed: _Posed | None = None
+        self._stopping = False
+
+    def run(self, beat: Callable[[], None]) -> None:
+        """Challenge until `stop`."""
+        while not self._stopping:
+            beat()
+            now = self._clock.monotonic()
+            for camera, course in self.courses.items():
+                self._look(camera, course, now)
+            try:
+                if self._posed is None:
+                    self._pose(now)
+            except Closed:
+                return
+            self._listen()
+
+    def stop(self) -> None:
+        """Challenge no more."""
+        self._stopping = True
+        self._heard.put("")
+
+    def begin(self, cameras: Collection[str] | None = None) -> None:
+        """Begin a new round at once, as for a new model; of all cameras, or of those of `cameras` that have any."""
+        for camera in self.courses if cameras is None else cameras:
+            self._heard.put(camera)
+
+    def awaits(self, frame: Frame) -> bool:
+        """Whether it is still of interest what becomes of this challenge."""
+        posed = self._posed
+        return posed is not None and posed.challenge is frame and not self._stopping
+
+    def dropped(self, challenge: Challenge) -> None:
+        """Learn that it gave way to frames."""
+        self._heard.put((challenge, None))
+
+    def judged(self, inspection: Inspection) -> None:
+        """Learn how it was judged."""
+        if isinstance(inspection.frame, Challenge):
+            self._heard.put((inspection.frame, inspection))
+
+    def _look(self, camera: str, course: Course, now: float) -> None:
+        if self._posed is not None and self._posed.camera == camera and now >= course.rounds.ends:
+            self._posed = None
+        if course.rounds.look(now):
+            self._tell(
+                camera,
+                "challenge_overdue",
+                f"frames left no time for all {len(course.plan.pictures)} challenge(s) in {course.plan.every:g} s: "
+                "nothing proves just now what the detector sees",
+                logging.WARNING,
+            )
+
+    def _pose(self, now: float) -> None:
+        """Put the picture of the camera that has waited longest into the inbox, if it is anybody's turn."""
+        due = [(course.rounds.acts_at, camera) for camera, course in self.courses.items() if course.rounds.turn(now)]
+        if not due:
+            return
+        camera = min(due)[1]
+        course = self.courses[camera]
+        picture = course.rounds.turn(now)
+        assert picture is not None  # noqa: S101 - it was looked for above
+        image = picture.image()
+        fitted, misfit = self._fit(camera, image)
+        if misfit is not None:
+            self._ended(camera, picture, Outcome.FAILED, f"{picture.name} is {misfit}")
+            return
+        at, at_ns = self._clock.monotonic(), self._clock.wall_ns()
+        challenge = Challenge(camera, 0, at_ns, at, course.rounds.ends, image, picture.name, fitted)
+        self._posed = _Posed(camera, picture, challenge)
+        self._offer(challenge)
+
+    def _listen(self) -> None:
+        """Take in one word from outside, or wait until there is something to do."""
+        wait = LONGEST_WAIT
+        if self._posed is None:
+            next_act = min(course.rounds.acts_at for course in self.courses.values())
+            wait = min(max(next_act - self._clock.monotonic(), 0.0), LONGEST_WAIT)
+        try:
+            heard = self._heard.get(timeout=wait)
+        except queue.Empty:
+            return
+        if isinstance(heard, str):
+            self._restart(heard)
+            return
+        challenge, inspection = heard
+        if self._posed is None or self._posed.challenge is not challenge:
+            return  # it was given up
+        posed, self._posed = self._posed, None
+        if inspection is None:
+            self.courses[posed.camera].rounds.take(Outcome.DROPPED, self._clock.monotonic())
+        else:
+            self._ended(posed.camera, posed.picture, *outcome_of(posed.picture, inspection))
+
+    def _restart(self, camera: str) -> None:
+        if camera in self.courses:
+            if self._posed is not None and self._posed.camera == camera:
+                self._posed = None
+            self.courses[camera].rounds.begin(self._clock.monotonic())
+
+    def _ended(self, camera: str, picture: Picture, outcome: Outcome, detail: str) -> None:
+        course = self.courses[camera]
+        rounds = course.rounds
+        news = outcome is not Outcome.PASSED and picture.name not in rounds.failing
+        complete = rounds.take(outcome, self._clock.monotonic())
+        is_doubted = course.plan.strict and rounds.is_blind
+        (self.doubted.add if is_doubted else self.doubted.discard)(camera)
+        if news:
+            so = "; `ok` is `unknown: model` until it passes" if is_doubted else ""
+            self._tell(camera, "challenge_failed", f"{detail}{so}", logging.ERROR)
+        if complete and not rounds.failing:
+            course.passed_at = self._clock.wall_ns() / 1e9
+            self._tell(camera, "challenge_passed", f"{len(course.plan.pictures)} challenge(s) passed", logging.INFO)
+
+    def _tell(self, camera: str, state: str, detail: str, level: int) -> None:
+        log.log(level, "camera %s %s: %s", camera, state, detail)
+        self._announce(Event(camera, state, detail, self._clock.wall_ns()))
