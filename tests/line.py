@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from inspector.challenges.challenger import Challenges
 from inspector.clock import SystemClock
 from inspector.codecs import Formats
 from inspector.condition.limits import Limits
@@ -127,6 +128,7 @@ class Line:
         station: float | None = None,
         window: float | None = None,
         tiled: Mapping[str, float] = MappingProxyType({}),
+        challenges: Mapping[str, Challenges] = MappingProxyType({}),
     ) -> None:
         """station: all cameras are at one, with that deadline;  window: they are triggered
 
@@ -178,6 +180,7 @@ class Line:
             on_stage_end=self.wake.ring,
             clock=clock,
             parts=parts,
+            challenges=challenges,
         )
 
     def trigger(self, part: str) -> None:
