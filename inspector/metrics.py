@@ -149,7 +149,7 @@ TABLE = (
     Metric("inspector_challenges_failing", "gauge",
            "Challenges of a camera that did not pass when they were last tried.", ("camera",)),
     Metric("inspector_challenge_rounds_overdue_total", "counter",
-           "Rounds of challenges that were not complete when the next one was due, since frames left no time.",
+           "Rounds of challenges that were not complete when the next one was due.",
            ("camera",)),
     Metric("inspector_challenge_overdue", "gauge",
            "1 from a round of challenges that is overdue until one is complete, else 0.", ("camera",)),

@@ -123,8 +123,8 @@ class Challenger:
             self._tell(
                 camera,
                 "challenge_overdue",
-                f"frames left no time for all {len(course.plan.pictures)} challenge(s) in {course.plan.every:g} s: "
-                "nothing proves just now what the detector sees",
+                f"not all {len(course.plan.pictures)} challenge(s) could be judged beside the frames within "
+                f"{course.plan.every:g} s: nothing proves just now what the detector sees",
                 logging.WARNING,
             )
 

@@ -138,7 +138,8 @@ class Camera(Part):
     where there is time, and counted nowhere, so that the line proves all day that its detector sees what it must
     (docs/challenges.md). Relative to the configuration file."""
     challenge_every: Annotated[float, Field(ge=1, le=86_400)] = 600.0
-    """Seconds in which each of its `challenges` is judged once. A round that frames leave no time for is overdue."""
+    """Seconds in which each of its `challenges` is judged once. A round that is not complete by
+    then, since frames left no time, is overdue."""
     challenge_strict: bool = True
     """Whether its `ok` becomes `unknown: model` when a challenge shows that it misses defects, until it finds them
     again. Else that is only told."""

@@ -337,7 +337,7 @@ def test_9_more_frames_than_can_be_judged(tmp_path: Path) -> None:
         daemon.keep_reading()
         overdue = (m for m in subscriber.messages(timeout=60) if isinstance(m, EventMessage))
         event = next(m.event for m in overdue if m.event.state == "challenge_overdue")
-        assert event.detail.startswith("frames left no time for all 1 challenge(s) in 1 s")
+        assert event.detail.startswith("not all 1 challenge(s) could be judged beside the frames within 1 s")
         until(lambda: total("overdue_total", daemon.metrics()) >= 3, "nothing is overdue")
         before = daemon.metrics()
         until(lambda: total("overdue_total", daemon.metrics()) >= 7, "it is not overdue any more")

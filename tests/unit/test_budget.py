@@ -55,6 +55,10 @@ def test_a_region_needs_less_than_all_of_the_frame() -> None:
     assert depth(1536, region=(0, 0, 1000, 1000)) > depth(1536)
 
 
+def test_a_challenge_needs_memory_too() -> None:
+    assert depth(1536, challenges=Path("c")) == depth(1536) - 1
+
+
 def test_frames_of_unknown_size_cannot_be_checked() -> None:
     with pytest.raises(ConfigError, match=r"camera 'cam1' need is not known; give each a size = \[width, height\]"):
         depth(1536, size=None)
