@@ -111,7 +111,7 @@ def assemble(
         settings, judging.stations, len(judging.crew), judging.max_batch, budget.resident_bytes()
     )
     sources = [
-        _source(camera, judging.bundles[camera.bundle].card.input.modalities, opener) for camera in settings.camera
+        source_of(camera, judging.bundles[camera.bundle].card.input.modalities, opener) for camera in settings.camera
     ]
     wake = Wake()
 
@@ -232,7 +232,7 @@ def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard 
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
 
 
-def _source(
+def source_of(
     camera: configuration.Camera, channels: Mapping[str, int], opener: Callable[[str], Source] = open_source
 ) -> Source:
     """What gives the camera's frames, from one URL or several of `channels` each. Raises ConfigError."""
@@ -256,7 +256,7 @@ def _stack_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
     """What is wrong with sources that are stacked, beyond each of them alone."""
     for camera in cameras:
         try:
-            _source(camera, {})
+            source_of(camera, {})
         except ConfigError as error:
             yield from error.problems
 

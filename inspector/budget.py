@@ -52,9 +52,9 @@ def outbox_depth(
             f"daemon.memory_mb = {budget}: what frames of camera {', '.join(map(repr, unknown))} need is not known; "
             "give each a size = [width, height]"
         )
-    parts = list(_parts(settings, stations, workers, max_batch, resident))
+    parts = needs(settings, stations, workers, max_batch, resident)
     largest = max(map(_frame, settings.camera))
-    needed = sum(part.size for part in parts) + FEWEST * largest
+    needed = sum(part.size for part in parts)
     if needed > budget * MIB:
         most = max(parts, key=lambda part: part.size)
         raise ConfigError(
@@ -62,6 +62,15 @@ def outbox_depth(
             f"{most.size // MIB + 1} MB for {most.what}: {most.remedy}, or allow more"
         )
     return min(FEWEST + (budget * MIB - needed) // largest, MOST)
+
+
+def needs(
+    settings: Settings, stations: Mapping[str, Station], workers: int, max_batch: int, resident: int
+) -> list[Part]:
+    """All that needs memory, with every queue full; every camera has a size. The rest is as `outbox_depth` has it."""
+    waiting = FEWEST * max(map(_frame, settings.camera))
+    outbox = Part("inspections that wait to be encoded", waiting, "choose cameras with fewer pixels")
+    return [*_parts(settings, stations, workers, max_batch, resident), outbox]
 
 
 def resident_bytes() -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from inspector import __version__, logs
 from inspector.calibrate import commands as calibrating
+from inspector.doctor import commands as examining
 from inspector.errors import ConfigError, InspectorError, working_in
 from inspector.journal import commands as bookkeeping
 from inspector.redact import redact
@@ -31,6 +32,7 @@ exit codes:
   69  the device that was asked for does not work
   70  a stage of the daemon failed; what was captured has its verdicts
   74  an address or file cannot be written
+  75  `doctor` found warnings, and no failure; a failure ends with the code that the daemon would end with
   78  the configuration is wrong; one line for each mistake
 """
 
@@ -80,6 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="do all that `run` does before the first frame, and say what would run")
     check.add_argument("config", type=Path, help="the configuration, a TOML file")
     check.set_defaults(verb=_check)
+
+    examining.register(verbs)
 
     listen = verbs.add_parser("listen", help="show or save what a daemon publishes")
     listen.add_argument("endpoint", help="where the daemon publishes, for example tcp://127.0.0.1:5600")

@@ -78,11 +78,14 @@ MAY_IMPORT = {
     "album": "codecs messages",
     "board": "messages",
     "listen": "album board client messages wire",
+    # looks at all of it, and calls the daemon's own code
+    "doctor": "allowlist assemble binding budget client codecs condition health inference journal judging keys "
+    "messages outputs settings sources values wire worker",
     # the daemon never imports training, nor what others test with
     "testing": "sources",
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
-    "cli": "assemble calibrate journal keys listen logs simulation training",
+    "cli": "assemble calibrate doctor journal keys listen logs simulation training",
     "__main__": "cli",
 }
 
@@ -96,7 +99,7 @@ ONLY_IN = {
     "onnx": "training",
     "onnxruntime": "inference.runtimes.onnxruntime training.reduce",
     "sqlite3": "journal",
-    "zmq": "answering binding outputs catchup triggers client guard keys listen",
+    "zmq": "answering binding outputs catchup triggers client doctor.ports guard keys listen",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",
     "harvesters": "sources.producers",
@@ -107,6 +110,7 @@ ONLY_IN = {
 
 ENVIRONMENT_IN = {
     "inspector",  # switches ONNX Runtime's telemetry off
+    "inspector.doctor.builds",  # looks whether telemetry is off
     "inspector.notify",  # systemd's protocol
     "inspector.sources.producers",  # GenICam's standard names producers there
     "inspector.sources.rtsp",  # OpenCV takes RTSP's transport by no other way

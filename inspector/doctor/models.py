@@ -1,0 +1,48 @@
+"""The models: proven on the device that they really run on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from inspector.doctor.case import Case
+from inspector.doctor.finding import Finding, fine, warning
+from inspector.judging import prepare
+
+OLD_DAYS = 180
+"""Days after which a calibration should be made anew."""
+DAY = 86_400
+
+
+def models(case: Case) -> Iterator[Finding]:
+    """Sessions are made, asked what they run on, and each bundle judges its golden pictures there."""
+    case.judging = judging = prepare(case.line)
+    for tag in judging.tags.values():
+        yield fine(f"{tag.name} proves itself on {tag.provider} in {tag.precision}")
+    workers, cores = len(judging.crew), case.cores
+    on_cpu = {tag.provider for tag in judging.tags.values()} <= {"CPUExecutionProvider"}
+    if on_cpu and workers > cores + 0.5:
+        yield warning(
+            f"{workers} worker(s) on {cores:g} core(s): they take turns, and frames wait twice",
+            f"set workers.count = {max(int(cores), 1)}, or 0 for one a core",
+        )
+
+
+def calibrations(case: Case) -> Iterator[Finding]:
+    """Whether thresholds were chosen, when, and on what."""
+    assert case.judging is not None  # noqa: S101 - the registry says that it needs models
+    for camera in case.line.camera:
+        one = case.judging.calibrations.get(camera.name)
+        if one is None:
+            yield fine(f"camera {camera.name!r} is not calibrated: it is judged by the bundle's threshold, or its own")
+            continue
+        days = (time.time() - one.seconds) / DAY
+        tag = case.judging.tags[one.bundle.sha256]
+        text = f"camera {camera.name!r} was calibrated {days:.0f} day(s) ago, for this bundle"
+        if (one.bundle.provider, one.bundle.precision) != (tag.provider, tag.precision):
+            text += f", on {one.bundle.provider} in {one.bundle.precision}"
+            yield warning(text, f"calibrate on {tag.provider} in {tag.precision}, as it runs here")
+        elif days > OLD_DAYS or days < -1:
+            yield warning(text, "calibrate anew with parts of today: lamps and lenses age (docs/calibration.md)")
+        else:
+            yield fine(text)
