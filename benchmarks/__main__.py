@@ -10,13 +10,13 @@ from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import deadline, latency, material, overload, plumbing, recovery, report, throughput
+from benchmarks import deadline, doctor, latency, material, overload, plumbing, recovery, report, throughput
 from benchmarks.limit import Limit, Limits
 from benchmarks.material import FULL, QUICK, Material
 from benchmarks.report import Results
 
 BUNDLE = Path(__file__).parent.parent / "models" / "simulated-line"
-PARTS = ("limit", "daemon", "rival", "plumbing", "latency", "overload", "deadline", "recovery")
+PARTS = ("limit", "daemon", "rival", "plumbing", "latency", "overload", "deadline", "recovery", "doctor")
 FULL_LOAD = frozenset({"limit", "daemon", "rival"})
 
 
@@ -72,7 +72,11 @@ def measure(given: Material, wanted: Collection[str]) -> Results:
     if "recovery" in wanted:
         _say("recovery")
         recovered = recovery.measure(given)
-    return Results(found, plumbed, late, overloaded, cut, recovered)
+    foretold = None
+    if "doctor" in wanted:
+        _say("doctor")
+        foretold = doctor.measure(given)
+    return Results(found, plumbed, late, overloaded, cut, recovered, foretold)
 
 
 def _limit(given: Material) -> Limit:

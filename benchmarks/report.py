@@ -13,6 +13,7 @@ import onnxruntime
 
 from benchmarks import material
 from benchmarks.deadline import DEADLINE, Cuts
+from benchmarks.doctor import NEAR, Foretold
 from benchmarks.latency import LOAD, Latency
 from benchmarks.limit import ALWAYS
 from benchmarks.material import CAMERAS
@@ -48,6 +49,7 @@ class Results:
     overload: Overload | None = None
     deadline: Cuts | None = None
     recovery: Recovery | None = None
+    doctor: Foretold | None = None
 
     def lines(self) -> Iterator[str]:
         """The figures."""
@@ -63,6 +65,8 @@ class Results:
             yield from _deadline(self.deadline)
         if self.recovery is not None:
             yield from _recovery(self.recovery)
+        if self.doctor is not None:
+            yield from _doctor(self.doctor)
 
     def goals(self) -> Iterator[Goal]:
         """Those that could be looked at."""
@@ -85,6 +89,35 @@ class Results:
             yield Goal("  on disk and at a subscriber, p99, ms", f"{came:.1f}", "<= 5.0", came <= 5)
         if self.recovery is not None:
             yield from _recovery_goals(self.recovery)
+        if self.doctor is not None:
+            yield from _doctor_goals(self.doctor)
+
+
+DOCTOR = {
+    "cpu_ms": ("CPU ms a frame", 1.0),
+    "rate": ("frames/s", 1.0),
+    "kept_cpu_ms": ("CPU ms a frame, with a journal", 1.0),
+    "kept_rate": ("frames/s, with a journal", 1.0),
+    "p50": (f"p50 at {LOAD:.0%} load, ms", 1e3),
+    "p99": (f"p99 at {LOAD:.0%} load, ms", 1e3),
+}
+"""By figure of `Foretold`: what it is called, and what it is multiplied by to be shown."""
+
+
+def _doctor(found: Foretold) -> Iterator[str]:
+    yield ""
+    yield f"What `inspector doctor` foretells / what the daemon does, {CAMERAS} cameras; load average {found.load:.1f}"
+    for name, (what, factor) in DOCTOR.items():
+        pairs = getattr(found, name)
+        rounds = "  ".join(f"{factor * pair.foretold:.2f}/{factor * pair.found:.2f}" for pair in pairs)
+        yield f"  {what:38}{found.ratio(name):8.3f}   each round {rounds}"
+
+
+def _doctor_goals(found: Foretold) -> Iterator[Goal]:
+    for name, (what, _) in DOCTOR.items():
+        ratio = found.ratio(name)
+        near = 1 - NEAR <= ratio <= 1 + NEAR
+        yield Goal(f"doctor / daemon: {what}", f"{ratio:.3f}", f"{1 - NEAR:g} to {1 + NEAR:g}", near)
 
 
 def _recovery(found: Recovery) -> Iterator[str]:

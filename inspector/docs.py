@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, config.md and metrics.md from the code: `python -m inspector.docs`; `--check` only looks."""
+"""Writes cli.md, config.md, doctor.md and metrics.md in docs from the code: `python -m inspector.docs` (`--check`)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from inspector.cli import EXIT_CODES, build_parser
+from inspector.doctor.checks import CHECKS
 from inspector.metrics import LABELS, TABLE
 from inspector.mistakes import allowed, inner_model
 from inspector.settings import ENVIRONMENT, Settings
@@ -45,6 +46,54 @@ METRICS = f"""\
 Served at `/metrics` in Prometheus' text format. Every row below exists from the start, at 0, for every camera, model
 and topic that is configured. Labels never hold URLs, ids or error texts.
 """
+
+DOCTOR = f"""\
+{GENERATED}
+# Doctor
+
+`inspector doctor CONFIG.toml` says whether this machine can run this line: a table with a remedy for whatever is not as
+it should be, what a frame costs, and how many the line carries. `--json` prints the same for machines. Run it where the
+daemon will run, as its user, while the daemon is stopped: otherwise its own ports and cameras are in use.
+
+`inspector check` asks another question: whether the configuration is right. It ends at the first thing that the daemon
+could not open, opens no camera, and says nothing of the machine. The doctor begins with the same code, goes on after a
+mistake with all that does not depend on it, and then looks at the machine. Put `check` into whatever changes the
+configuration; run `doctor` when a machine, a camera or a bundle is new.
+
+| Outcome | Exit code |
+| --- | --- |
+| all fine, or not looked at (`skipped`) | 0 |
+| warnings: it runs, but not as well, as long or as safely as it should | 75 |
+| a failure: what the daemon would end with, of the first one ([cli.md](cli.md)) | 65, 66, 69, 70, 74, 78 |
+
+## The benchmark
+
+The line runs in a process of its own for 6 seconds as fast as it goes, and for 6 more at its own rate if it can keep up
+with that: the daemon's real code with the real models, workers and codecs, a subscriber, and a journal beside the real
+one, which is deleted again. It shows the cameras' own pictures where they could be opened, else the bundle's golden
+ones at the camera's `size`, and defective golden ones in between. From that come
+
+- the CPU time of each part of a frame. `read` is measured while the cameras are looked at; `repair` holds the second
+  look; the last row is what joins the parts;
+- cores needed at the cameras' rates, and frames/s at the most. Rates are measured; where that cannot be, those of the
+  URL (`fps=`, `rate=`) or of `--rate` count. `--ng` says how many frames have defects;
+- latency from capture to receipt with all cameras exposing at once, the worst that free-running ones come to.
+
+Not in it: encryption, triggers, stations, more subscribers than one, and the two copies of isolated cameras. CPU time
+tells little of a busy machine's neighbours; frames/s and latency are what it would carry beside them.
+`python -m benchmarks --only doctor` puts what is foretold beside what the daemon does.
+
+## What is looked at
+
+Whatever fails here does so with the daemon's own sentence. A failure in one row leaves the others to be looked at,
+unless they need what failed.
+"""
+
+
+def doctor_page() -> str:
+    """docs/doctor.md."""
+    rows = [(one.name, one.looks_at, one.warns, one.fails, one.remedy) for one in CHECKS]
+    return f"{DOCTOR}\n{_table(('Check', 'Looks at', 'Warning', 'Failure', 'Remedy'), rows)}"
 
 
 def config_page() -> str:
@@ -118,7 +167,7 @@ def _value(action: argparse.Action) -> str:
     return f" {action.metavar or choices}"
 
 
-PAGES = {"cli.md": cli_page, "config.md": config_page, "metrics.md": metrics_page}
+PAGES = {"cli.md": cli_page, "config.md": config_page, "doctor.md": doctor_page, "metrics.md": metrics_page}
 
 
 def stale(folder: Path) -> list[str]:

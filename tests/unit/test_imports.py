@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "health": "",
     "metrics": "condition outcomes",
     "scrape": "asking challenges condition metrics outcomes",
-    "docs": "cli metrics mistakes settings",
+    "docs": "cli doctor metrics mistakes settings",
     # what touches the world; none of these knows another
     "simulation": "",
     "sources": "condition files ledger logs matching pictures simulation values",

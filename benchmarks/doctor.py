@@ -1,0 +1,124 @@
+"""What `inspector doctor` foretells of a line beside what the daemon then does, in turn, round by round."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import daemon
+from benchmarks.accounting import Load
+from benchmarks.latency import LOAD
+from benchmarks.material import CAMERAS, DEFECTS, Material
+
+NEAR = 0.2
+"""Share by which a prediction may be off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """foretold: by the doctor;  found: by the daemon"""
+
+    foretold: float
+    found: float
+
+    @property
+    def ratio(self) -> float:
+        """Foretold / found."""
+        return self.foretold / self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """CPU milliseconds a frame and frames a second, without a journal and with one, of each round.
+
+    p50, p99: seconds from capture to receipt at `LOAD` of the load, of each round
+    load: threads that wanted a core in the minute before, on average
+    """
+
+    cpu_ms: Sequence[Pair]
+    rate: Sequence[Pair]
+    kept_cpu_ms: Sequence[Pair]
+    kept_rate: Sequence[Pair]
+    p50: Sequence[Pair]
+    p99: Sequence[Pair]
+    load: float
+
+    def ratio(self, name: str) -> float:
+        """The median over the rounds."""
+        pairs: Sequence[Pair] = getattr(self, name)
+        return median(pair.ratio for pair in pairs)
+
+
+def measure(given: Material) -> Foretold:
+    """All rounds; every second one goes backwards."""
+    load = os.getloadavg()[0]
+    full: dict[bool, list[tuple[Pair, Pair]]] = {False: [], True: []}
+    late = []
+    for index in range(given.plan.rounds):
+        for journal, pairs in full.items():
+            pairs.append(_full(given, journal, index % 2 == 1))
+        late.append(_late(given, LOAD * full[False][-1][1].found, index % 2 == 1))
+    return Foretold(
+        *([pair[which] for pair in full[journal]] for journal in (False, True) for which in (0, 1)),
+        *([pair[which] for pair in late] for which in (0, 1)),
+        load,
+    )
+
+
+def _full(given: Material, journal: bool, backwards: bool) -> tuple[Pair, Pair]:
+    """At full load: CPU milliseconds a frame, and frames a second."""
+    foretell: Callable[[], dict[str, Any]] = lambda: examine(given, "max", journal)  # noqa: E731
+    run: Callable[[], Load] = lambda: daemon.measure(given, CAMERAS, journal)  # noqa: E731
+    if backwards:
+        found = run()
+        told = foretell()
+    else:
+        told = foretell()
+        found = run()
+    cost = sum(told["parts"].values()) + found.share * sum(told["bad_parts"].values())
+    return Pair(cost, found.cpu_ms), Pair(told["capacity"] * told["cpu_ms"] / cost, found.rate)
+
+
+def _late(given: Material, rate: float, backwards: bool) -> tuple[Pair, Pair]:
+    """At `rate` frames a second of all cameras: p50 and p99."""
+    each = f"{rate / CAMERAS:.3f}"
+    found = _delays(given, each) if backwards else None
+    told = examine(given, each, journal=False)["delay"]
+    if found is None:
+        found = _delays(given, each)
+    if told is None:
+        raise RuntimeError(f"the doctor thinks that {rate:.1f} frames/s are too many; is the machine busy?")
+    return Pair(told["p50"], found[0]), Pair(told["p99"], found[1])
+
+
+def _delays(given: Material, rate: str) -> tuple[float, float]:
+    with daemon.running(given, CAMERAS, rate) as line:
+        time.sleep(given.plan.warm_up)
+        line.receiver.ask(forget=True)
+        time.sleep(given.plan.window)
+        after = line.receiver.ask()
+    return after["p50"], after["p99"]
+
+
+def examine(given: Material, rate: str, journal: bool) -> dict[str, Any]:
+    """What the doctor foretells of a line with cameras of `rate`."""
+    folder = Path(tempfile.mkdtemp(dir=given.folder))
+    config = folder / "inspector.toml"
+    config.write_text(daemon.configuration(given, CAMERAS, rate, journal))
+    command = [sys.executable, "-m", "inspector", "doctor", str(config), "--json", "--ng", str(DEFECTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told: dict[str, Any] = json.loads(done.stdout)
+    if told["prediction"] is None:
+        bad = [finding["text"] for finding in told["findings"] if finding["level"] == "failure"]
+        raise RuntimeError(f"the doctor foretells nothing: {bad}")
+    prediction: dict[str, Any] = told["prediction"]
+    return prediction

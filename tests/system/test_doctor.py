@@ -1,0 +1,170 @@
+"""`inspector doctor` beside real faults: each is found with its remedy and exit code, and the rest is looked at."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspector.doctor.checks import CHECKS
+from inspector.errors import ConfigError, DataError, OutputError, SourceError
+from tests.daemon import Process, configure, run
+from tests.waiting import free_port
+
+SIM = "sim://line?seed=1&rate=20&width=128&height=96"
+FEW = ("--no-cameras", "--no-benchmark")
+
+
+def examined(config: Path, *options: str) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
+    """Exit code, all that was told, and the failures."""
+    done = run("doctor", config, "--json", *options)
+    assert done.stdout, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["exit_code"] == done.returncode
+    assert {finding["check"] for finding in told["findings"]} >= {check.name for check in CHECKS} - {"keys"}
+    failures = [finding for finding in told["findings"] if finding["level"] == "failure"]
+    assert all(finding["remedy"] for finding in failures)
+    return done.returncode, told, failures
+
+
+def test_a_line_is_measured_and_can_run(tmp_path: Path, bright: Path) -> None:
+    more = '[journal]\npath = "journal.sqlite"\n[workers]\ndevice = "cpu"\n'
+    config = configure(tmp_path / "c.toml", bright, SIM, SIM, more=more)
+    code, told, failures = examined(config, "--ng", "0.1")
+    assert failures == []
+    assert code in (0, 75)  # a test machine is busy, or has no time server
+    found = told["prediction"]
+    assert found["rate"] == pytest.approx(40, rel=0.2)
+    assert {"read", "detector", "checks", "fit", "judge", "verdict", "journal", "publish"} <= set(found["parts"])
+    assert {"repair", "encode", "result"} <= set(found["bad_parts"])
+    assert min([*found["parts"].values(), *found["bad_parts"].values()]) > 0
+    assert found["capacity"] > 0
+    assert found["verdict_bytes"] > 100
+    assert found["delay"] is None or 0 < found["delay"]["p50"] <= found["delay"]["p99"]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.toml"]  # nothing is left behind
+
+
+def test_people_get_a_table(tmp_path: Path, bright: Path) -> None:
+    done = run("doctor", configure(tmp_path / "c.toml", bright, SIM), *FEW, COLUMNS="100")
+    for word in ("configuration", "not opened: --no-cameras", "not run: --no-benchmark", "can run this line"):
+        assert word in done.stdout
+
+
+def test_a_running_daemon_has_its_ports(tmp_path: Path, bright: Path) -> None:
+    config = configure(tmp_path / "c.toml", bright, SIM)
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    config.write_text(config.read_text().replace("tcp://127.0.0.1:*", endpoint))
+    with Process(config):
+        code, _, failures = examined(config, *FEW)
+    (taken,) = failures
+    assert (code, taken["check"]) == (OutputError.exit_code, "ports")
+    assert f"{endpoint} is in use" in taken["text"]
+    assert "by python" in taken["text"]
+    assert "stop the program" in taken["remedy"]
+
+
+def test_a_taken_http_port(tmp_path: Path, bright: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = configure(tmp_path / "c.toml", bright, SIM)
+        config.write_text(config.read_text().replace("port = 0", f"port = {taken.getsockname()[1]}"))
+        code, _, (found,) = examined(config, *FEW)
+    assert (code, found["check"]) == (OutputError.exit_code, "ports")
+
+
+def test_a_missing_bundle_keeps_the_rest_from_nothing(tmp_path: Path) -> None:
+    config = configure(tmp_path / "c.toml", tmp_path / "nowhere", SIM)
+    code, told, (found,) = examined(config, "--no-benchmark")
+    assert (code, found["check"]) == (ConfigError.exit_code, "configuration")
+    assert "is not a folder" in found["text"]
+    levels = {finding["check"]: finding["level"] for finding in told["findings"]}
+    assert levels["models"] == levels["memory"] == "skipped"
+    assert levels["cameras"] == levels["ports"] == "fine"
+
+
+def test_a_damaged_bundle(tmp_path: Path, bright: Path) -> None:
+    import shutil
+
+    broken = shutil.copytree(bright, tmp_path / "broken")
+    card = (broken / "bundle.toml").read_text()
+    (broken / "bundle.toml").write_text(card.replace('verdict = "ng"', 'verdict = "ok"', 1))
+    code, _, failures = examined(configure(tmp_path / "c.toml", broken, SIM), *FEW)
+    assert code in (DataError.exit_code, ConfigError.exit_code)
+    assert failures[0]["check"] in ("models", "configuration")
+
+
+@pytest.mark.parametrize(("mode", "text"), [(0o644, "has mode 0644"), (0o600, "is not one line of 40 characters")])
+def test_keys_that_will_not_do(tmp_path: Path, bright: Path, mode: int, text: str) -> None:
+    assert run("keygen", "daemon", "--out", tmp_path).returncode == 0
+    secret = tmp_path / "daemon.secret"
+    if mode == 0o600:
+        secret.write_text("damaged")
+    secret.chmod(mode)
+    (tmp_path / "subscribers").mkdir()
+    more = '[security]\nsecret_key = "daemon.secret"\nsubscribers = "subscribers"\n'
+    code, _, (found,) = examined(configure(tmp_path / "c.toml", bright, SIM, more=more), *FEW)
+    assert (code, found["check"]) == (ConfigError.exit_code, "configuration")
+    assert text in found["text"]
+
+
+def test_a_camera_that_is_not_there(tmp_path: Path, bright: Path) -> None:
+    url = f"rtsp://user:hunter2@127.0.0.1:{free_port()}/stream?open_timeout=0.5"
+    config = configure(tmp_path / "c.toml", bright, url, SIM)
+    done = run("doctor", config, "--json", "--no-benchmark")
+    assert "hunter2" not in done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    (found,) = [finding for finding in told["findings"] if finding["level"] == "failure"]
+    assert (done.returncode, found["check"]) == (SourceError.exit_code, "cameras")
+    assert "cam1" in found["text"]
+    assert "cable" in found["remedy"]
+    (other,) = [one for one in told["findings"] if one["check"] == "cameras" and one["level"] == "fine"]
+    assert "128x96x3" in other["text"]
+
+
+def test_too_little_memory(tmp_path: Path, bright: Path) -> None:
+    more = "[daemon]\nmemory_mb = 64\n"
+    config = configure(tmp_path / "c.toml", bright, SIM, more=more, camera="size = [4000, 3000]\nqueue = 100\n")
+    code, _, (found,) = examined(config, *FEW)
+    assert (code, found["check"]) == (ConfigError.exit_code, "memory")
+    assert "daemon.memory_mb = 64" in found["text"]
+    assert "queue shorter" in found["remedy"]
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+def test_a_full_disk(tmp_path: Path, bright: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        more = f'[journal]\npath = "{disk}/journal.sqlite"\n'
+        code, _, (found,) = examined(configure(tmp_path / "c.toml", bright, SIM, more=more), *FEW)
+    assert (code, found["check"]) == (OutputError.exit_code, "journal")
+    assert "8 MB free" in found["text"]
+    assert "make room" in found["remedy"]
+
+
+def test_what_is_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("camera = ")
+    code, told, (found,) = examined(tmp_path / "c.toml")
+    assert (code, found["check"]) == (ConfigError.exit_code, "configuration")
+    levels = {finding["check"]: finding["level"] for finding in told["findings"]}
+    assert levels["cores"] in ("fine", "warning")
+    assert levels["ports"] == levels["benchmark"] == "skipped"
