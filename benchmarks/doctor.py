@@ -67,11 +67,10 @@ def measure(given: Material) -> Foretold:
         for journal, pairs in full.items():
             pairs.append(_full(given, journal, index % 2 == 1))
         late.append(_late(given, LOAD * full[False][-1][1].found, index % 2 == 1))
-    return Foretold(
-        *([pair[which] for pair in full[journal]] for journal in (False, True) for which in (0, 1)),
-        *([pair[which] for pair in late] for which in (0, 1)),
-        load,
-    )
+    cpu_ms, rate = zip(*full[False], strict=True)
+    kept_cpu_ms, kept_rate = zip(*full[True], strict=True)
+    p50, p99 = zip(*late, strict=True)
+    return Foretold(cpu_ms, rate, kept_cpu_ms, kept_rate, p50, p99, load)
 
 
 def _full(given: Material, journal: bool, backwards: bool) -> tuple[Pair, Pair]:

@@ -12,7 +12,8 @@ from inspector.doctor.finding import Finding, failure, fine, of_error, skipped, 
 from inspector.doctor.looking import PATIENCE, Seen, look
 from inspector.errors import SourceError
 from inspector.settings import Camera
-from inspector.sources import open_source
+from inspector.sources import Source, open_source
+from inspector.sources.isolated import Isolated
 
 RATE = re.compile(r"[?&](?:rate|fps|AcquisitionFrameRate(?:Abs)?)=(\d+(?:\.\d+)?)(?:&|$)")
 """How fast a source is asked to be, in its URL."""
@@ -32,7 +33,11 @@ def cameras(case: Case) -> Iterator[Finding]:
         )
         for camera in case.line.camera
     }
-    case.seen = look(sources)
+
+    def beside(source: Source) -> float:
+        return case.machine.cpu_seconds(source.pid) if isinstance(source, Isolated) else 0.0
+
+    case.seen = look(sources, beside=beside)
     for camera in case.line.camera:
         yield from judged(camera, case.seen[camera.name], case)
 

@@ -35,7 +35,8 @@ class Case:
     """One examination. settings: None where the configuration is no TOML of ours at all
 
     broken: whether the configuration names what is not right, so that nothing of it is opened
-    seen: by camera, what it delivered;  judging: the models, once they are proven;  prediction: of a trial
+    seen: by camera, what it delivered;  judging: the models, once they are proven
+    resident: bytes that this process had with them;  prediction: of a trial
     began: wall clock (nanoseconds) minus monotonic clock, at the beginning
     """
 
@@ -46,6 +47,7 @@ class Case:
     broken: bool = False
     seen: dict[str, Seen] = field(default_factory=dict)
     judging: Judging | None = None
+    resident: int = 0
     prediction: Prediction | None = None
     began: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
 from inspector.errors import SourceError
@@ -40,11 +40,21 @@ class Seen:
     hangs: bool = False
 
 
-def look(sources: Mapping[str, Source], patience: float = PATIENCE, seconds: float = SECONDS) -> dict[str, Seen]:
-    """Read each source for `seconds` from its first picture on, for which it gets `patience`."""
+def look(
+    sources: Mapping[str, Source],
+    patience: float = PATIENCE,
+    seconds: float = SECONDS,
+    beside: Callable[[Source], float] = lambda _: 0.0,
+) -> dict[str, Seen]:
+    """Read each source for `seconds` from its first picture on, for which it gets `patience`.
+
+    beside: CPU seconds that others, such as a process of its own, have spent on a source so far
+    """
     seen = {name: Seen() for name in sources}
     threads = {
-        name: threading.Thread(target=_read, args=(source, seen[name], seconds), name=f"look-{name}", daemon=True)
+        name: threading.Thread(
+            target=_read, args=(source, seen[name], seconds, beside), name=f"look-{name}", daemon=True
+        )
         for name, source in sources.items()
     }
     end = time.monotonic() + patience
@@ -62,17 +72,21 @@ def look(sources: Mapping[str, Source], patience: float = PATIENCE, seconds: flo
     return seen
 
 
-def _read(source: Source, seen: Seen, seconds: float) -> None:
+def _read(source: Source, seen: Seen, seconds: float, beside: Callable[[Source], float]) -> None:
     """The body of a camera's thread."""
+
+    def cpu() -> float:
+        return time.thread_time() + beside(source)
+
     began = time.monotonic()
     shots = source.frames()
     late: list[float] = []
     try:
-        cpu = 0.0
+        start = 0.0
         for shot in shots:
             now = time.monotonic()
             if seen.first is None:
-                seen.first, began, cpu = now - began, now, time.thread_time()
+                seen.first, began, start = now - began, now, cpu()
             seen.frames += 1
             seen.faults += shot.image is None
             image = shot.image
@@ -83,10 +97,11 @@ def _read(source: Source, seen: Seen, seconds: float) -> None:
             if now - began >= seconds:
                 break
         if seen.frames > 1:
-            seen.reading = (time.thread_time() - cpu) / (seen.frames - 1)
+            seen.reading = (cpu() - start) / (seen.frames - 1)
         if source.live and len(late) > 1:
             seen.rate = (len(late) - 1) / (late[-1] - late[0])
     except SourceError as error:
         seen.error = error
     finally:
-        shots.close() if hasattr(shots, "close") else None
+        if isinstance(shots, Generator):
+            shots.close()

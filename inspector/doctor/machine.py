@@ -129,6 +129,12 @@ class Machine:
                     return self.holder(f"socket:[{cells[9]}]")
         return None
 
+    def cpu_seconds(self, pid: int | None) -> float:
+        """CPU time of another process' threads so far; 0 where there is none."""
+        tasks = self._root.glob(f"proc/{pid}/task/*/schedstat")
+        texts = (self.text(str(task.relative_to(self._root))) for task in tasks)
+        return sum(int(text.split()[0]) for text in texts if text) / 1e9
+
     def unit(self, name: str, *keys: str) -> dict[str, str]:
         """Properties of a systemd unit that is loaded; empty where there is no such unit, or no systemd."""
         if shutil.which("systemctl") is None:

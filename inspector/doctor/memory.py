@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from inspector import budget
-from inspector.budget import MIB, resident_bytes
+from inspector.budget import MIB
 from inspector.doctor.builds import schemes
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, failure, fine, of_error, skipped, warning
@@ -27,14 +27,13 @@ def memory(case: Case) -> Iterator[Finding]:
     if unknown := [camera.name for camera in line.camera if camera.size is None]:
         yield skipped(f"the size of the frames of {', '.join(unknown)} is not known", "give each a size = [w, h]")
         return
-    resident = resident_bytes()
     crew, most = len(case.judging.crew), case.judging.max_batch
     try:
-        budget.outbox_depth(line, case.judging.stations, crew, most, resident)
+        budget.outbox_depth(line, case.judging.stations, crew, most, case.resident)
     except ConfigError as error:
         yield from of_error(error)
         return
-    parts = budget.needs(line, case.judging.stations, crew, most, resident)
+    parts = budget.needs(line, case.judging.stations, crew, most, case.resident)
     rings = [SLOTS * 3 * one.size[0] * one.size[1] for one in line.camera if one.isolate and one.size]
     need = sum(part.size for part in parts) + sum(rings)
     largest = max(parts, key=lambda part: part.size)

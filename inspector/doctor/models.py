@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from inspector.budget import resident_bytes
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, fine, warning
 from inspector.judging import prepare
@@ -17,6 +18,7 @@ DAY = 86_400
 def models(case: Case) -> Iterator[Finding]:
     """Sessions are made, asked what they run on, and each bundle judges its golden pictures there."""
     case.judging = judging = prepare(case.line)
+    case.resident = resident_bytes()
     for tag in judging.tags.values():
         yield fine(f"{tag.name} proves itself on {tag.provider} in {tag.precision}")
     workers, cores = len(judging.crew), case.cores

@@ -43,6 +43,7 @@ def test_help_tells_of_every_verb_and_exit_code() -> None:
     known = {
         "run",
         "check",
+        "doctor",
         "listen",
         "simulate",
         "data check",
