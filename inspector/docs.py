@@ -79,9 +79,9 @@ ones at the camera's `size`, and defective golden ones in between. From that com
   URL (`fps=`, `rate=`) or of `--rate` count. `--ng` says how many frames have defects;
 - latency from capture to receipt with all cameras exposing at once, the worst that free-running ones come to.
 
-Not in it: encryption, triggers, stations, more subscribers than one, what a camera's driver does in threads of its own,
-and the process of an isolated camera that is stacked or scanned. CPU time tells little of a busy machine's neighbours;
-frames/s and latency are what it would carry beside them.
+Not in it: encryption, triggers, stations, more subscribers than one, and what reading costs in other threads than the
+camera's own: in those of its driver, of the parts of a stack, and in the process of an isolated camera that is scanned.
+CPU time tells little of a busy machine's neighbours; frames/s and latency are what it would carry beside them.
 `python -m benchmarks --only doctor` puts what is foretold beside what the daemon does.
 
 ## What is looked at

@@ -74,7 +74,9 @@ def rates(case: Case) -> dict[str, float | None]:
 
 
 def asked(camera: Camera) -> float | None:
-    """The rate in its URL."""
+    """The rate in its URL; that of a line-scan camera counts strips, not frames."""
+    if camera.scan_rows is not None:
+        return None
     urls = [camera.source or ""] if camera.sources is None else list(camera.sources.values())
     given = [float(match[1]) for url in urls if (match := RATE.search(url))]
     return max(given, default=None) or None

@@ -41,7 +41,7 @@ def benchmark(case: Case) -> Iterator[Finding]:
         )
     if strangers := [name for name, one in shown.items() if not one.own]:
         yield skipped(
-            f"pictures of {', '.join(strangers)} were the bundle's, and reading its own is not in the figures",
+            f"{', '.join(strangers)}: other pictures than its own were shown, whose reading is not in the figures",
             "look again when the camera can be opened",
         )
 
@@ -83,7 +83,7 @@ def in_time(found: Prediction, line: Settings) -> Iterator[Finding]:
     text = f"from capture to receipt p50 {p50:.1f} ms, p99 {p99:.1f} ms, all cameras at once; deadline {deadline:g} s"
     if found.delay.unknown > 0.01:
         yield failure(
-            f"{text}; {found.delay.unknown:.1%} of the frames had no verdict in time",
+            f"{text}; {found.delay.unknown:.1%} of the frames ended as unknown",
             "allow a longer deadline, or see what takes time above",
             ModelError,
         )

@@ -15,7 +15,10 @@ import pytest
 
 from inspector.doctor.checks import CHECKS
 from inspector.errors import ConfigError, DataError, OutputError, SourceError
+from inspector.simulation import make_line
+from tests.bundles import make_bundle, picture
 from tests.daemon import Process, configure, run
+from tests.pictures import write
 from tests.waiting import free_port
 
 SIM = "sim://line?seed=1&rate=20&width=128&height=96"
@@ -168,3 +171,42 @@ def test_what_is_no_configuration(tmp_path: Path) -> None:
     levels = {finding["check"]: finding["level"] for finding in told["findings"]}
     assert levels["cores"] in ("fine", "warning")
     assert levels["ports"] == levels["benchmark"] == "skipped"
+
+
+def test_lines_of_every_kind_are_measured(tmp_path: Path, bright: Path) -> None:
+    """Stacked modalities, reference pictures, line-scan, tiles and a process of its own, in one line."""
+    stack = make_bundle(tmp_path / "stack", channels=4, modalities="visible = 3, infrared = 1")
+    compares = make_bundle(tmp_path / "compares", 192, 192, reference=True)
+    write(tmp_path / "reference.png", make_line(seed=5, width=320, height=240).part(1).image)
+    for name, channels in (("visible", 3), ("infrared", 1)):
+        write(tmp_path / name / "1.png", picture(channels=channels))
+    config = tmp_path / "c.toml"
+    config.write_text(f"""\
+publish = {{ endpoint = "tcp://127.0.0.1:*" }}
+http = {{ port = 0 }}
+[[camera]]
+name = "stacked"
+sources = {{ visible = "folder:visible?loop=1&rate=10", infrared = "folder:infrared?loop=1&rate=10" }}
+bundle = "{stack}"
+[[camera]]
+name = "compared"
+source = "sim://line?seed=5&rate=10&width=320&height=240"
+bundle = "{compares}"
+reference = "reference.png"
+[[camera]]
+name = "scanned"
+source = "sim://line?rate=5&width=128&height=96&strip=16"
+scan_rows = 64
+scan_overlap = 16
+bundle = "{bright}"
+[[camera]]
+name = "tiled"
+source = "sim://line?rate=5&width=256&height=192"
+fit = "tile"
+isolate = true
+bundle = "{bright}"
+""")
+    _, told, failures = examined(config)
+    assert [one for one in failures if one["check"] != "benchmark"] == []  # a busy test machine may not keep up
+    assert {"read", "reference", "detector", "judge"} <= set(told["prediction"]["parts"])
+    assert "repair" in told["prediction"]["bad_parts"]

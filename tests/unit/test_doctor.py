@@ -422,6 +422,7 @@ def test_rates_come_from_the_camera_its_url_or_the_command_line() -> None:
     ]
     case = a_case(*named)
     case.seen["seen"] = replace(WELL, rate=29.0)
+    assert cameras.asked(a_camera(source="sim://line?rate=100&strip=16", scan_rows=64)) is None
     assert cameras.rates(case) == {"seen": 29.0, "asked": 25.0, "limited": 20.0, "unknown": None}
     case.wish = Wish(rate=5.0)
     assert cameras.rates(case)["unknown"] == 5.0
