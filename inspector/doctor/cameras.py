@@ -17,6 +17,8 @@ from inspector.sources.isolated import Isolated
 
 RATE = re.compile(r"[?&](?:rate|fps|AcquisitionFrameRate(?:Abs)?)=(\d+(?:\.\d+)?)(?:&|$)")
 """How fast a source is asked to be, in its URL."""
+CONTROLLED = ("gige:", "genicam:")
+"""Cameras that obey one program at a time, and answer others with whatever error they have."""
 NEAR = 0.1
 """Share by which a camera's pace may differ from what it is asked for."""
 
@@ -55,7 +57,10 @@ def judged(camera: Camera, seen: Seen, case: Case) -> Iterator[Finding]:
         (found,) = of_error(seen.error)
         used = _used(camera, case)
         text = f"{who}: {found.text}" + (f"; {used} has it open" if used else "")
-        yield failure(text, f"stop {used}" if used else found.remedy or "see docs/cameras.md", SourceError)
+        remedy = f"stop {used}" if used else found.remedy or "see docs/cameras.md"
+        if (camera.source or "").lower().startswith(CONTROLLED):
+            remedy += "; see that no other program has it, for one alone may control it"
+        yield failure(text, remedy, SourceError)
     elif seen.first is None or not seen.images:
         yield from _silent(camera, who, seen)
     else:

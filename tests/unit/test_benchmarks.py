@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from benchmarks import bare, material, plumbing, report, scrape
 from benchmarks.accounting import Load
 from benchmarks.deadline import Cut, Cuts, Spread
+from benchmarks.doctor import Foretold, Pair
 from benchmarks.latency import Latency
 from benchmarks.limit import ALWAYS, DEFECTIVE, Limit
 from benchmarks.material import HEIGHT, WIDTH
@@ -196,6 +197,15 @@ def test_goals_say_what_was_reached(cost: float, reached: bool) -> None:
         "600 of 900 frames",
     ):
         assert name in text
+
+
+def test_a_prediction_is_near_or_not_and_may_be_missing() -> None:
+    near, far = [Pair(11.0, 10.0)] * 3, [Pair(11.0, 10.0), Pair(13.0, 10.0), Pair(12.5, 10.0)]
+    results = Results(doctor=Foretold(near, near, near, far, near, (), 0.5))
+    assert [goal.reached for goal in results.goals()] == [True, True, True, False, True, False]
+    text = "\n".join(results.lines())
+    assert "11.00/10.00" in text
+    assert "load average 0.5" in text
 
 
 def test_memory_and_completeness_of_an_overload() -> None:
