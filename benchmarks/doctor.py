@@ -15,10 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import daemon
+from benchmarks import accounting, daemon, material, scrape
 from benchmarks.accounting import Load
 from benchmarks.latency import LOAD
 from benchmarks.material import CAMERAS, DEFECTS, Material
+from inspector.doctor.machine import Machine
+from inspector.doctor.prediction import MOST_OTHERS
 
 NEAR = 0.2
 """Share by which a prediction may be off."""
@@ -39,7 +41,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Foretold:
-    """CPU milliseconds a frame and frames a second, without a journal and with one, of each round.
+    """CPU milliseconds a frame, and frames a second were the cores the daemon's own; without a journal and with one.
+
+    Of each round:
 
     p50, p99: seconds from capture to receipt at `LOAD` of the load, of each round that could tell
     load: threads that wanted a core in the minute before, on average
@@ -77,15 +81,28 @@ def measure(given: Material) -> Foretold:
 def _full(given: Material, journal: bool, backwards: bool) -> tuple[Pair, Pair]:
     """At full load: CPU milliseconds a frame, and frames a second."""
     foretell: Callable[[], dict[str, Any]] = lambda: examine(given, "max", journal)  # noqa: E731
-    run: Callable[[], Load] = lambda: daemon.measure(given, CAMERAS, journal)  # noqa: E731
+    run: Callable[[], tuple[Load, float]] = lambda: _run(given, journal)  # noqa: E731
     if backwards:
-        found = run()
-        told = foretell()
+        (found, others), told = run(), foretell()
     else:
-        told = foretell()
-        found = run()
+        told, (found, others) = foretell(), run()
     cost = sum(told["parts"].values()) + found.share * sum(told["bad_parts"].values())
-    return Pair(cost, found.cpu_ms), Pair(told["capacity"] * told["cpu_ms"] / cost, found.rate)
+    return Pair(cost, found.cpu_ms), Pair(told["capacity"] * told["cpu_ms"] / cost, found.rate / (1 - others))
+
+
+def _run(given: Material, journal: bool) -> tuple[Load, float]:
+    """A window of the daemon, and the share of the cores that others took in it, beside daemon and receiver."""
+    machine = Machine()
+    with daemon.running(given, CAMERAS, journal=journal) as line:
+        time.sleep(given.plan.warm_up)
+
+        def ours() -> float:
+            return sum(map(accounting.cpu_seconds, (line.pid, line.receiver.pid)))
+
+        before, own = machine.busy() or 0.0, ours()
+        load = accounting.watch(line.pid, lambda: scrape.account(line.http).tally, given.plan.window)
+        others = (machine.busy() or 0.0) - before - (ours() - own)
+    return load, min(max(others / (load.seconds * material.cores()), 0.0), MOST_OTHERS)
 
 
 def _late(given: Material, rate: float, backwards: bool) -> list[tuple[Pair, Pair]]:

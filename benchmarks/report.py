@@ -95,9 +95,9 @@ class Results:
 
 DOCTOR = {
     "cpu_ms": ("CPU ms a frame", 1.0),
-    "rate": ("frames/s", 1.0),
+    "rate": ("frames/s, were the cores its own", 1.0),
     "kept_cpu_ms": ("CPU ms a frame, with a journal", 1.0),
-    "kept_rate": ("frames/s, with a journal", 1.0),
+    "kept_rate": ("  with a journal", 1.0),
     "p50": (f"p50 at {LOAD:.0%} load, ms", 1e3),
     "p99": (f"p99 at {LOAD:.0%} load, ms", 1e3),
 }

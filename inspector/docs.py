@@ -81,7 +81,7 @@ ones at the camera's `size`, and defective golden ones in between. From that com
 
 Not in it: encryption, triggers, stations, more subscribers than one, and what reading costs in other threads than the
 camera's own: in those of its driver, of the parts of a stack, and in the process of an isolated camera that is scanned.
-CPU time tells little of a busy machine's neighbours; frames/s and latency are what it would carry beside them.
+What other programs take of the cores meanwhile is told, and frames/s are those without them; latency is with them.
 `python -m benchmarks --only doctor` puts what is foretold beside what the daemon does.
 
 ## What is looked at

@@ -135,6 +135,15 @@ class Machine:
         texts = (self.text(str(task.relative_to(self._root))) for task in tasks)
         return sum(int(text.split()[0]) for text in texts if text) / 1e9
 
+    def busy(self) -> float | None:
+        """CPU seconds of all that ran on this machine so far, and that its host took."""
+        fields = (self.text("proc/stat") or "").partition("\n")[0].split()
+        ticks = [int(field) for field in fields[1:9]]
+        if len(ticks) < 8:
+            return None
+        user, nice, system, _idle, _waiting, *others = ticks
+        return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
     def unit(self, name: str, *keys: str) -> dict[str, str]:
         """Properties of a systemd unit that is loaded; empty where there is no such unit, or no systemd."""
         if shutil.which("systemctl") is None:

@@ -9,6 +9,8 @@ from inspector.doctor.rehearsal import Account
 
 OF_BAD = ("repair", "encode", "result")
 """Parts that only frames with defects have; the second look is within the repair."""
+MOST_OTHERS = 0.9
+"""Of the cores that others take into account: beyond it nobody can tell what the rest would have carried."""
 JOINING = "queues, threads, sockets"
 
 
@@ -26,7 +28,8 @@ class Prediction:
     """What a frame costs and what the line carries.
 
     parts: CPU milliseconds of every frame, by part;  bad_parts: of one with defects, beyond that
-    share: of frames with defects;  capacity: frames a second, at the most
+    share: of frames with defects;  capacity: frames a second at the most, were the cores the line's own
+    others: share of the cores that other programs took meanwhile
     rate: frames a second of all cameras together, None where that is not known;  cores: that they can be spread on
     verdict_bytes, result_bytes: of a message, as the journal keeps it
     """
@@ -39,6 +42,7 @@ class Prediction:
     cores: float
     verdict_bytes: float
     result_bytes: float
+    others: float = 0.0
     delay: Delay | None = None
 
     @property
@@ -74,7 +78,8 @@ def predict(
         parts = {"read": 1e3 * read, **parts}
     bad = {part: 1e3 * seconds / account.bad for part, seconds in bad_seconds.items() if account.bad and seconds > 0}
     whole = sum(parts.values()) + share * sum(bad.values())
-    capacity = account.frames / account.seconds * (1e3 * account.cpu / account.frames) / whole
+    others = min(max(account.others / (account.seconds * cores), 0.0), MOST_OTHERS)
+    capacity = 1e3 * account.cpu / account.seconds / whole / (1 - others)
     known = [rate for rate in rates.values() if rate is not None]
     messages = account.verdict_bytes + account.result_bytes
     # SQLite's pages and rows take room too; a short trial's journal may not have grown by a page.
@@ -88,4 +93,5 @@ def predict(
         cores,
         overhead * account.verdict_bytes / account.frames,
         overhead * account.result_bytes / account.bad if account.bad else 0.0,
+        others,
     )

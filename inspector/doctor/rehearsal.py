@@ -23,6 +23,7 @@ import numpy as np
 from inspector import codecs
 from inspector.assemble import assemble
 from inspector.condition.monitor import Finding, Monitor
+from inspector.doctor.machine import Machine
 from inspector.doctor.meter import Meter
 from inspector.inference.references import References
 from inspector.inference.runtimes.onnxruntime import OrtModel
@@ -76,6 +77,7 @@ class Account:
 
     parts: CPU seconds by part;  verdict_bytes, result_bytes: of all messages of a kind
     journal_bytes: that the journal grew by
+    others: CPU seconds of all else on this machine but this process and its parent, the subscriber
     """
 
     seconds: float
@@ -86,6 +88,7 @@ class Account:
     verdict_bytes: int
     result_bytes: int
     journal_bytes: int
+    others: float
 
     def __sub__(self, before: Account) -> Account:
         """What came since."""
@@ -99,6 +102,7 @@ class Account:
             self.verdict_bytes - before.verdict_bytes,
             self.result_bytes - before.result_bytes,
             self.journal_bytes - before.journal_bytes,
+            self.others - before.others,
         )
 
 
@@ -171,7 +175,9 @@ def main() -> None:
     """Run the order on standard input."""
     order = Order(**json.loads(sys.stdin.readline()))
     settings = Settings(**order.settings)
-    meter, scale, go = Meter(), Scale(), threading.Event()
+    meter, scale, go, machine = Meter(), Scale(), threading.Event(), Machine()
+    # Of some of the cores alone, nobody knows what others took.
+    has_all_cores = machine.allowed() == os.cpu_count() and machine.quota() is None
     # What a picture is found to be does not count here: each is looked at, and then judged.
     meter.watch(Monitor, "look", "checks", then=lambda _: Finding())
     meter.watch(Encoder, "verdict", VERDICT, then=partial(scale.weigh, VERDICT))
@@ -187,8 +193,10 @@ def main() -> None:
     def state() -> Account:
         seconds, times = meter.snapshot()
         size = 0 if settings.journal.path is None else Store(settings.journal.path).size()
+        cpu, parent = time.process_time(), machine.cpu_seconds(os.getppid())
+        others = (machine.busy() or 0.0) - cpu - parent if has_all_cores else 0.0
         weights = scale.bytes[VERDICT], scale.bytes[RESULT], size
-        return Account(time.monotonic(), time.process_time(), times[VERDICT], times[RESULT], seconds, *weights)
+        return Account(time.monotonic(), cpu, times[VERDICT], times[RESULT], seconds, *weights, others)
 
     with assemble(settings, opener=sources.__getitem__) as assembly:
         _say({"endpoint": assembly.endpoint})

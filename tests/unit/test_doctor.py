@@ -160,6 +160,8 @@ def test_this_machine_tells_of_itself() -> None:
     assert memory_there is not None
     assert 0 < memory_there[1] <= memory_there[0]
     assert machine.descriptors() > 0
+    assert (machine.busy() or 0.0) > machine.cpu_seconds(os.getpid()) > 0
+    assert machine.cpu_seconds(None) == 0
     assert machine.unit("no-such-unit.service", "Type") == {}
 
 
@@ -422,7 +424,7 @@ def test_rates_come_from_the_camera_its_url_or_the_command_line() -> None:
     ]
     case = a_case(*named)
     case.seen["seen"] = replace(WELL, rate=29.0)
-    assert cameras.asked(a_camera(source="sim://line?rate=100&strip=16", scan_rows=64)) is None
+    assert cameras.asked(a_camera(source="sim://line?rate=100&strip=16", scan_rows=64, scan_overlap=16)) is None
     assert cameras.rates(case) == {"seen": 29.0, "asked": 25.0, "limited": 20.0, "unknown": None}
     case.wish = Wish(rate=5.0)
     assert cameras.rates(case)["unknown"] == 5.0
@@ -433,7 +435,7 @@ def test_rates_come_from_the_camera_its_url_or_the_command_line() -> None:
 
 def an_account(**more: object) -> Account:
     parts = {"detector": 8.0, "checks": 0.5, "repair": 1.0, "encode": 0.1}
-    given = Account(10.0, 11.6, 1000, 100, parts, 600_000, 900_000, 0)
+    given = Account(10.0, 11.6, 1000, 100, parts, 600_000, 900_000, 0, 0.0)
     return replace(given, **more)  # type: ignore[arg-type]
 
 
@@ -450,6 +452,9 @@ def test_a_prediction_is_for_the_share_of_defects_that_is_expected() -> None:
     assert found.needed == pytest.approx(60 * found.cpu_ms / 1e3)
     assert found.capacity == pytest.approx(100 * 11.6 / found.cpu_ms)
     assert found.bytes_a_frame == pytest.approx(600 + 0.02 * 9000)
+    busy = predict(an_account(others=10.0), {"top": 0.001}, {"top": 30.0}, share=0.02, cores=2.0)
+    assert (busy.others, busy.capacity) == (0.5, pytest.approx(2 * found.capacity))
+    assert "others took 50%" in only(speed.carried(busy, {"top": 30.0}), Level.FINE).text
     assert predict(an_account(journal_bytes=3_000_000), {}, {"top": 1.0}, 0.0, 2.0).verdict_bytes == 1200.0
 
 
@@ -480,6 +485,11 @@ def test_whether_there_are_cores_enough(rate: float, level: Level, says: str) ->
 )
 def test_whether_verdicts_come_in_time(after: Delay, level: Level) -> None:
     assert only(speed.in_time(a_prediction(50.0, 100.0, delay=after), a_case().line), level)
+    beside = only(
+        speed.in_time(a_prediction(50.0, 100.0, delay=after, others=0.5), a_case().line),
+        Level.FINE if level is Level.FINE else Level.WARNING,
+    )
+    assert level is Level.FINE or "quiet" in beside.remedy
 
 
 def test_delays() -> None:
