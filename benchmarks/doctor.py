@@ -69,17 +69,20 @@ def measure(given: Material) -> Foretold:
     full: dict[bool, list[tuple[Pair, Pair]]] = {False: [], True: []}
     late = []
     for index in range(given.plan.rounds):
+        reached = []
         for journal, pairs in full.items():
-            pairs.append(_full(given, journal, index % 2 == 1))
-        late += _late(given, LOAD * full[False][-1][1].found, index % 2 == 1)
+            cost, rate, really = _full(given, journal, index % 2 == 1)
+            pairs.append((cost, rate))
+            reached.append(really)
+        late += _late(given, LOAD * min(reached), index % 2 == 1)
     cpu_ms, rate = zip(*full[False], strict=True)
     kept_cpu_ms, kept_rate = zip(*full[True], strict=True)
     p50, p99 = zip(*late, strict=True) if late else ((), ())
     return Foretold(cpu_ms, rate, kept_cpu_ms, kept_rate, p50, p99, load)
 
 
-def _full(given: Material, journal: bool, backwards: bool) -> tuple[Pair, Pair]:
-    """At full load: CPU milliseconds a frame, and frames a second."""
+def _full(given: Material, journal: bool, backwards: bool) -> tuple[Pair, Pair, float]:
+    """At full load: CPU milliseconds a frame, frames a second were the cores its own, and those really reached."""
     foretell: Callable[[], dict[str, Any]] = lambda: examine(given, "max", journal)  # noqa: E731
     run: Callable[[], tuple[Load, float]] = lambda: _run(given, journal)  # noqa: E731
     if backwards:
@@ -87,7 +90,8 @@ def _full(given: Material, journal: bool, backwards: bool) -> tuple[Pair, Pair]:
     else:
         told, (found, others) = foretell(), run()
     cost = sum(told["parts"].values()) + found.share * sum(told["bad_parts"].values())
-    return Pair(cost, found.cpu_ms), Pair(told["capacity"] * told["cpu_ms"] / cost, found.rate / (1 - others))
+    rate = Pair(told["capacity"] * told["cpu_ms"] / cost, found.rate / (1 - others))
+    return Pair(cost, found.cpu_ms), rate, found.rate
 
 
 def _run(given: Material, journal: bool) -> tuple[Load, float]:

@@ -28,20 +28,20 @@ def cameras(case: Case) -> Iterator[Finding]:
     if not case.wish.cameras:
         yield skipped("not opened: --no-cameras")
         return
-    channels = {} if case.judging is None else case.judging.bundles
-    sources = {
-        camera.name: source_of(
-            camera, channels[camera.bundle].card.input.modalities if camera.bundle in channels else {}, open_source
-        )
-        for camera in case.line.camera
-    }
 
     def beside(source: Source) -> float:
         return case.machine.cpu_seconds(source.pid) if isinstance(source, Isolated) else 0.0
 
-    case.seen = look(sources, beside=beside)
+    case.seen = look(sources_of(case), beside=beside)
     for camera in case.line.camera:
         yield from judged(camera, case.seen[camera.name], case)
+
+
+def sources_of(case: Case) -> dict[str, Source]:
+    """The source of each camera, which opens nothing yet. Raises ConfigError."""
+    bundles = {} if case.judging is None else case.judging.bundles
+    channels = {path: bundle.card.input.modalities for path, bundle in bundles.items()}
+    return {camera.name: source_of(camera, channels.get(camera.bundle, {}), open_source) for camera in case.line.camera}
 
 
 def judged(camera: Camera, seen: Seen, case: Case) -> Iterator[Finding]:

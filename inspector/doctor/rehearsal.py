@@ -59,13 +59,15 @@ AHEAD = 2
 class Order:
     """What to run. settings: as JSON;  pictures: by source, the folder of good.npy and bad.npy
 
-    rates: of each source, frames a second; live if `paced`, else as fast as they are taken, in that proportion
+    rates: of each source, frames a second, if `paced`; else as fast as they are taken, in that proportion
+    live: of each source, whether it goes on without us while it is paced
     share: of bad pictures;  seconds: to measure
     """
 
     settings: dict[str, Any]
     pictures: Mapping[str, str]
     rates: Mapping[str, float]
+    live: Mapping[str, bool]
     paced: bool
     share: float
     seconds: float
@@ -127,9 +129,10 @@ class Shown:
     """A source of pictures in memory, which nobody may write to: bad ones in between, as many as the share says."""
 
     def __init__(
-        self, name: str, folder: Path, share: float, rate: float, abreast: Abreast | None, go: threading.Event
-    ) -> None:
-        self.live = abreast is None
+        self, name: str, folder: Path, share: float, rate: float, abreast: Abreast | None, live: bool,
+        go: threading.Event,
+    ) -> None:  # fmt: skip
+        self.live = live and abreast is None
         self._name, self._share, self._rate = name, share, rate
         self._good, self._bad = (list(np.load(folder / f"{kind}.npy")) for kind in ("good", "bad"))
         self._abreast, self._go = abreast, go
@@ -186,7 +189,7 @@ def main() -> None:
         meter.watch(*watched)
     abreast = None if order.paced else Abreast(order.rates)
     sources = {
-        name: Shown(name, Path(folder), order.share, order.rates[name], abreast, go)
+        name: Shown(name, Path(folder), order.share, order.rates[name], abreast, order.live[name], go)
         for name, folder in order.pictures.items()
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inspector.doctor.cameras import rates
+from inspector.doctor.cameras import rates, sources_of
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, failure, fine, skipped, warning
 from inspector.doctor.pictures import pictures
@@ -32,7 +32,8 @@ def benchmark(case: Case) -> Iterator[Finding]:
         images = [] if seen is None else seen.images
         shown[camera.name] = pictures(camera, judging.bundles[camera.bundle], images, len(line.camera))
     reading = {name: seen.reading for name, seen in case.seen.items() if seen.reading is not None}
-    found = case.prediction = trial(line, judging, shown, reading, rates(case), case.wish.ng, case.cores)
+    live = {name: source.live for name, source in sources_of(case).items()}
+    found = case.prediction = trial(line, judging, shown, reading, rates(case), live, case.wish.ng, case.cores)
     yield from carried(found, rates(case))
     if found.delay is not None:
         yield from in_time(found, line)

@@ -44,10 +44,14 @@ def trial(
     shown: Mapping[str, Pictures],
     reading: Mapping[str, float],
     rates: Mapping[str, float | None],
+    live: Mapping[str, bool],
     share: float,
     cores: float,
 ) -> Prediction:
-    """Measure the line. shown: by camera, what it is shown;  the rest is as `predict` has it. Raises ModelError."""
+    """Measure the line. shown: by camera, what it is shown;  live: whether it goes on without us
+
+    The rest is as `predict` has it. Raises ModelError.
+    """
     with tempfile.TemporaryDirectory(prefix="inspector-doctor-") as folder, _journal(settings) as journal:
         sources = _lay_out(settings, judging, shown, Path(folder))
         known = [rate for rate in rates.values() if rate is not None]
@@ -56,6 +60,7 @@ def trial(
             rehearsed(settings, journal).model_dump(mode="json"),
             {source: str(place) for source, (_, place) in sources.items()},
             {source: rates[camera] or usual for source, (camera, _) in sources.items()},
+            {source: live[camera] for source, (camera, _) in sources.items()},
             paced=False,
             share=max(share, LEAST_SHARE),
             seconds=FULL_SECONDS,
