@@ -71,8 +71,8 @@ def measure(given: Material) -> Foretold:
     for index in range(given.plan.rounds):
         reached = []
         for journal, pairs in full.items():
-            cost, rate, really = _full(given, journal, index % 2 == 1)
-            pairs.append((cost, rate))
+            cost, whole_rate, really = _full(given, journal, index % 2 == 1)
+            pairs.append((cost, whole_rate))
             reached.append(really)
         late += _late(given, LOAD * min(reached), index % 2 == 1)
     cpu_ms, rate = zip(*full[False], strict=True)
