@@ -36,7 +36,7 @@ check: $(FULL)/.full  ## lint, check the types and that the generated documents 
 fuzz: $(VENV)/.dev  ## throw 100,000 hostile inputs at the daemon's ports (some minutes); FUZZ_SEED=N for others
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-50000} $(VENV)/bin/python -m pytest --timeout 0 tests/faults/test_hostile.py
 
-bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about ten minutes)
+bench: $(VENV)/.dev  ## measure the daemon beside the limit of this machine and a plain script (about a quarter of an hour)
 	$(VENV)/bin/python -m benchmarks
 
 soak: $(VENV)/.dev  ## run the daemon for MINUTES (20) with cameras and subscribers that break off, and look for what grows
