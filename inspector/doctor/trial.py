@@ -84,7 +84,9 @@ def delay(verdicts: list[tuple[float, bool]]) -> Delay | None:
 def rehearsed(settings: Settings, journal: Path | None) -> Settings:
     """The same line without what reaches out of it: its own addresses, cameras, keys, triggers and journal."""
     cameras = tuple(
-        camera.model_copy(update={"isolate": False, "trigger_window": None, "max_rate": None} | _named(camera))
+        camera.model_copy(
+            update={"isolate": False, "trigger_window": None, "max_rate": None, "challenges": None} | _named(camera)
+        )
         for camera in settings.camera
     )
     publish = {"endpoint": "tcp://127.0.0.1:*", "catchup": None}
