@@ -42,6 +42,7 @@ from inspector.outputs import open_output
 from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
 from inspector.record import open_catchup, open_record
+from inspector.recorder.opening import open_recorder
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
@@ -125,6 +126,7 @@ def assemble(
         stack.callback(output.close)
         names = [camera.name for camera in settings.camera]
         record = open_record(stack, settings, names, clock, rehearsal)
+        recorder = open_recorder(stack, settings, judging, record.session, clock, rehearsal)
         metrics = Metrics(names, list(judging.tags.values()), clock)
         catchup = open_catchup(stack, settings, record, clock, guard)
         live = {name: source.live for name, source in zip(names, sources, strict=True)}
@@ -140,7 +142,9 @@ def assemble(
         )
         stations = [station.name for station in settings.station]
         formats = _formats(settings)
-        publisher = Publisher([output], encoder, names, formats, clock, metrics.observe, record.keeping, stations)
+        publisher = Publisher(
+            [output], encoder, names, formats, clock, metrics.observe, record.keeping, stations, recorder
+        )
         pipeline = Pipeline(
             [
                 _camera(
@@ -162,6 +166,7 @@ def assemble(
             clock=clock,
             aside={
                 **record.aside,
+                **({} if recorder is None else {"recorder": recorder}),
                 **({} if catchup is None else {"catch-up": catchup}),
                 **({} if arrivals.endpoint is None else {"triggers": arrivals.endpoint}),
             },
@@ -181,6 +186,7 @@ def assemble(
             denied=dict.fromkeys(REFUSALS, 0) if guard is None else guard.denied,
             journal=record.keeping.journal if record.keeping else None,
             catchup=catchup,
+            recorder=recorder,
             shift=record.shift,
             parts=arrivals.parts.counts,
             triggers=arrivals.triggers,

@@ -98,6 +98,9 @@ def _parts(
     )
     waiting = (settings.publish.buffer_mb + (settings.journal.memory_mb if settings.journal.path else 0)) * MIB
     yield Part("messages that wait for a slow subscriber or the disk", waiting, "lower buffer_mb and journal.memory_mb")
+    if settings.recorder.path is not None:
+        held = settings.recorder.memory_mb * MIB
+        yield Part("frames that the flight recorder holds", held, "lower recorder.memory_mb")
 
 
 def _worker(settings: Settings, stations: Mapping[str, Station], max_batch: int) -> int:

@@ -15,6 +15,7 @@ from inspector.calibrate import commands as calibrating
 from inspector.doctor import commands as examining
 from inspector.errors import ConfigError, InspectorError, working_in
 from inspector.journal import commands as bookkeeping
+from inspector.recorder import commands as recordings
 from inspector.redact import redact
 from inspector.training import commands
 
@@ -26,6 +27,7 @@ exit codes:
   0   done; a daemon: stopped by a signal, or every source came to its end
   1   a bug, with its traceback
   2   the command line is wrong
+  3   `replay` of a recording: something is not as it was recorded
   65  a bundle, picture or message is damaged, or a bundle does not prove itself on this machine;
       or `data check` found errors
   66  a source cannot be read
@@ -125,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     keygen.set_defaults(verb=_keygen)
 
-    bookkeeping.register(verbs)
+    recordings.extend(bookkeeping.register(verbs))
     commands.register(verbs)
     calibrating.register(verbs)
     return parser

@@ -61,6 +61,8 @@ LABELS: Mapping[str, str] = {
         "`rejected` (a good part was judged `ng`); `failed` (no result); or `dropped` for frames, to be tried again"
     ),
     "station": "the station's name in the configuration",
+    "fate": "`kept`; `failed` of a recording and `lost` of a frame: the disk failed, or there was no room in memory",
+    "taken": "`recorded`, or `skipped`: the camera's recorder rested after the recording before",
     "end": "`frame`, or `missing`: none was captured in time",
     "stage": (
         f"of a frame's time {', '.join(f'`{stage}`' for stage in STAGES)}; "
@@ -181,6 +183,17 @@ TABLE = (
     Metric("inspector_journal_bytes", "gauge", "What the journal holds; 0 where there is none."),
     Metric("inspector_journal_oldest_timestamp_seconds", "gauge",
            "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none."),
+    Metric("inspector_recorder_failing", "gauge",
+           "1 while the recorder's disk is full, fails or hangs; else 0."),
+    Metric("inspector_recorder_bytes", "gauge", "What the recorder's folder holds; 0 where there is none."),
+    Metric("inspector_recorder_recordings", "gauge", "Recordings that are there."),
+    Metric("inspector_recorder_memory_bytes", "gauge",
+           "Frames that the recorder holds in memory, those that wait to be written included.", ("camera",)),
+    Metric("inspector_recordings_total", "counter", "Recordings that were written, or could not be.", ("fate",)),
+    Metric("inspector_recorder_triggers_total", "counter",
+           "Frames that were worth a recording, by whether one was made for them.", ("camera", "taken")),
+    Metric("inspector_recorder_frames_total", "counter",
+           "Frames of recordings, by whether they were kept.", ("camera", "fate")),
     Metric("inspector_catchup_requests_total", "counter",
            "Requests at the catch-up endpoint, by how they were answered.", ("answer",)),
     Metric("inspector_catchup_messages_total", "counter", "Messages that were sent once more from the journal."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from inspector import codecs, wire
 from inspector.clock import Clock
@@ -39,6 +40,16 @@ class Keeping:
     results: bool = True
 
 
+class Recorder(Protocol):
+    """Who is told of every verdict once it is out: the flight recorder."""
+
+    def verdict(self, inspection: Inspection, header: bytes, late: bool = False) -> None:
+        """Take a frame and its verdict's header, or that of its late result; quickly."""
+
+    def news(self) -> list[tuple[str, str]]:
+        """State and detail of events that are to be published."""
+
+
 class Publisher:
     """Publishes the inspections of `cameras`, and the parts of `stations`, to `outputs`; belongs to one thread, but any
     may read its counts.
@@ -46,6 +57,7 @@ class Publisher:
     observe: called once an inspection with (inspection, encode_seconds, publish_seconds): what encoding its payloads
     took, and the wait from its completion until its verdict was handed over
     keeping: the journal that has each message before an output has it, if there is one
+    recorder: told of every verdict and late result once it is out
 
     messages, bytes: what was handed to an output so far, by topic
     subscribers: subscriptions that match, by topic, as of the last beat
@@ -62,6 +74,7 @@ class Publisher:
         observe: Callable[[Inspection, float, float], None],
         keeping: Keeping | None = None,
         stations: Iterable[str] = (),
+        recorder: Recorder | None = None,
     ) -> None:
         line = encoder.line
         self._verdicts = {camera: wire.topic("verdict", line, camera) for camera in cameras}
@@ -86,6 +99,8 @@ class Publisher:
         self._clock = clock
         self._observe = observe
         self._keeping = keeping
+        self._recorder = recorder
+        self._to_record: list[tuple[Inspection, bytes, bool]] = []
         self._beat_due = clock.monotonic()
 
     @property
@@ -114,6 +129,7 @@ class Publisher:
             took = self._result(inspection, results) if inspection.verdict is Verdict.NG else 0.0
             self._observe(inspection, took, seconds)
         self._send(results)
+        self._record()
 
     def tick(self) -> None:
         """Take in subscriptions, and beat if a second is over; call it often."""
@@ -136,8 +152,10 @@ class Publisher:
         end = None
         if self._keeping is not None:
             end = Account(self._keeping.shift(frame.captured_ns), frame.camera, end_of(inspection))
-        if self._is_due(topic):
-            self._add(batch, topic, sequence, self._encoder.verdict(inspection, sequence, self._since(inspection)), end)
+        if self._is_due(topic) or self._recorder is not None:
+            parts = self._encoder.verdict(inspection, sequence, self._since(inspection))
+            self._add(batch, topic, sequence, parts, end)
+            self._to_record.append((inspection, parts[1], False))
 
     def _result(self, inspection: Inspection, batch: list[Entry]) -> float:
         """Encode the result; the seconds that its payloads took."""
@@ -171,11 +189,20 @@ class Publisher:
             self._add(batch, topic, sequence, self._encoder.event(event, sequence))
 
     def _keep_late(self, inspection: Inspection, batch: list[Entry]) -> None:
-        """Evidence, for the journal alone."""
-        if self._keeping is not None:
+        """Evidence, for the journal and the recorder alone."""
+        if self._keeping is not None or self._recorder is not None:
             topic = self._late[inspection.frame.camera]
             self._evidence[topic] += 1
-            self._add(batch, topic, self._evidence[topic], self._encoder.late(inspection, self._evidence[topic]))
+            parts = self._encoder.late(inspection, self._evidence[topic])
+            self._add(batch, topic, self._evidence[topic], parts)
+            self._to_record.append((inspection, parts[1], True))
+
+    def _record(self) -> None:
+        """Tell the recorder, now that nobody waits any more."""
+        if self._recorder is not None:
+            for told in self._to_record:
+                self._recorder.verdict(*told)
+        self._to_record.clear()
 
     def _add(
         self, batch: list[Entry], topic: str, sequence: int, parts: Sequence[bytes], end: Account | None = None
@@ -239,6 +266,7 @@ class Publisher:
     def _report(self) -> None:
         """Publish what began to fail, and what works again."""
         news = [] if self._keeping is None else self._keeping.journal.news()
+        news += [] if self._recorder is None else self._recorder.news()
         for trouble in (self._encoding, *(trouble for _, trouble in self._outputs)):
             told = trouble.news()
             if told is not None:

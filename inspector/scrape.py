@@ -99,6 +99,47 @@ class Journal(Protocol):
     oldest_ns: int | None
 
 
+class Ring(Protocol):
+    """What of one camera's frames the recorder holds, and what it did with those worth a recording."""
+
+    bytes: int
+    recorded: int
+    skipped: int
+
+
+class Recordings(Protocol):
+    """The recorder's folder."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def recordings(self) -> int:
+        """How many."""
+
+
+class Recorder(Protocol):
+    """How the flight recorder is; the mappings are by camera."""
+
+    recordings: int
+    failures: int
+    written: dict[str, int]
+    lost: dict[str, int]
+
+    @property
+    def rings(self) -> Mapping[str, Ring]:
+        """What is held."""
+
+    @property
+    def folder(self) -> Recordings:
+        """What is kept."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether its disk fails or hangs."""
+
+
 class CatchUp(Protocol):
     """What the catch-up endpoint has counted."""
 
@@ -185,6 +226,7 @@ class Core:
     denied: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REFUSALS, 0))
     journal: Journal | None = None
     catchup: CatchUp | None = None
+    recorder: Recorder | None = None
     shift: Callable[[], Mapping[tuple[str, str], int]] = dict
     parts: Callable[[], Mapping[str, PartCounts]] = dict
     triggers: Mapping[str, Triggers] = field(default_factory=dict)
@@ -224,6 +266,7 @@ class Scrape(Collector):
         yield from self._of_triggers()
         yield from self._of_traffic()
         yield from self._of_journal()
+        yield from self._of_recorder()
         yield from self._of_catchup()
         for queue, frames in self._core.queues.items():
             yield Sample("inspector_queue_frames", (queue,), frames())
@@ -297,6 +340,23 @@ class Scrape(Collector):
         yield Sample("inspector_journal_bytes", (), journal.size if journal else 0)
         oldest = journal.oldest_ns if journal else None
         yield Sample("inspector_journal_oldest_timestamp_seconds", (), (oldest or 0) / 1e9)
+
+    def _of_recorder(self) -> Iterator[Sample]:
+        recorder = self._core.recorder
+        yield Sample("inspector_recorder_failing", (), recorder is not None and recorder.failing)
+        yield Sample("inspector_recorder_bytes", (), recorder.folder.size if recorder else 0)
+        yield Sample("inspector_recorder_recordings", (), recorder.folder.recordings if recorder else 0)
+        yield Sample("inspector_recordings_total", ("kept",), recorder.recordings if recorder else 0)
+        yield Sample("inspector_recordings_total", ("failed",), recorder.failures if recorder else 0)
+        for camera in self._core.cameras:
+            ring = recorder.rings[camera] if recorder else None
+            yield Sample("inspector_recorder_memory_bytes", (camera,), ring.bytes if ring else 0)
+            yield Sample("inspector_recorder_triggers_total", (camera, "recorded"), ring.recorded if ring else 0)
+            yield Sample("inspector_recorder_triggers_total", (camera, "skipped"), ring.skipped if ring else 0)
+            yield Sample(
+                "inspector_recorder_frames_total", (camera, "kept"), recorder.written[camera] if recorder else 0
+            )
+            yield Sample("inspector_recorder_frames_total", (camera, "lost"), recorder.lost[camera] if recorder else 0)
 
     def _of_catchup(self) -> Iterator[Sample]:
         catchup = self._core.catchup

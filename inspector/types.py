@@ -226,6 +226,7 @@ class Inspection:
     mask: only for `ng`;  patches: only where it was repaired;  residual: the second detection's score
     position: the reference picture that it was compared with, where there is one
     cause: what is wrong with the picture, where the reason is `camera`
+    batch: how many frames the model looked at together
     """
 
     frame: Frame
@@ -241,6 +242,7 @@ class Inspection:
     receipt: Receipt = Receipt()
     position: str | None = None
     cause: Cause | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

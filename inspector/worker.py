@@ -104,7 +104,7 @@ class Worker:
         try:
             for index, detection in engine.detector.look(looks, between):
                 one = left.pop(index)
-                inspection = self._judge(one, detection, engine, opened, closed)
+                inspection = self._judge(one, detection, engine, opened, closed, len(looks))
                 # Whoever needs no repair does not wait for those that do.
                 if inspection.mask is not None and self._is_repaired(inspection.frame):
                     to_repair.append((inspection, one, detection))
@@ -144,7 +144,9 @@ class Worker:
         view = self._stations[placed.frame.camera].view
         return Look(shown, None if placed.reference is None else view.crop(placed.reference), view.overlap)
 
-    def _judge(self, placed: Placed, detection: Detection, engine: Engine, opened: float, closed: float) -> Inspection:
+    def _judge(
+        self, placed: Placed, detection: Detection, engine: Engine, opened: float, closed: float, batch: int
+    ) -> Inspection:
         frame, inferred = placed.frame, self._clock.monotonic()
         height, width, _ = _queued(frame.image, frame).shape
         station = self._stations[frame.camera]
@@ -167,6 +169,7 @@ class Worker:
                 judge=self._clock.monotonic() - inferred,
             ),
             position=placed.position,
+            batch=batch,
         )
 
     def _repair(self, inspection: Inspection, placed: Placed, detection: Detection, engine: Engine) -> Inspection:

@@ -17,8 +17,8 @@ BUFFER_BYTES = 64 << 20
 """What may wait for a slow subscriber of a replay."""
 
 
-def register(verbs: Any) -> None:
-    """Add the verbs to what `ArgumentParser.add_subparsers` gave."""
+def register(verbs: Any) -> argparse.ArgumentParser:
+    """Add the verbs to what `ArgumentParser.add_subparsers` gave; the parser of `replay`."""
     what = "the journal's file, or the configuration (a .toml) that names it"
     ledger = verbs.add_parser("ledger", help="count what became of every frame, by shift and camera")
     ledger.add_argument("journal", type=Path, help=what)
@@ -33,8 +33,10 @@ def register(verbs: Any) -> None:
     form.add_argument("--csv", action="store_true", help="print CSV")
     ledger.set_defaults(verb=_ledger)
 
-    replay = verbs.add_parser("replay", help="print, save or publish again what a journal has kept")
-    replay.add_argument("journal", type=Path, help=what)
+    replay: argparse.ArgumentParser = verbs.add_parser(
+        "replay", help="print, save or publish again what a journal has kept; judge a recording once more"
+    )
+    replay.add_argument("journal", type=Path, help=f"{what}; or a recording's folder")
     replay.add_argument(
         "--topic", default="", metavar="PREFIX", help="of topics that begin so, such as verdict/line1/cam1/ (all)"
     )
@@ -46,7 +48,9 @@ def register(verbs: Any) -> None:
     )
     replay.add_argument("--until", type=_moment, metavar="TIME", help="kept before then")
     way = replay.add_mutually_exclusive_group()
-    way.add_argument("--save", type=Path, metavar="DIR", help="write headers and payloads there as files")
+    way.add_argument(
+        "--save", type=Path, metavar="DIR", help="write headers and payloads there as files, or a recording's pictures"
+    )
     way.add_argument(
         "--publish", metavar="ENDPOINT", help="publish there, once somebody subscribes; not where a daemon does"
     )
@@ -54,6 +58,7 @@ def register(verbs: Any) -> None:
         "--speed", type=_speed, default=1.0, metavar="X", help="of --publish: 2 is twice as fast, 0 without waiting (1)"
     )
     replay.set_defaults(verb=_replay)
+    return replay
 
 
 def _moment(text: str) -> datetime:

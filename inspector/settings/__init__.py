@@ -6,8 +6,8 @@ of the keys. Settings opens nothing itself: whoever wants cameras and models loo
 
 from inspector.settings.camera import Camera, Station, Trigger
 from inspector.settings.load import load
-from inspector.settings.operation import Daemon, Http, Journal, Publish, Security, Workers
-from inspector.settings.whole import ENVIRONMENT, Settings, config_sha256
+from inspector.settings.operation import Daemon, Http, Journal, Publish, Recorder, Security, Workers
+from inspector.settings.whole import ENVIRONMENT, Settings, config_sha256, effective
 
 __all__ = [
     "ENVIRONMENT",
@@ -16,11 +16,13 @@ __all__ = [
     "Http",
     "Journal",
     "Publish",
+    "Recorder",
     "Security",
     "Settings",
     "Station",
     "Trigger",
     "Workers",
     "config_sha256",
+    "effective",
     "load",
 ]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from inspector.settings.part import Part
 from inspector.shifts import Shifts
+from inspector.types import Reason
 from inspector.values import Device, Endpoint, Host, SecretKey
 
 
@@ -99,6 +100,50 @@ class Journal(Part):
     """Megabytes of messages that may wait in memory while the disk is full or fails."""
     shifts: Annotated[tuple[str, ...], AfterValidator(_shifts)] = ("00:00",)
     """When shifts begin, as local times; the ledger counts frames by shift."""
+
+
+TRIGGERS = ("ng", "unknown", *(f"unknown:{reason}" for reason in Reason), "late")
+"""What frames may be recorded for."""
+
+
+def _triggers(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in TRIGGERS:
+            raise ValueError(f"{name!r} is nothing to record for; there are {', '.join(TRIGGERS)}")
+    if not names:
+        raise ValueError(f"name something to record for, such as {TRIGGERS[0]}")
+    return names
+
+
+class Recorder(Part):
+    """The flight recorder: what the cameras saw around a frame worth a second look, to be judged once more by
+    `inspector replay`. docs/recorder.md tells more.
+    """
+
+    path: Path | None = None
+    """The folder of the recordings, relative to the configuration file; made if it is missing. Without it nothing is
+    recorded."""
+    on: Annotated[tuple[str, ...], AfterValidator(_triggers)] = ("ng", "unknown", "late")
+    """What is recorded: frames that are `ng`, `unknown` (or `unknown:deadline` and so on alone), or whose result came
+    `late`."""
+    before: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Seconds of the camera's frames that are kept before such a frame."""
+    after: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Seconds of frames that are kept after it."""
+    longest: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """Seconds from the first such frame to the end of its recording, at the most; those that follow within `after`
+    make it longer up to that."""
+    pause: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """Seconds that a camera's recorder rests after a recording; what would have begun one is counted."""
+    memory_mb: Annotated[int, Field(ge=1, le=1_048_576)] = 256
+    """Megabytes of frames that may be held in memory, an equal share for each camera. Where that is less than `before`
+    takes, the recordings begin later."""
+    keep_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
+    """Days after which recordings are deleted."""
+    max_gb: Annotated[float, Field(ge=0.001, le=100_000)] = 10.0
+    """Gigabytes that the folder may hold; then the oldest recordings are deleted."""
+    max_recordings: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Recordings that it may hold."""
 
 
 class Http(Part):

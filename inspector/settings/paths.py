@@ -24,6 +24,7 @@ def anchored(given: Table, folder: Path, credentials: str | None) -> list[Table]
     for table, key in (
         ("workers", "cache"),
         ("journal", "path"),
+        ("recorder", "path"),
         ("security", "subscribers"),
         ("security", "secret_key"),
     ):

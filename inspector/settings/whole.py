@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from inspector.redact import redact
+from inspector.redact import redact_url
 from inspector.settings.camera import Camera, Station, Trigger
-from inspector.settings.operation import Daemon, Http, Journal, Publish, Security, Workers
+from inspector.settings.operation import Daemon, Http, Journal, Publish, Recorder, Security, Workers
 from inspector.values import Name
 
 ENVIRONMENT = "INSPECTOR_"
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     publish: Publish = Publish()
     security: Security = Security()
     journal: Journal = Journal()
+    recorder: Recorder = Recorder()
     http: Http = Http()
     daemon: Daemon = Daemon()
 
@@ -61,11 +62,20 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-def config_sha256(settings: Settings) -> str:
-    """The sha256 (hex) over the effective settings, passwords left out; tells two configurations apart."""
+def effective(settings: Settings) -> dict[str, Any]:
+    """The settings in force, as JSON has them; passwords are left out."""
     dump = settings.model_dump(mode="json")
     for camera in dump["camera"]:
-        camera["source"] = camera["source"] and redact(camera["source"])
+        camera["source"] = camera["source"] and redact_url(camera["source"])
+        if camera["sources"] is not None:
+            camera["sources"] = {name: redact_url(url) for name, url in camera["sources"].items()}
+    return dump
+
+
+def config_sha256(settings: Settings) -> str:
+    """The sha256 (hex) over the effective settings; tells two configurations apart."""
+    dump = effective(settings)
+    for camera in dump["camera"]:
         if camera["sources"] is not None:  # in their order, which is that of the channels
-            camera["sources"] = [(name, redact(url)) for name, url in camera["sources"].items()]
+            camera["sources"] = list(camera["sources"].items())
     return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()

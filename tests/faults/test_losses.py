@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from inspector.journal.store import Store
 from inspector.messages import EventMessage
 from inspector.wire import decode
 from tests.daemon import Process, configure, environment, run
+from tests.disks import fill, small_disk
 from tests.observer import Observer
 from tests.waiting import PATIENCE, free_port, until
 
@@ -197,30 +197,6 @@ def _stop_one(house: House, out: Path) -> None:
         ended(daemon)
         healthy.wait_for_all(house.journal)
         healthy.assert_complete(house.journal)
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own that is soon full."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a file system needs root")
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(path: Path) -> None:
-    """Take all the room that is left."""
-    with path.open("wb", buffering=0) as filler:
-        while shutil.disk_usage(path).free:
-            filler.write(bytes(1 << 12))
 
 
 def test_5_a_disk_that_is_full_and_has_room_again(tmp_path: Path, bright: Path, pictures: Path) -> None:

@@ -9,7 +9,7 @@ from inspector import budget
 from inspector.errors import ConfigError
 from inspector.inference.view import View
 from inspector.judge import Judge
-from inspector.settings import Camera, Daemon, Settings
+from inspector.settings import Camera, Daemon, Recorder, Settings
 from inspector.worker import Station
 
 MIB = 1 << 20
@@ -57,6 +57,16 @@ def test_a_region_needs_less_than_all_of_the_frame() -> None:
 
 def test_a_challenge_needs_memory_too() -> None:
     assert depth(1536, challenges=Path("c")) == depth(1536) - 1
+
+
+def test_what_the_recorder_holds_is_counted() -> None:
+    camera = Camera(name="cam1", source="sim://line", bundle=Path("b"), size=LARGE, queue=2)
+    stations = {"cam1": Station("m", Judge(0.5, 1), True, View((240, 320, 3), 30))}
+    of = {"camera": (camera,), "daemon": Daemon(memory_mb=1536)}
+    settings = Settings(**of, recorder=Recorder(path=Path("rec"), memory_mb=3000))
+    with pytest.raises(ConfigError, match=r"3001 MB for frames that the flight recorder holds: lower recorder.mem"):
+        budget.outbox_depth(settings, stations, 1, 1, MODELS)
+    assert budget.outbox_depth(Settings(**of, recorder=Recorder(memory_mb=3000)), stations, 1, 1, MODELS) >= 2
 
 
 def test_frames_of_unknown_size_cannot_be_checked() -> None:

@@ -70,9 +70,11 @@ MAY_IMPORT = {
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",
     "budget": "settings worker",
+    "recorder": "codecs files inference judging logs outcomes settings stage wire worker",
     "record": "catchup guard journal ledger publisher settings stage",
     "assemble": "allowlist arrivals budget calibration challenges codecs condition daemon guard health inference "
-    "judging keys matching metrics mistakes outputs pipeline publisher record scrape settings sources wire worker",
+    "judging keys matching metrics mistakes outputs pipeline publisher record recorder scrape settings sources wire "
+    "worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
@@ -85,7 +87,7 @@ MAY_IMPORT = {
     "testing": "sources",
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
-    "cli": "assemble calibrate doctor journal keys listen logs simulation training",
+    "cli": "assemble calibrate doctor journal keys listen logs recorder simulation training",
     "__main__": "cli",
 }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from inspector.errors import OutputError
 from inspector.messages import BeatMessage, EventMessage, Message, PartMessage, ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
 from inspector.publisher import Publisher
-from inspector.types import Event, Frame, Inspection, Reason, Receipt, Verdict
+from inspector.types import Event, Frame, Inspection, Late, Reason, Receipt, Verdict
 from inspector.wire import Encoder, decode
 from tests.inspections import ng, ok, part
 
@@ -34,10 +35,28 @@ class Frail(MemoryOutput):
         super().write(topic, parts)
 
 
+class Listener:
+    """A recorder that remembers what it was told, and how many messages were out by then."""
+
+    def __init__(self, output: MemoryOutput) -> None:
+        self._output = output
+        self.told: list[tuple[Inspection, dict[str, object], bool, int]] = []
+        self.due: list[tuple[str, str]] = []
+
+    def verdict(self, inspection: Inspection, header: bytes, late: bool = False) -> None:
+        self.told.append((inspection, json.loads(header), late, len(self._output.messages)))
+
+    def news(self) -> list[tuple[str, str]]:
+        due, self.due = self.due, []
+        return due
+
+
 class House:
     """A publisher with a clock that stands still, and what it did."""
 
-    def __init__(self, *outputs: MemoryOutput, formats: Formats | None = None) -> None:
+    def __init__(
+        self, *outputs: MemoryOutput, formats: Formats | None = None, recorder: Listener | None = None
+    ) -> None:
         self.clock = ManualClock()
         self.output = outputs[0] if outputs else MemoryOutput()
         self.observed: list[tuple[Inspection, float, float]] = []
@@ -49,6 +68,7 @@ class House:
             self.clock,
             lambda *seen: self.observed.append(seen),
             stations=["gate"],
+            recorder=recorder,
         )
 
     def second(self) -> None:
@@ -425,3 +445,34 @@ def test_a_frame_that_no_worker_finished_waited_since_its_capture():
     house.clock.advance(1.5)
     house.publisher.publish([Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE)])
     assert [(encode, publish) for _, encode, publish in house.observed] == [(0.0, 1.5)]
+
+
+def test_a_recorder_is_told_of_each_frame_once_all_is_out():
+    output = MemoryOutput()
+    recorder = Listener(output)
+    house = House(output, recorder=recorder)
+    house.publisher.tick()
+    before = len(output.messages)
+    inspections = [ok(number=1), ng(number=2)]
+    house.publisher.publish([*inspections, Late(ng(number=9))])
+    assert [(one.frame.number, late) for one, _, late, _ in recorder.told] == [(1, False), (2, False), (9, True)]
+    assert {out - before for *_, out in recorder.told} == {3}, "two verdicts and a result"
+    sent = [json.loads(parts[1]) for parts in output.messages if parts[0] == b"verdict/line1/cam1/"]
+    assert [header for _, header, late, _ in recorder.told if not late] == sent
+    assert recorder.told[-1][1]["kind"] == "late"
+
+
+def test_a_recorder_is_told_though_nobody_listens_and_tells_its_news():
+    output = MemoryOutput()
+    output.prefixes = []
+    recorder = Listener(output)
+    house = House(output, recorder=recorder)
+    house.publisher.publish([ok(number=1)])
+    house.publisher.publish([ok(number=2)])
+    assert [header["sequence"] for _, header, _, _ in recorder.told] == [1, 2]
+    assert not output.messages
+    listening = House(recorder=recorder)
+    recorder.due.append(("failing", "the disk is full"))
+    listening.second()
+    (event,) = [message.event for message in listening.messages() if isinstance(message, EventMessage)]
+    assert (event.subject, event.state, event.detail) == ("daemon", "failing", "the disk is full")

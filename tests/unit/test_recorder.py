@@ -1,0 +1,556 @@
+"""The flight recorder's parts: what belongs to a recording, what memory and disk it takes, and what is read of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector import settings as configuration
+from inspector.clock import SystemClock
+from inspector.errors import ConfigError, DataError, OutputError
+from inspector.inference import bundle
+from inspector.recorder.draft import Draft
+from inspector.recorder.folder import Bounds, Folder, probe
+from inspector.recorder.recorder import Recorder
+from inspector.recorder.recording import Recording
+from inspector.recorder.ring import Kept, Ring, Terms, Window
+from inspector.recorder.setup import STORE, Setups, digest_of
+from inspector.settings import Settings
+from inspector.types import Frame, Image, Inspection, Mask, Patch, Reason, Verdict
+from inspector.wire import Encoder
+from tests.daemon import configure
+from tests.inspections import ng
+from tests.waiting import until
+
+TERMS = Terms(("ng", "unknown:deadline", "late"), 2.0, 1.0, 5.0, 10.0, 0.5, 1 << 20)
+ENCODER = Encoder("line1", 1, "0" * 64)
+ROOMY = Bounds(1 << 30, 100, 3600.0)
+
+
+def inspection(
+    number: int, captured: float, verdict: Verdict = Verdict.OK, reason: Reason | None = None, side: int = 10
+) -> Inspection:
+    image = np.full((side, side, 1), number % 256, np.uint8)
+    return Inspection(Frame("cam1", number, round(captured * 1e9), captured, captured + 0.5, image), verdict, reason)
+
+
+def add(ring: Ring, one: Inspection, late: bool = False) -> bool:
+    return ring.add(one, (ENCODER.late(one, 1) if late else ENCODER.verdict(one, 1, 0.0))[1], late)
+
+
+def drained(ring: Ring, now: float = 1e9) -> list[tuple[Window, list[int]]]:
+    """The numbers of the frames of each recording."""
+    found: list[tuple[Window, list[int]]] = []
+    numbers: list[int] = []
+    while (step := ring.take(now)) is not None:
+        if step.frame is None:
+            found.append((step.window, numbers))
+            numbers = []
+        else:
+            numbers.append(step.frame.number)
+    return found
+
+
+def test_the_frames_before_and_after_are_recorded() -> None:
+    ring = Ring(TERMS)
+    for number in range(100):
+        add(ring, inspection(number, number / 10, Verdict.NG if number == 50 else Verdict.OK))
+    ((window, numbers),) = drained(ring)
+    assert numbers == list(range(30, 61))
+    assert (window.triggers, window.lost, window.skipped) == ([(50, "ng")], 0, 0)
+
+
+def test_a_recording_waits_for_the_verdicts_of_its_last_frames() -> None:
+    ring = Ring(TERMS)
+    add(ring, inspection(1, 0.0, Verdict.NG))
+    assert ring.take(0.0) is not None
+    assert ring.take(1.4) is None
+    add(ring, inspection(2, 1.0))
+    assert [numbers for _, numbers in drained(ring, 1.6)] == [[2]]
+
+
+def test_defects_that_follow_make_it_longer_up_to_a_limit() -> None:
+    ring = Ring(TERMS)
+    for number in range(120):
+        add(ring, inspection(number, number / 10, Verdict.NG if number >= 20 else Verdict.OK))
+    ((window, numbers),) = drained(ring)
+    assert numbers == list(range(71))
+    assert len(window.triggers) == ring.recorded == 51
+    assert ring.skipped == 49
+    add(ring, inspection(200, 20.0, Verdict.NG))
+    ((window, _),) = drained(ring)
+    assert window.skipped == 49
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "recorded"),
+    [
+        (Verdict.UNKNOWN, Reason.DEADLINE, True),
+        (Verdict.UNKNOWN, Reason.OVERLOAD, False),
+        (Verdict.OK, None, False),
+        (Verdict.NG, None, True),
+    ],
+)
+def test_what_is_recorded_is_chosen(verdict: Verdict, reason: Reason | None, recorded: bool) -> None:
+    assert add(Ring(TERMS), inspection(1, 0.0, verdict, reason)) is recorded
+
+
+def test_a_late_result_is_evidence_without_a_picture() -> None:
+    ring = Ring(replace(TERMS, on=("late",)))
+    add(ring, inspection(1, 0.0, Verdict.UNKNOWN, Reason.DEADLINE))
+    add(ring, inspection(1, 0.0, Verdict.NG), late=True)
+    kept = [step.frame for step in iter(lambda: ring.take(0.0), None)]
+    assert [(one.number, one.image is None) for one in kept if one] == [(1, False), (1, True)]
+
+
+def test_pictures_are_kept_without_a_copy_and_let_go_when_they_are_old() -> None:
+    ring = Ring(TERMS)
+    one = inspection(1, 0.0, Verdict.NG)
+    add(ring, one)
+    step = ring.take(0.0)
+    assert step is not None
+    assert step.frame is not None
+    assert step.frame.image is one.frame.image
+    quiet = Ring(TERMS)
+    for number in range(1000):
+        add(quiet, inspection(number, number / 10))
+    assert quiet.bytes < 30 * (100 + 500 + 1000)
+
+
+def test_of_a_view_all_that_it_keeps_alive_is_counted() -> None:
+    ring = Ring(replace(TERMS, max_bytes=1 << 30))
+    whole = np.zeros((1000, 1000, 1), np.uint8)
+    frame = Frame("cam1", 1, 0, 0.0, 1.0, whole[:10])
+    add(ring, Inspection(frame, Verdict.OK))
+    assert ring.bytes > 1_000_000
+
+
+@given(
+    frames=st.lists(st.tuples(st.floats(0, 0.7), st.booleans(), st.integers(1, 40)), max_size=60),
+    takes=st.lists(st.integers(0, 4), min_size=60, max_size=60),
+    room=st.integers(1, 20_000),
+    pause=st.sampled_from([0.0, 3.0]),
+)
+def test_it_never_holds_more_than_it_may(
+    frames: list[tuple[float, bool, int]], takes: list[int], room: int, pause: float
+) -> None:
+    ring = Ring(replace(TERMS, max_bytes=room, pause=pause))
+    now, given_out, lost = 0.0, [], 0
+    for number, ((gap, is_ng, side), steps) in enumerate(zip(frames, takes, strict=False)):
+        now += gap
+        add(ring, inspection(number, now, Verdict.NG if is_ng else Verdict.OK, side=side))
+        assert 0 <= ring.bytes <= room
+        for _ in range(steps):
+            step = ring.take(now)
+            assert 0 <= ring.bytes <= room
+            if step is not None and step.frame is not None:
+                assert step.window.holds(step.frame.captured)
+                given_out.append(step.frame.number)
+            elif step is not None:
+                lost += step.window.lost
+    assert len(set(given_out)) == len(given_out)
+    for window, numbers in drained(ring):
+        given_out += numbers
+        lost += window.lost
+    assert len(set(given_out)) == len(given_out)
+    drained(ring)
+    assert ring.bytes <= room
+    if lost == 0 and room == 20_000:
+        assert ring.recorded + ring.skipped == sum(is_ng for _, is_ng, _ in frames)
+
+
+@given(
+    gaps=st.lists(st.tuples(st.floats(0.01, 0.7), st.booleans()), max_size=60), pause=st.sampled_from([0.0, 0.5, 3.0])
+)
+def test_recordings_hold_just_the_frames_around(gaps: list[tuple[float, bool]], pause: float) -> None:
+    ring = Ring(replace(TERMS, pause=pause, max_bytes=1 << 40))
+    times, now = [], 0.0
+    for number, (gap, is_ng) in enumerate(gaps):
+        now += gap
+        times.append((now, is_ng))
+        add(ring, inspection(number, now, Verdict.NG if is_ng else Verdict.OK))
+    expected: list[list[float]] = []
+    for at, is_ng in times:
+        if not is_ng:
+            continue
+        if expected and at <= expected[-1][1]:
+            expected[-1][1] = min(max(expected[-1][1], at + TERMS.after), expected[-1][2])
+        elif not expected or at > expected[-1][1] + pause:
+            expected.append([at - TERMS.before, at + TERMS.after, at + TERMS.longest])
+    taken: set[int] = set()
+    wanted = []
+    for begin, end, _ in expected:
+        inside = [n for n, (at, _) in enumerate(times) if begin <= at <= end and n not in taken]
+        taken |= set(inside)
+        wanted.append(inside)
+    assert [numbers for _, numbers in drained(ring)] == wanted
+
+
+# on disk
+
+
+def kept(number: int, image: Image | None, mask: Mask | None = None, patches: tuple[Patch, ...] = ()) -> Kept:
+    one = Inspection(Frame("cam1", number, 5, 1.0, 2.0, image), Verdict.OK)
+    return Kept(number, 1.0, image, ENCODER.verdict(one, 1, 0.0)[1], mask, patches, 3, (float("-inf"), 7.5), 100)
+
+
+ABOUT = {
+    "line": "line1",
+    "session": 1,
+    "camera": "cam1",
+    "captured_ns": 5,
+    "config_sha256": "0" * 64,
+    "max_batch": 1,
+    "runtime": {},
+    "triggers": [{"frame": 1, "end": "ng"}],
+    "frames": 1,
+    "lost": 0,
+    "skipped": 0,
+    "setup": {"config": "setup/config.json", "bundles": {}},
+}
+
+
+def write(root: Path, *frames: Kept) -> Path:
+    draft = Draft(root, "cam1-x")
+    for frame in frames:
+        draft.add(frame)
+    return draft.finish(ABOUT)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 16])
+def test_what_is_read_is_what_was_written(tmp_path: Path, channels: int) -> None:
+    one = ng(size=(48, 64, channels))
+    frames = kept(1, one.frame.image, one.mask, one.patches), kept(2, None)
+    header = ENCODER.verdict(one, 1, 0.0)[1]
+    folder = write(tmp_path, replace(frames[0], header=header), frames[1])
+    first, second = Recording(folder).frames()
+    assert np.array_equal(first.image, one.frame.image)
+    assert np.array_equal(first.mask, one.mask)
+    assert [patch.box for patch in first.patches] == [patch.box for patch in one.patches]
+    assert np.array_equal(first.patches[0].image, one.patches[0].image)
+    assert (first.batch, first.reports, first.damage) == (3, (float("-inf"), 7.5), ())
+    assert first.header == json.loads(header)
+    assert second.image is None
+
+
+def test_pictures_are_in_numpys_format(tmp_path: Path) -> None:
+    image = ng().frame.image
+    assert image is not None
+    folder = write(tmp_path, kept(1, image[:, ::2]))
+    assert np.array_equal(np.load(folder / "frames/1.npy", allow_pickle=False), image[:, ::2])
+
+
+def test_each_damaged_file_is_named(tmp_path: Path) -> None:
+    one = ng()
+    folder = write(tmp_path, replace(kept(1, one.frame.image, one.mask), header=ENCODER.verdict(one, 1, 0.0)[1]))
+    picture = folder / "frames/1.npy"
+    content = bytearray(picture.read_bytes())
+    content[-1] ^= 1
+    picture.write_bytes(content)
+    (folder / "frames/1-mask.png").unlink()
+    (read,) = Recording(folder).frames()
+    assert "frames/1.npy is not what was recorded" in read.damage[0]
+    assert "1-mask.png cannot be read" in read.damage[1]
+    assert read.image is not None
+    assert read.mask is None
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x01\x00\x10\x00{'descr': 'O'}  \n", b"no picture" * 20]
+)
+def test_what_is_no_picture_is_named(tmp_path: Path, head: bytes) -> None:
+    folder = write(tmp_path, kept(1, np.zeros((4, 4, 1), np.uint8)))
+    (folder / "frames/1.npy").write_bytes(head)
+    (read,) = Recording(folder).frames()
+    assert read.image is None
+    assert read.damage
+
+
+def test_half_a_recording_is_none(tmp_path: Path) -> None:
+    draft = Draft(tmp_path, "cam1-x")
+    draft.add(kept(1, np.zeros((4, 4, 1), np.uint8)))
+    with pytest.raises(DataError, match="cut off"):
+        Recording(draft.folder)
+    folder = draft.finish(ABOUT)
+    (folder / "frames.jsonl").write_bytes((folder / "frames.jsonl").read_bytes()[:-2])
+    with pytest.raises(DataError, match=r"frames.jsonl: is not what was recorded"):
+        Recording(folder)
+    (folder / "recording.json").write_text("{")
+    with pytest.raises(DataError, match="copy the recording again"):
+        Recording(folder)
+    (folder / "recording.json").unlink()
+    with pytest.raises(DataError, match="is no recording"):
+        Recording(folder)
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"frames": "many"}, {"setup": []}, {"triggers": 1}])
+def test_an_index_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = write(tmp_path)
+    index = json.loads((folder / "recording.json").read_text())
+    (folder / "recording.json").write_text(json.dumps(index | change))
+    with pytest.raises(DataError):
+        Recording(folder)
+
+
+def test_no_file_outside_of_the_recording_is_read(tmp_path: Path) -> None:
+    folder = write(tmp_path, kept(1, np.zeros((4, 4, 1), np.uint8)))
+    (tmp_path / "secret.npy").write_bytes((folder / "frames/1.npy").read_bytes())
+    (folder / "frames/1.npy").unlink()
+    (folder / "frames/1.npy").symlink_to(tmp_path / "secret.npy")
+    (read,) = Recording(folder).frames()
+    assert read.image is None
+    assert "a link out of" in read.damage[0]
+
+
+# the folder
+
+
+def finished(folder: Folder, name: str, size: int = 1000) -> None:
+    draft = Draft(folder.path, name)
+    draft.add(kept(1, np.zeros((size, 1, 1), np.uint8)))
+    draft.finish(ABOUT)
+    folder.add(name)
+
+
+def test_the_oldest_recordings_make_way(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, Bounds(20_000, 100, 3600.0))
+    for number in range(20):
+        assert folder.has_room(3_000)
+        finished(folder, f"r{number:02}")
+        assert folder.size <= 20_000
+    left = sorted(path.name for path in tmp_path.glob("r*"))
+    assert 2 <= len(left) < 20
+    assert left[-1] == "r19"
+    assert not folder.has_room(20_001)
+    assert folder.recordings == 0
+    folder.close()
+
+
+def test_number_and_age_are_bounded_too(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, Bounds(1 << 30, 3, 3600.0))
+    for number in range(5):
+        folder.has_room(0)
+        finished(folder, f"r{number}")
+    assert sorted(path.name for path in tmp_path.glob("r*")) == ["r2", "r3", "r4"]
+    shutil.rmtree(tmp_path / "r3")
+    folder.keep_house(time.time())
+    assert folder.recordings == 2
+    folder.keep_house(time.time() + 7200)
+    assert (folder.recordings, list(tmp_path.glob("r*"))) == (0, [])
+    folder.close()
+
+
+def test_what_was_cut_off_is_taken_away_and_the_rest_found_again(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, ROOMY)
+    finished(folder, "r1")
+    draft = Draft(tmp_path, "r2")
+    draft.add(kept(1, np.zeros((4, 4, 1), np.uint8)))
+    shutil.copytree(draft.folder, tmp_path / ".r3")
+    draft.abandon()
+    assert not draft.folder.exists()
+    (tmp_path / "notes.txt").write_text("somebody's")
+    folder.close()
+    again = Folder(tmp_path, ROOMY)
+    again.tidy()
+    assert again.recordings == 1
+    assert again.size == folder.size
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "r1", "notes.txt"}
+    again.close()
+
+
+def test_one_daemon_alone_has_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "rec", ROOMY)
+    with pytest.raises(OutputError, match=r"is in use; stop the daemon that records there"):
+        Folder(tmp_path / "rec", ROOMY)
+    folder.close()
+    Folder(tmp_path / "rec", ROOMY).close()
+    (tmp_path / "file").touch()
+    for refuse in (lambda path: Folder(path, ROOMY), probe):
+        with pytest.raises(OutputError, match=r"cannot be written"):
+            refuse(tmp_path / "file" / "rec")
+    probe(tmp_path / "new" / "one")
+    assert not (tmp_path / "new").exists()
+
+
+# what came along
+
+
+@pytest.fixture
+def line(bright: Path, tmp_path: Path) -> tuple[Settings, dict[str, Path]]:
+    own = shutil.copytree(bright, tmp_path / "model")
+    config = configure(tmp_path / "c.toml", own, "rtsp://user:hunter2@host/path")
+    return configuration.load(config, {}), {bundle.load(own).sha256: own}
+
+
+def test_the_bundle_comes_along_without_its_bytes(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    root = tmp_path / "rec"
+    setups = Setups(root, settings, lambda: folders)
+    setups.carry()
+    (own / "detector.onnx").write_bytes(b"another")  # swapped in place, after the start
+    laid = []
+    for name in ("a", "b"):
+        (root / name).mkdir()
+        told = setups.lay("cam1", [sha256], root / name)
+        laid.append(root / name / told["bundles"][sha256])
+    assert [bundle.load(one).sha256 for one in laid] == [sha256, sha256]
+    assert len({(one / "detector.onnx").stat().st_ino for one in laid}) == 1
+    assert "hunter2" not in (root / "a" / "setup" / "config.json").read_text()
+
+
+def test_a_bundle_that_is_another_by_now_does_not_come_along(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    settings, folders = line
+    setups = Setups(tmp_path / "rec", settings, lambda: {"f" * 64: next(iter(folders.values()))})
+    (tmp_path / "rec").mkdir()
+    assert setups.lay("cam1", ["f" * 64], tmp_path / "rec")["bundles"] == {"f" * 64: None}
+
+
+def test_what_no_recording_needs_any_more_is_taken_out(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    root = tmp_path / "rec"
+    (root / "a").mkdir(parents=True)
+    setups = Setups(root, settings, lambda: folders)
+    setups.lay("cam1", [sha256], root / "a")
+    places = list((root / STORE).iterdir())
+    Setups(root, settings, dict).carry()
+    assert list((root / STORE).iterdir()) == places
+    shutil.rmtree(root / "a")
+    Setups(root, settings, dict).carry()
+    assert list((root / STORE).iterdir()) == []
+    assert digest_of(own) == places[0].name
+
+
+# the recorder
+
+
+def recorder(folder: Folder, line: tuple[Settings, dict[str, Path]], terms: Terms = TERMS) -> Recorder:
+    settings, folders = line
+    about = {key: ABOUT[key] for key in ("line", "session", "config_sha256", "max_batch", "runtime")}
+    setups = Setups(folder.path, settings, lambda: folders)
+    return Recorder(folder, setups, {"cam1": terms}, {"cam1": next(iter(folders))}, about, SystemClock())
+
+
+def tell(one: Recorder, *inspections: Inspection) -> None:
+    for each in inspections:
+        one.verdict(each, ENCODER.verdict(each, 1, 0.0)[1])
+
+
+def test_stopping_ends_the_recordings_that_are_begun(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "rec", ROOMY)
+    one = recorder(folder, line)
+    tell(one, *(inspection(n, n / 10, Verdict.NG if n == 5 else Verdict.OK) for n in range(10)))
+    one.stop()
+    one.run(lambda: None)
+    (place,) = (tmp_path / "rec").glob("cam1-*-5")
+    assert [frame.number for frame in Recording(place).frames()] == list(range(10))
+    assert (one.recordings, one.failures, one.written, one.lost) == (1, 0, {"cam1": 10}, {"cam1": 0})
+    assert one.rings["cam1"].bytes == 0
+    folder.close()
+
+
+def test_a_recording_that_cannot_be_written_is_told_and_counted_and_the_next_one_is(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path / "rec", ROOMY)
+    one = recorder(folder, line, replace(TERMS, pause=0.0))
+    real = Draft.add
+    full = True
+
+    def write(self: Draft, frame: Kept) -> None:
+        if full and frame.number == 5:
+            raise OSError(28, "No space left on device")
+        real(self, frame)
+
+    monkeypatch.setattr(Draft, "add", write)
+    tell(one, *(inspection(n, n / 10, Verdict.NG if n == 3 else Verdict.OK) for n in range(10)))
+    one.stop()
+    one.run(lambda: None)
+    assert one.failing
+    ((state, detail),) = one.news()
+    assert state == "failing"
+    assert "No space left on device" in detail
+    assert one.news() == []
+    assert list((tmp_path / "rec").glob("*cam1-*")) == []
+    assert (one.recordings, one.failures, one.lost["cam1"]) == (0, 1, 10)
+    full = False
+    tell(one, inspection(50, 50.0, Verdict.NG))
+    one.run(lambda: None)
+    assert not one.failing
+    assert [state for state, _ in one.news()] == ["recovered"]
+    assert (one.recordings, one.written["cam1"]) == (1, 1)
+    folder.close()
+
+
+def test_one_recording_may_not_take_more_than_all_may(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "rec", Bounds(60_000, 100, 3600.0))
+    one = recorder(folder, line)
+    tell(one, *(inspection(n, n / 100, Verdict.NG if n == 0 else Verdict.OK, side=100) for n in range(20)))
+    one.stop()
+    one.run(lambda: None)
+    assert "recorder.max_gb is too little" in one.news()[0][1]
+    assert list((tmp_path / "rec").glob("*cam1-*")) == []
+    folder.close()
+
+
+def test_a_disk_that_hangs_is_told(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from inspector.recorder import recorder as module
+
+    monkeypatch.setattr(module, "HANGS_AFTER", 0.05)
+    goes_on, real = threading.Event(), Draft.add
+
+    def write(self: Draft, frame: Kept) -> None:
+        assert goes_on.wait(60)
+        real(self, frame)
+
+    monkeypatch.setattr(Draft, "add", write)
+    folder = Folder(tmp_path / "rec", ROOMY)
+    one = recorder(folder, line)
+    thread = threading.Thread(target=one.run, args=(lambda: None,))
+    thread.start()
+    tell(one, *(inspection(n, n / 1000, Verdict.NG, side=200) for n in range(100)))
+    until(lambda: one.failing)
+    assert one.rings["cam1"].bytes <= TERMS.max_bytes
+    assert "no answer for" in one.news()[0][1]
+    goes_on.set()
+    until(lambda: not one.failing)
+    one.stop()
+    thread.join(60)
+    assert [state for state, _ in one.news()] == ["recovered"]
+    assert one.recordings == 1
+    assert one.lost["cam1"] > 0
+    assert one.written["cam1"] + one.lost["cam1"] == 100
+    folder.close()
+
+
+# its settings
+
+
+@pytest.mark.parametrize(("on", "wrong"), [('["nok"]', "'nok' is nothing to record for"), ("[]", "name something")])
+def test_what_to_record_for_is_checked(bright: Path, tmp_path: Path, on: str, wrong: str) -> None:
+    config = configure(tmp_path / "c.toml", bright, "sim://line", publish=f'[recorder]\npath = "rec"\non = {on}\n')
+    with pytest.raises(ConfigError, match=wrong):
+        configuration.load(config, {})
+
+
+def test_it_is_off_unless_it_has_a_place_which_is_beside_the_configuration(bright: Path, tmp_path: Path) -> None:
+    config = configure(tmp_path / "c.toml", bright, "sim://line")
+    assert configuration.load(config, {}).recorder.path is None
+    config = configure(tmp_path / "c.toml", bright, "sim://line", publish='[recorder]\npath = "rec"\n')
+    assert configuration.load(config, {}).recorder.path == tmp_path / "rec"
