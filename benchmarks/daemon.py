@@ -38,14 +38,17 @@ class Daemon:
 
 
 @contextmanager
-def running(given: Material, cameras: int, rate: str = "max", journal: bool = False) -> Iterator[Daemon]:
+def running(
+    given: Material, cameras: int, rate: str = "max", journal: bool = False, more: str = ""
+) -> Iterator[Daemon]:
     """A daemon with so many cameras, each a clip in a loop at `rate` frames a second; with a journal, or without.
 
+    more: of its configuration
     All settings are the defaults but the device: the limit is one of the CPU.
     """
     folder = Path(tempfile.mkdtemp(dir=given.folder))
     config, log = folder / "inspector.toml", folder / "log"
-    config.write_text(configuration(given, cameras, rate, journal))
+    config.write_text(configuration(given, cameras, rate, journal) + more)
     command = [sys.executable, "-m", "inspector", "run", str(config)]
     with log.open("w") as file:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file, text=True)
