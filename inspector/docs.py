@@ -79,8 +79,9 @@ ones at the camera's `size`, and defective golden ones in between. From that com
   URL (`fps=`, `rate=`) or of `--rate` count. `--ng` says how many frames have defects;
 - latency from capture to receipt with all cameras exposing at once, the worst that free-running ones come to.
 
-Not in it: encryption, triggers, stations, challenges, more subscribers than one, and what reading costs in other threads than the
-camera's own: in those of its driver, of the parts of a stack, and in the process of an isolated camera that is scanned.
+Not in it: encryption, triggers, stations, challenges, the flight recorder, more subscribers than one, and what reading
+costs in other threads than the camera's own: in those of its driver, of the parts of a stack, and in the process of an
+isolated camera that is scanned.
 What other programs take of the cores meanwhile is told, and frames/s are those without them; latency is with them.
 `python -m benchmarks --only doctor` puts what is foretold beside what the daemon does.
 

@@ -98,6 +98,7 @@ def rehearsed(settings: Settings, journal: Path | None) -> Settings:
             "publish": settings.publish.model_copy(update=publish),
             "security": Security(),
             "journal": settings.journal.model_copy(update={"path": journal}),
+            "recorder": settings.recorder.model_copy(update={"path": None}),
             "http": Http(port=0),
             "daemon": settings.daemon.model_copy(update={"memory_mb": None}),
         }

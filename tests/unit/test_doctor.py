@@ -32,7 +32,7 @@ from inspector.doctor.trial import delay, rehearsed
 from inspector.errors import ConfigError, OutputError, RefusedError, SourceError
 from inspector.inference.bundle import load
 from inspector.keys import generate
-from inspector.settings import Camera, Daemon, Journal, Publish, Security, Settings, Trigger
+from inspector.settings import Camera, Daemon, Journal, Publish, Recorder, Security, Settings, Trigger
 from inspector.sources.pace import Pace
 from inspector.types import Shot
 
@@ -558,9 +558,10 @@ def test_a_trial_reaches_nothing_outside(tmp_path: Path) -> None:
         trigger=Trigger(endpoint="tcp://127.0.0.1:5602"),
         daemon=Daemon(memory_mb=64),
         journal=Journal(path=tmp_path / "real.sqlite"),
+        recorder=Recorder(path=tmp_path / "real recordings"),
     ).line
     text = rehearsed(line, tmp_path / "other.sqlite").model_dump_json()
-    for stranger in ("hunter2", "5600", "5601", "5602", "real.sqlite"):
+    for stranger in ("hunter2", "5600", "5601", "5602", "real.sqlite", "real recordings"):
         assert stranger not in text
     again = Settings(**json.loads(text))
     assert (again.camera[0].source, again.camera[0].isolate, again.http.port) == ("sim://top", False, 0)
