@@ -17,11 +17,14 @@ Marks: TypeAlias = tuple[tuple[str, int, int, int], ...]
 class AllowList:
     """The subscribers of a folder; for one thread. Files that do not end in .pub are let alone.
 
+    wrong: how many key files cannot be used, or 1 for a folder that cannot be read, as of the last `refresh`
+    oldest: when the oldest of the keys that can was put in, in seconds since 1970 UTC; 0 for none
     Raises ConfigError with a sentence for each key file that is wrong, and for a folder that is none.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.wrong, self.oldest = 0, 0.0
         self._names: dict[bytes, str] = {}
         self._seen: Marks | str | None = None  # or why nothing could be seen
         problems = self.refresh()
@@ -47,11 +50,15 @@ class AllowList:
             remedy = "give the folder that holds the subscribers' public keys, NAME.pub each"
             problem = f"subscribers {self._folder}: cannot be read ({error.strerror}); {remedy}"
             said, self._seen, self._names = self._seen == problem, problem, {}
+            self.wrong, self.oldest = 1, 0.0
             return [] if said else [problem]
         if marks == self._seen:
             return []
         self._seen = marks
         self._names, problems = _read(self._folder, [name for name, *_ in marks])
+        self.wrong = len(problems)
+        taken = {f"{name}{PUBLIC}" for name in self._names.values()}
+        self.oldest = min((changed_ns / 1e9 for name, _, changed_ns, _ in marks if name in taken), default=0.0)
         return problems
 
 

@@ -117,7 +117,7 @@ def assemble(
     wake = Wake()
 
     with ExitStack() as stack:
-        guard = _guard(settings.security, clock, wake)
+        guard = _guard(settings, clock, wake, rehearsal)
         if guard is not None:
             stack.callback(guard.close)
         output = open_output(
@@ -182,8 +182,13 @@ def assemble(
             queues={"infer": pipeline.inbox.__len__, "publish": pipeline.outbox.__len__},
             traffic=publisher,
             ready=lambda: daemon.ready,
+            line=settings.line,
+            failing=daemon.failing,
             calibrated={camera: one.seconds for camera, one in judging.calibrations.items()},
+            elsewhere=judging.elsewhere,
+            fallbacks=judging.fallbacks,
             denied=dict.fromkeys(REFUSALS, 0) if guard is None else guard.denied,
+            keys=guard,
             journal=record.keeping.journal if record.keeping else None,
             catchup=catchup,
             recorder=recorder,
@@ -231,11 +236,13 @@ def _challenges(cameras: Sequence[configuration.Camera], stations: Mapping[str, 
     return found
 
 
-def _guard(security: configuration.Security, clock: Clock, wake: Wake) -> Guard | None:
+def _guard(settings: Settings, clock: Clock, wake: Wake, rehearsal: bool) -> Guard | None:
     """Who keeps strangers out, if anybody shall."""
+    security, path = settings.security, settings.journal.path
     if security.secret_key is None or security.subscribers is None:
         return None
-    return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring)
+    notes = None if path is None or rehearsal else path.with_name(f"{path.name}-keys")
+    return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring, notes)
 
 
 def source_of(

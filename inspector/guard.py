@@ -17,7 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from inspector.allowlist import AllowList
 from inspector.clock import Clock
-from inspector.keys import ServerKeys, fingerprint
+from inspector.keys import ServerKeys, fingerprint, had_since
 from inspector.logs import Tally
 from inspector.metrics import REFUSALS
 from inspector.stage import Stage
@@ -43,14 +43,19 @@ class Guard:
     """Guards the sockets of `context`: make it, arm and bind them, `start`, and close them before it.
 
     keys: the daemon's;  folder: the subscribers' public keys; who is removed from it is refused from then on
+    notes: the file that remembers since when the daemon has had its key, if there is one
     denied: how many connections were refused, by reason
+    since: since when the daemon has had its key, in seconds since 1970 UTC
     stage: the thread that answers; nobody gets in any more once it has failed
     Raises ConfigError for a key that is wrong.
     """
 
-    def __init__(self, keys: ServerKeys, folder: Path, clock: Clock, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, keys: ServerKeys, folder: Path, clock: Clock, on_end: Callable[[], None], notes: Path | None = None
+    ) -> None:
         self.denied = dict.fromkeys(REFUSALS, 0)
         self.stage = Stage("guard", self._run, clock, on_end)
+        self.since = had_since(keys, notes, clock.wall_ns() / 1e9)
         self._keys = keys
         self._list = AllowList(folder)
         self._tallies = {
@@ -69,6 +74,21 @@ class Guard:
         self._control = self._bound(zmq.PAIR, _CONTROL)
         self._monitors: list[zmq.Socket[bytes]] = []
         log.info("%d subscriber(s) may connect, by the keys in %s; our key is %s", len(self._list), folder, keys)
+
+    @property
+    def subscribers(self) -> int:
+        """How many may connect, as of the last connection."""
+        return len(self._list)
+
+    @property
+    def wrong(self) -> int:
+        """How many key files cannot be used."""
+        return self._list.wrong
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest of the subscribers' keys was put in, in seconds since 1970 UTC; 0 for none."""
+        return self._list.oldest
 
     def arm(self, socket: zmq.Socket[bytes]) -> None:
         """Let only subscribers on the list connect to `socket`; before it binds, and before `start`."""

@@ -33,6 +33,7 @@ class Judging:
     """bundles: by the path that the configuration names;  crew: for each worker its engines, by the bundle's sha256
 
     tags: the models, by sha256;  max_batch: frames;  stations, calibrations: by camera
+    fallbacks: by the model's name and the setting, whether `auto` had to take less than this installation should give
     """
 
     bundles: Mapping[Path, Bundle]
@@ -41,6 +42,7 @@ class Judging:
     max_batch: int
     stations: Mapping[str, Station]
     calibrations: Mapping[str, Calibration]
+    fallbacks: Mapping[tuple[str, str], bool]
 
     @property
     def summary(self) -> str:
@@ -51,11 +53,21 @@ class Judging:
     def notes(self) -> Iterator[str]:
         """A sentence on each camera's calibration."""
         for camera, one in self.calibrations.items():
-            tag = self.tags[one.bundle.sha256]
-            runs_on, made_on = (f"{of.provider} in {of.precision}" for of in (tag, one.bundle))
+            runs_on, made_on = self._where(one)
             # No mistake to be refused: a machine may have to make do. But the promise was made elsewhere.
-            elsewhere = "" if runs_on == made_on else f"; it was made on {made_on}, not {runs_on}"
+            elsewhere = f"; it was made on {made_on}, not {runs_on}" if camera in self.elsewhere else ""
             yield f"camera {camera!r}: {one}{elsewhere}"
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """The cameras whose calibration was made on another provider or precision than what judges them."""
+        pairs = {camera: self._where(one) for camera, one in self.calibrations.items()}
+        return frozenset(camera for camera, (runs_on, made_on) in pairs.items() if runs_on != made_on)
+
+    def _where(self, one: Calibration) -> tuple[str, str]:
+        """What a calibrated camera's model runs on, and what the calibration was made on."""
+        runs_on, made_on = (f"{of.provider} in {of.precision}" for of in (self.tags[one.bundle.sha256], one.bundle))
+        return runs_on, made_on
 
 
 def prepare(settings: Settings) -> Judging:
@@ -78,7 +90,21 @@ def prepare(settings: Settings) -> Judging:
         for _ in range(count)
     ]
     tags = {model.tag.sha256: model.tag for model in crew[0].values()}
-    return Judging(bundles, crew, tags, max_batch, stations, calibrations)
+    fallbacks = {
+        (tags[sha256].name, setting): fell_back
+        for sha256, one in unique.items()
+        for setting, fell_back in _fallbacks(settings.workers, device, one, tags[sha256])
+    }
+    return Judging(bundles, crew, tags, max_batch, stations, calibrations, fallbacks)
+
+
+def _fallbacks(
+    workers: configuration.Workers, device: str, bundle: Bundle, tag: ModelTag
+) -> Iterator[tuple[str, bool]]:
+    """Of each setting, whether it was left to us and we had to take less than the best that is installed."""
+    yield "device", workers.device == "auto" and device != runtimes.best_installed()
+    best = engine.best_precision(bundle, device)
+    yield "precision", workers.precision == "auto" and tag.precision != best
 
 
 def reference_problem(camera: configuration.Camera) -> str | None:

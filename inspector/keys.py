@@ -53,24 +53,50 @@ def fingerprint(public: bytes) -> str:
     return hashlib.sha256(z85.decode(public)).hexdigest()[:16]
 
 
+def had_since(keys: ServerKeys, notes: Path | None, now: float) -> float:
+    """Since when the daemon has its keys, in seconds since 1970 UTC: when the file was changed, or when they were first
+    noted, whichever is longer ago. systemd writes a credential anew at each start, and only the note knows better.
+
+    notes: the file where the time is kept for each key that was ever used, by fingerprint; made if it is missing. One
+        that cannot be read or written is as good as none
+    """
+    if notes is None:
+        return keys.changed
+    name = fingerprint(keys.public)
+    try:
+        lines = notes.read_text(encoding="ascii").splitlines() if notes.exists() else []
+        known = {words[0]: float(words[1]) for line in lines if len(words := line.split()) == 2}
+        if name not in known:
+            with notes.open("a", encoding="ascii") as file:
+                file.write(f"{name} {now:.0f}\n")
+    except (OSError, ValueError):
+        return keys.changed
+    return min(keys.changed, known.get(name, now))
+
+
 def read_public(path: Path) -> bytes:
     """The public key in a file, Z85; raises ConfigError, naming file and remedy."""
     return _read(path, "public", lambda _: None)
 
 
 class ServerKeys:
-    """The daemon's own: whoever has its public key can tell that they speak with it."""
+    """The daemon's own: whoever has its public key can tell that they speak with it.
 
-    __slots__ = ("_secret", "public")
+    changed: when its file was changed, in seconds since 1970 UTC
+    """
 
-    def __init__(self, secret: bytes) -> None:
+    __slots__ = ("_secret", "changed", "public")
+
+    def __init__(self, secret: bytes, changed: float = 0.0) -> None:
         self._secret = secret
+        self.changed = changed
         self.public = zmq.curve_public(secret)
 
     @classmethod
     def load(cls, where: str) -> ServerKeys:
         """The keys in the file `where`, or in that which systemd laid out (`credential:PATH`); raises ConfigError."""
-        return cls(_read_secret(Path(where.removeprefix(CREDENTIAL)), where.startswith(CREDENTIAL)))
+        path = Path(where.removeprefix(CREDENTIAL))
+        return cls(_read_secret(path, where.startswith(CREDENTIAL)), path.stat().st_mtime)
 
     def __repr__(self) -> str:
         return f"ServerKeys({fingerprint(self.public)})"

@@ -37,6 +37,9 @@ REFUSALS = ("key", "handshake")
 TRIGGER_ANSWERS = ("taken", "refused")
 """How a trigger is answered."""
 
+AUTOMATIC = ("device", "precision")
+"""What may be left to the program, which then takes the best that works."""
+
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 FRAMES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -74,8 +77,10 @@ LABELS: Mapping[str, str] = {
     "sha256": "the bundle's checksum",
     "provider": "what the model really runs on, in ONNX Runtime's words",
     "precision": "what the detector computes with: `fp32`, `bf16`, `fp16` or `int8`",
+    "setting": "what was left to the program: `device` or `precision`",
     "topic": "the ZeroMQ topic",
     "version": "the program's version",
+    "line": "the line's name in the configuration",
 }
 
 
@@ -160,6 +165,9 @@ TABLE = (
            ("camera",)),
     Metric("inspector_calibration_timestamp_seconds", "gauge",
            "When the camera's calibration was made, in seconds since 1970 UTC; 0 where it has none.", ("camera",)),
+    Metric("inspector_calibration_elsewhere", "gauge",
+           "1 where the camera's calibration was made on another provider or precision than what judges now, so that "
+           "its promise was made of other scores; else 0.", ("camera",)),
     Metric("inspector_camera_reconnects_total", "counter",
            "How often the camera was opened again after a failure.", ("camera",)),
     Metric("inspector_defect_score", "histogram",
@@ -176,6 +184,16 @@ TABLE = (
            "Messages from outside that made no sense and were dropped."),
     Metric("inspector_auth_failures_total", "counter",
            "Connections that were refused because they did not prove to be a subscriber's.", ("reason",)),
+    Metric("inspector_key_timestamp_seconds", "gauge",
+           "Since when the daemon has had its key, in seconds since 1970 UTC: when the file was changed, or when the "
+           "journal's folder first saw the key, whichever is longer ago; 0 where it has none."),
+    Metric("inspector_subscriber_keys", "gauge",
+           "Public keys of subscribers that may connect, as of the last connection."),
+    Metric("inspector_subscriber_keys_wrong", "gauge",
+           "Key files, or the folder itself, that cannot be used, as of the last connection; their owners are kept "
+           "out."),
+    Metric("inspector_subscriber_key_oldest_timestamp_seconds", "gauge",
+           "When the subscribers' public key that is the oldest was put in, in seconds since 1970 UTC; 0 for none."),
     Metric("inspector_journal_failing", "gauge",
            "1 while the journal's disk is full, fails or hangs, and messages wait in memory; else 0."),
     Metric("inspector_journal_unkept_messages_total", "counter",
@@ -194,13 +212,32 @@ TABLE = (
            "Frames that were worth a recording, by whether one was made for them.", ("camera", "taken")),
     Metric("inspector_recorder_frames_total", "counter",
            "Frames of recordings, by whether they were kept.", ("camera", "fate")),
+    Metric("inspector_journal_limit_bytes", "gauge",
+           "What the journal may hold; then its oldest messages are deleted. 0 where there is none."),
+    Metric("inspector_journal_keep_seconds", "gauge",
+           "Age at which the journal's messages are deleted; 0 where there is none."),
+    Metric("inspector_journal_free_bytes", "gauge",
+           "Room on the journal's disk for the daemon's user, as of a second ago; 0 where there is no journal."),
     Metric("inspector_catchup_requests_total", "counter",
            "Requests at the catch-up endpoint, by how they were answered.", ("answer",)),
     Metric("inspector_catchup_messages_total", "counter", "Messages that were sent once more from the journal."),
     Metric("inspector_model_info", "gauge",
            "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider", "precision")),
-    Metric("inspector_build_info", "gauge", "Always 1: which version runs.", ("version",)),
+    Metric("inspector_model_fallback", "gauge",
+           "1 where a setting is `auto` and the model runs on less than this installation should give it, as the best "
+           "failed its test at the start; else 0. Any other wish that cannot be met keeps the daemon from starting.",
+           ("model", "setting")),
+    Metric("inspector_build_info", "gauge", "Always 1: which version runs, and for which line.", ("version", "line")),
     Metric("inspector_ready", "gauge", "1 while frames are being judged; 0 before that and while draining."),
+    Metric("inspector_stages_failing", "gauge",
+           "Threads of the daemon that died or hang; /healthz names them."),
+    Metric("inspector_process_start_time_seconds", "gauge",
+           "When the process was started, in seconds since 1970 UTC."),
+    Metric("inspector_process_cpu_seconds_total", "counter", "CPU time that the process has used."),
+    Metric("inspector_process_resident_memory_bytes", "gauge", "Memory of the process that is in RAM."),
+    Metric("inspector_process_virtual_memory_bytes", "gauge", "Address space of the process."),
+    Metric("inspector_process_open_fds", "gauge", "Files and sockets that the process has open."),
+    Metric("inspector_process_max_fds", "gauge", "How many it may have open."),
 )  # fmt: skip
 
 
@@ -291,6 +328,11 @@ class Metrics:
         self._lock = Lock()
         self._cameras = {camera: _Camera() for camera in cameras}
         self._models = {model.name: _Model() for model in models}
+
+    @property
+    def models(self) -> Iterable[str]:
+        """The names on the models' cards."""
+        return self._models
 
     def observe(self, inspection: Inspection, encode_seconds: float, publish_seconds: float) -> None:
         """Take a frame whose verdict was handed to the socket just now."""

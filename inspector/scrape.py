@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -16,7 +16,7 @@ from inspector.asking import ANSWERS
 from inspector.challenges.outcome import Outcome
 from inspector.condition.checks import CHECKS, Values
 from inspector.condition.presence import State
-from inspector.metrics import REFUSALS, TABLE, TRIGGER_ANSWERS, Distribution, Metrics, Sample
+from inspector.metrics import AUTOMATIC, REFUSALS, TABLE, TRIGGER_ANSWERS, Distribution, Metrics, Sample
 from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Cause, Reason, Verdict
 
@@ -97,6 +97,27 @@ class Journal(Protocol):
     unkept_messages: int
     size: int
     oldest_ns: int | None
+    keep_seconds: float
+    max_bytes: int
+    free: int
+
+
+class Keys(Protocol):
+    """How old the keys are; seconds since 1970 UTC, 0 for none."""
+
+    since: float
+
+    @property
+    def subscribers(self) -> int:
+        """How many may connect."""
+
+    @property
+    def wrong(self) -> int:
+        """How many key files cannot be used."""
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest of the subscribers' keys was put in."""
 
 
 class Ring(Protocol):
@@ -209,10 +230,14 @@ class Course(Protocol):
 class Core:
     """What a scrape reads of the running daemon, from the scraper's thread.
 
+    line: its name
     queues: how many frames wait, by the stage that takes them
+    failing: one line for each stage that died or hangs
     shift: the frames of this shift, by camera and outcome
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
-    denied: how many connections were refused, by reason
+    elsewhere: the cameras whose calibration was made on something else than what judges
+    fallbacks: by model and setting, whether it runs on less than it should
+    denied: how many connections were refused, by reason;  keys: those of the door, if there is one
     parts: the account of the stations;  triggers: by camera, of those that are triggered
     challenges: by camera, of those that are challenged
     """
@@ -222,8 +247,13 @@ class Core:
     queues: Mapping[str, Callable[[], int]]
     traffic: Traffic
     ready: Callable[[], bool]
+    line: str = ""
+    failing: Callable[[], Collection[str]] = tuple
     calibrated: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: Collection[str] = ()
+    fallbacks: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     denied: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REFUSALS, 0))
+    keys: Keys | None = None
     journal: Journal | None = None
     catchup: CatchUp | None = None
     recorder: Recorder | None = None
@@ -240,6 +270,7 @@ class Scrape(Collector):
     def __init__(self, metrics: Metrics, core: Core) -> None:
         self._metrics = metrics
         self._core = core
+        self._process = ProcessCollector(namespace="inspector", registry=None)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -265,13 +296,17 @@ class Scrape(Collector):
         yield from self._of_parts()
         yield from self._of_triggers()
         yield from self._of_traffic()
+        yield from self._of_keys()
+        yield from self._of_models()
         yield from self._of_journal()
         yield from self._of_recorder()
         yield from self._of_catchup()
         for queue, frames in self._core.queues.items():
             yield Sample("inspector_queue_frames", (queue,), frames())
-        yield Sample("inspector_build_info", (__version__,), 1)
+        yield Sample("inspector_build_info", (__version__, self._core.line), 1)
         yield Sample("inspector_ready", (), self._core.ready())
+        yield Sample("inspector_stages_failing", (), len(self._core.failing()))
+        yield from self._of_process()
 
     def _of_frames(self) -> Iterator[Sample]:
         for camera, counts in self._core.counts().items():
@@ -297,6 +332,7 @@ class Scrape(Collector):
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
             yield Sample("inspector_frames_without_part_total", (name,), camera.partless)
             yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))
+            yield Sample("inspector_calibration_elsewhere", (name,), name in self._core.elsewhere)
 
     def _of_challenges(self) -> Iterator[Sample]:
         for camera in self._core.cameras:
@@ -340,6 +376,9 @@ class Scrape(Collector):
         yield Sample("inspector_journal_bytes", (), journal.size if journal else 0)
         oldest = journal.oldest_ns if journal else None
         yield Sample("inspector_journal_oldest_timestamp_seconds", (), (oldest or 0) / 1e9)
+        yield Sample("inspector_journal_limit_bytes", (), journal.max_bytes if journal else 0)
+        yield Sample("inspector_journal_keep_seconds", (), journal.keep_seconds if journal else 0)
+        yield Sample("inspector_journal_free_bytes", (), journal.free if journal else 0)
 
     def _of_recorder(self) -> Iterator[Sample]:
         recorder = self._core.recorder
@@ -379,3 +418,22 @@ class Scrape(Collector):
         yield Sample("inspector_hostile_messages_total", (), traffic.hostile + asked)
         for reason, connections in self._core.denied.items():
             yield Sample("inspector_auth_failures_total", (reason,), connections)
+
+    def _of_keys(self) -> Iterator[Sample]:
+        keys = self._core.keys
+        yield Sample("inspector_key_timestamp_seconds", (), keys.since if keys else 0)
+        yield Sample("inspector_subscriber_keys", (), keys.subscribers if keys else 0)
+        yield Sample("inspector_subscriber_keys_wrong", (), keys.wrong if keys else 0)
+        yield Sample("inspector_subscriber_key_oldest_timestamp_seconds", (), keys.oldest if keys else 0)
+
+    def _of_models(self) -> Iterator[Sample]:
+        for model in self._metrics.models:
+            for setting in AUTOMATIC:
+                fell_back = self._core.fallbacks.get((model, setting), False)
+                yield Sample("inspector_model_fallback", (model, setting), fell_back)
+
+    def _of_process(self) -> Iterator[Sample]:
+        """What the kernel says of us, where it is Linux; as any process with Prometheus' library tells it."""
+        for family in self._process.collect():
+            for sample in family.samples:
+                yield Sample(sample.name, (), sample.value)

@@ -43,9 +43,11 @@ class Journal:
     keep_seconds, max_bytes: what is older, or more, is deleted, the oldest first
     memory_bytes: how much may wait for a disk that fails
 
+    keep_seconds, max_bytes: as given
     failing: whether the disk fails or hangs just now
     unkept_messages: how many messages could not be kept
-    size, oldest_ns: bytes of the file, and when its oldest message was kept, as of the last second
+    size, oldest_ns, free: bytes of the file, when its oldest message was kept, and bytes of room on its disk, as of
+        the last second
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class Journal:
         self.unkept_messages = 0
         self.size = store.size()
         self.oldest_ns = store.oldest_ns()
+        self.free = store.free()
+        self.keep_seconds, self.max_bytes = keep_seconds, max_bytes
         self._store = store
         self._reader = reader
         self._captured = captured
-        self._keep_seconds, self._max_bytes, self._memory_bytes = keep_seconds, max_bytes, memory_bytes
+        self._memory_bytes = memory_bytes
         self._clock = clock
         self._changed = threading.Condition()
         self._pending: deque[Entry] = deque()
@@ -203,9 +207,9 @@ class Journal:
         if self._clock.monotonic() < self._house_due:
             return
         self._account()
-        more = self._store.trim(self._clock.wall_ns() - round(self._keep_seconds * 1e9), self._max_bytes)
+        more = self._store.trim(self._clock.wall_ns() - round(self.keep_seconds * 1e9), self.max_bytes)
         self._house_due = self._clock.monotonic() + (0 if more else HOUSE_SECONDS)
-        self.size, self.oldest_ns = self._store.size(), self._store.oldest_ns()
+        self.size, self.oldest_ns, self.free = self._store.size(), self._store.oldest_ns(), self._store.free()
 
     def _account(self) -> None:
         captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}

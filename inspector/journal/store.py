@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -179,6 +180,13 @@ class Store:
             factor * self._pragma(name) * self._pragma("page_size")
             for factor, name in ((1, "page_count"), (-1, "freelist_count"))
         )
+
+    def free(self) -> int:
+        """Bytes of room on its disk for this user; 0 where nobody can tell."""
+        try:
+            return shutil.disk_usage(self.path.absolute().parent).free
+        except OSError:  # a disk that fails is found by writing
+            return 0
 
     def oldest_ns(self) -> int | None:
         """When the oldest message was kept (wall clock), None where there is none."""

@@ -14,7 +14,7 @@ from zmq.utils import z85
 from inspector import cli
 from inspector.allowlist import AllowList
 from inspector.errors import ConfigError, OutputError
-from inspector.keys import ClientKeys, ServerKeys, fingerprint, generate, read_public
+from inspector.keys import ClientKeys, ServerKeys, fingerprint, generate, had_since, read_public
 
 
 def mode(path: Path) -> int:
@@ -215,9 +215,11 @@ def test_a_broken_file_is_said_once_and_takes_in_nobody(tmp_path):
     assert str(folder / "bob.pub") in problem
     assert listed.refresh() == []
     assert (listed.name(alice), listed.name(bob)) == ("alice", None)
+    assert listed.wrong == 1
     (folder / "bob.pub").write_bytes(bob)
     assert listed.refresh() == []
     assert listed.name(bob) == "bob"
+    assert listed.wrong == 0
 
 
 def test_a_folder_that_is_gone_takes_in_nobody_until_it_is_back(tmp_path):
@@ -229,9 +231,46 @@ def test_a_folder_that_is_gone_takes_in_nobody_until_it_is_back(tmp_path):
     assert f"subscribers {folder}: cannot be read" in problem
     assert listed.refresh() == []
     assert listed.name(alice) is None
+    assert (listed.wrong, listed.oldest) == (1, 0)
     (tmp_path / "away").rename(folder)
     assert listed.refresh() == []
     assert listed.name(alice) == "alice"
+
+
+def test_the_oldest_key_is_of_those_that_may_come(tmp_path):
+    folder = tmp_path / "subscribers"
+    for name, changed in (("alice", 3000), ("bob", 2000), ("carol", 1000)):
+        subscriber(folder, name)
+        os.utime(folder / f"{name}.pub", (changed, changed))
+    listed = AllowList(folder)
+    assert listed.oldest == 1000
+    (folder / "carol.pub").unlink()
+    assert listed.refresh() == []
+    assert listed.oldest == 2000
+
+
+def test_a_key_is_as_old_as_its_file_or_its_note(tmp_path):
+    _, secret = generate("inspector", tmp_path / "keys")
+    os.utime(secret, (5000, 5000))
+    keys, notes = ServerKeys.load(str(secret)), tmp_path / "notes"
+    assert had_since(keys, None, 9000.0) == 5000
+    assert had_since(keys, notes, 4000.0) == 4000  # first seen with a clock that was behind, or the file was touched
+    assert had_since(keys, notes, 9000.0) == 4000
+    os.utime(secret, (8000, 8000))  # as systemd does at each start
+    assert had_since(ServerKeys.load(str(secret)), notes, 9000.0) == 4000
+    _, other = generate("other", tmp_path / "keys")
+    os.utime(other, (7000, 7000))
+    assert had_since(ServerKeys.load(str(other)), notes, 9000.0) == 7000
+    assert len(notes.read_text().splitlines()) == 2
+    assert secret.read_text().strip() not in notes.read_text()
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"\xff what ever\n")])
+def test_notes_that_are_of_no_use_are_as_good_as_none(tmp_path, spoil):
+    _, secret = generate("inspector", tmp_path / "keys")
+    os.utime(secret, (5000, 5000))
+    spoil(tmp_path / "notes")
+    assert had_since(ServerKeys.load(str(secret)), tmp_path / "notes", 4000.0) == 5000
 
 
 def test_at_the_start_every_wrong_key_is_an_error(tmp_path):

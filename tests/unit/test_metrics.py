@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ from inspector.condition.presence import State
 from inspector.ledger import Ledger
 from inspector.mailbox import BatchEnd
 from inspector.matching import Trigger, Triggers
-from inspector.metrics import LABELS, MOST_ROWS, STAGES, TABLE, Histogram, Metrics
+from inspector.metrics import AUTOMATIC, LABELS, MOST_ROWS, STAGES, TABLE, Histogram, Metrics
 from inspector.parts import Parts, Station
 from inspector.scrape import OUTCOMES, Core, Scrape
 from inspector.types import Cause, Frame, Inspection, ModelTag, Reason, Receipt, Verdict
@@ -49,10 +52,29 @@ class Traffic:
     hostile: int = 0
 
 
+@dataclass
+class Journal:
+    failing: bool = True
+    unkept_messages: int = 3
+    size: int = 1000
+    oldest_ns: int | None = 1_700_000_000_500_000_000
+    keep_seconds: float = 60.0
+    max_bytes: int = 2000
+    free: int = 500
+
+
+@dataclass
+class Keys:
+    since: float = 1.6e9
+    subscribers: int = 4
+    wrong: int = 2
+    oldest: float = 1.5e9
+
+
 class House:
     """A daemon's metrics without the daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, **more: Any) -> None:
         self.clock = ManualClock()
         self.metrics = Metrics(CAMERAS, [TAG], self.clock)
         self.ledger = Ledger(CAMERAS)
@@ -71,6 +93,8 @@ class House:
             lambda: self.ready,
             parts=self.parts.counts,
             triggers={"cam1": self.triggers},
+            line="line1",
+            **more,
         )
         self.scrape = Scrape(self.metrics, core)
 
@@ -169,7 +193,9 @@ def test_every_label_set_is_there_at_zero_from_the_start(house):
         for name in ("published_messages_total", "published_bytes_total", "subscribers"):
             assert value(name, topic=topic) == 0
     assert value("model_info", model="lines", sha256="ab12", provider="CPUExecutionProvider", precision="fp32") == 1
-    assert value("build_info", version=__version__) == 1
+    assert value("build_info", version=__version__, line="line1") == 1
+    for setting in AUTOMATIC:
+        assert value("model_fallback", model="lines", setting=setting) == 0
 
 
 def test_the_ledger_and_the_scrape_count_the_same(house):
@@ -237,6 +263,39 @@ def test_what_the_core_counts_is_read_at_the_scrape(house):
     assert house.value("inspector_hostile_messages_total") == 5
     assert house.value("inspector_queue_frames", stage="infer") == 2
     assert house.value("inspector_ready") == 1
+
+
+def test_journal_keys_and_stages_are_read_at_the_scrape():
+    failing = ["work-0: no progress for 31 s"]
+    fallbacks = {("lines", "device"): True}
+    house = House(journal=Journal(), keys=Keys(), failing=lambda: failing, elsewhere={"cam2"}, fallbacks=fallbacks)
+    assert house.value("inspector_journal_failing") == 1
+    assert house.value("inspector_journal_bytes") == 1000
+    assert house.value("inspector_journal_limit_bytes") == 2000
+    assert house.value("inspector_journal_keep_seconds") == 60
+    assert house.value("inspector_journal_free_bytes") == 500
+    assert house.value("inspector_journal_oldest_timestamp_seconds") == 1_700_000_000.5
+    assert house.value("inspector_key_timestamp_seconds") == 1.6e9
+    assert house.value("inspector_subscriber_keys") == 4
+    assert house.value("inspector_subscriber_keys_wrong") == 2
+    assert house.value("inspector_subscriber_key_oldest_timestamp_seconds") == 1.5e9
+    assert house.value("inspector_stages_failing") == 1
+    failing.clear()
+    assert house.value("inspector_stages_failing") == 0
+    assert house.value("inspector_calibration_elsewhere", camera="cam1") == 0
+    assert house.value("inspector_calibration_elsewhere", camera="cam2") == 1
+    assert house.value("inspector_model_fallback", model="lines", setting="device") == 1
+    assert house.value("inspector_model_fallback", model="lines", setting="precision") == 0
+
+
+def test_the_process_is_this_one(house):
+    assert house.value("inspector_process_cpu_seconds_total") <= time.process_time() + 1
+    assert house.value("inspector_process_resident_memory_bytes") > 1 << 20
+    assert time.time() - 86_400 * 30 < house.value("inspector_process_start_time_seconds") <= time.time() + 1
+    before = house.value("inspector_process_open_fds")
+    with Path(os.devnull).open():
+        assert house.value("inspector_process_open_fds") == before + 1
+    assert before < house.value("inspector_process_max_fds")
 
 
 def test_a_frame_enters_the_histograms_of_its_camera(house):

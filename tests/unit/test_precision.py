@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from inspector.errors import BundleError, DeviceError
 from inspector.inference import engine, runtimes
 from inspector.inference.bundle import Tolerance, load
 from inspector.inference.runtimes.options import providers
+from inspector.judging import prepare
+from inspector.settings import Settings
 from inspector.types import Precision
 
 CACHE = Path("/var/cache/inspector")
@@ -91,6 +95,38 @@ def test_auto_takes_int8_where_the_bundle_has_it(bright: Path, reduced: Path) ->
     precision, why = engine.settle(load(bright), "cpu", "auto")
     assert precision is Precision.FP32
     assert why == "precision 'auto' took 'fp32' (not int8: bundle 'bright' has no detector.int8.onnx)"
+
+
+def one_camera(bundle: Path, **workers: object) -> Settings:
+    camera = {"name": "cam1", "source": "sim://line", "bundle": bundle}
+    return Settings(camera=[camera], workers={"count": 1, **workers})
+
+
+def test_auto_that_gets_the_best_there_is_fell_back_to_nothing(reduced: Path) -> None:
+    judging = prepare(one_camera(reduced, precision="auto"))
+    name = load(reduced).card.name
+    assert judging.fallbacks == {(name, "device"): False, (name, "precision"): False}
+
+
+def test_auto_that_finds_a_gpu_build_without_a_gpu_fell_back(bright: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes.onnxruntime, "built_for", lambda: frozenset({"cpu", "cuda"}))
+    assert prepare(one_camera(bright)).fallbacks["bright", "device"]
+    device = runtimes.resolve("auto", load(bright).detector)[0]
+    assert not prepare(one_camera(bright, device=device)).fallbacks["bright", "device"]
+
+
+def test_auto_that_may_not_take_int8_fell_back(reduced: Path, tmp_path: Path) -> None:
+    strict = tmp_path / "strict"
+    shutil.copytree(reduced, strict)
+    card = strict / "bundle.toml"
+    text, found = re.subn(
+        r"(?s)\[tolerance\.int8\].*?(?=\n\[|\Z)", "[tolerance.int8]\nscore = 0.0\niou = 1.0\n", card.read_text()
+    )
+    assert found == 1
+    card.write_text(text)
+    name = load(strict).card.name
+    assert prepare(one_camera(strict, device="cpu", precision="auto")).fallbacks[name, "precision"]
+    assert not prepare(one_camera(strict, device="cpu", precision="fp32")).fallbacks[name, "precision"]
 
 
 def test_two_loads_of_one_precision_do_not_differ(reduced: Path) -> None:

@@ -99,6 +99,12 @@ def differ(a: Model, b: Model) -> bool:
     return any(not np.array_equal(x, y) for x, y in zip(a.run(**inputs), b.run(**inputs), strict=True))
 
 
+def best_installed() -> str:
+    """The best device that the installed runtime was built for, whether or not it works on this machine."""
+    built = onnxruntime.built_for()
+    return next((device for device in BEST_FIRST if device.partition(":")[0] in built), BEST_FIRST[-1])
+
+
 def resolve(device: str, model: bytes) -> tuple[str, str]:
     """The device that `device` means here, and a sentence that says why.
 

@@ -54,6 +54,14 @@ def _installed(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in found]
 
 
+def built_for() -> frozenset[str]:
+    """The kinds of devices that the installed build can be asked for, whether or not they work on this machine."""
+    import onnxruntime as ort
+
+    available = set(ort.get_available_providers())
+    return frozenset(kind for kind, provider in PROVIDERS.items() if provider in available)
+
+
 def load(model: bytes, device: str, precision: Precision = Precision.FP32, cache: Path | None = None) -> OrtModel:
     """Open a session for `model` on `device`; raises DeviceError, ModelError."""
     return OrtModel(_session(model, device, precision, cache), PROVIDERS[device.partition(":")[0]], device)
