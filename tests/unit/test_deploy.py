@@ -12,7 +12,6 @@ import pytest
 
 from inspector import errors
 from inspector.cli import build_parser
-from inspector.metrics import TABLE
 from inspector.mistakes import inner_model
 from inspector.settings import Daemon, Http, Settings, load
 
@@ -148,30 +147,3 @@ def test_the_container_asks_for_health_where_it_is_served():
 
 def test_prometheus_scrapes_the_default_port():
     assert f'"{Http().host}:{Http().port}"' in (ROOT / "deploy/prometheus.yml").read_text()
-
-
-def promtool(*arguments: object, folder: Path = ROOT) -> str:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed: Prometheus' files are not checked")
-    done = subprocess.run(["promtool", *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.full
-def test_prometheus_takes_its_configuration_with_the_alerts():
-    assert "12 rules found" in promtool("check", "config", "deploy/prometheus.yml")
-
-
-@pytest.mark.full
-def test_alerts_go_off_when_they_should(tmp_path):
-    for file in ("deploy/alerts.yml", "tests/unit/alerts.test.yml"):
-        shutil.copy(ROOT / file, tmp_path)
-    assert "SUCCESS" in promtool("test", "rules", "alerts.test.yml", folder=tmp_path)
-
-
-def test_alerts_ask_for_metrics_that_there_are():
-    known = {metric.name for metric in TABLE}
-    asked = set(re.findall(r"inspector_[a-z_]+", (ROOT / "deploy/alerts.yml").read_text()))
-    assert asked - known == set()
-    assert len(asked) >= 6
