@@ -1,4 +1,4 @@
-"""The rules for Prometheus: valid, on series that there are, each alert shown to fire and to keep silent, and explained."""
+"""The rules for Prometheus are valid and ask for what there is; each alert is shown to fire and to keep silent."""
 
 from __future__ import annotations
 
@@ -12,42 +12,23 @@ from typing import Any
 import pytest
 import yaml
 
-from inspector.metrics import TABLE
+from tests.prometheus import ASKED, DEPLOY, SERIES, recorded, rules
 
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
 CASES = sorted(Path(__file__).parent.glob("*.test.yml"))
-SERIES = {
-    name
-    for metric in TABLE
-    for name in (
-        [f"{metric.name}_{part}" for part in ("bucket", "sum", "count")]
-        if metric.kind == "histogram"
-        else [metric.name]
-    )
-}
-"""The names of all series that the daemon has."""
-ASKED = re.compile(r"\b(?:\w+:)?inspector_\w+(?::\w+)?")
-
-
-@cache
-def rules(file: str) -> list[dict[str, Any]]:
-    groups = yaml.safe_load((DEPLOY / file).read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
 
 
 def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules("alerts.yml")}
 
 
-def recorded() -> set[str]:
-    return {rule["record"] for rule in rules("rules.yml")}
-
-
 @cache
+def all_cases() -> list[dict[str, Any]]:
+    return [test for file in CASES for test in yaml.safe_load(file.read_text())["tests"]]
+
+
 def cases(alert: str) -> list[dict[str, Any]]:
-    tests = [test for file in CASES for test in yaml.safe_load(file.read_text())["tests"]]
-    return [test for test in tests if test["name"] == alert]
+    return [test for test in all_cases() if test["name"] == alert]
 
 
 def expectations(alert: str) -> list[list[str]]:
@@ -99,8 +80,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_keeps_silent(alert):
 
 
 def test_no_case_is_of_an_alert_that_is_gone():
-    tests = [test["name"] for file in CASES for test in yaml.safe_load(file.read_text())["tests"]]
-    assert set(tests) == alerts().keys()
+    assert {test["name"] for test in all_cases()} == alerts().keys()
 
 
 @pytest.mark.parametrize("alert", alerts())
