@@ -203,8 +203,8 @@ def assemble(
         stack.callback(health.close)
         summary, notes = f"{len(names)} camera(s), {judging.summary}", tuple(judging.notes())
         log.info("%s; publishing at %s, metrics at %s/metrics", summary, output.endpoint, health.url)
-        for note in notes:
-            log.info("%s", note)
+        for camera, note in zip(judging.calibrations, notes, strict=True):
+            log.info("%s", note, extra={"camera": camera})
         yield Assembly(daemon, output.endpoint, health.url, summary, notes)
 
 

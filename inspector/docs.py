@@ -1,4 +1,4 @@
-"""Writes cli.md, config.md, doctor.md and metrics.md in docs from the code: `python -m inspector.docs` (`--check`)."""
+"""Writes the pages in docs that are made from the code: `python -m inspector.docs`; `--check` only looks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from inspector import logs
 from inspector.cli import EXIT_CODES, build_parser
 from inspector.doctor.checks import CHECKS
 from inspector.metrics import LABELS, TABLE
 from inspector.mistakes import allowed, inner_model
+from inspector.repeats import BURST
 from inspector.settings import ENVIRONMENT, Settings
 
 GENERATED = "<!-- Written by `python -m inspector.docs`; edit the code instead. -->"
@@ -37,6 +39,40 @@ CLI = f"""\
 # Command line
 
 `inspector VERB --help` says the same. Exit codes, of every verb:
+"""
+
+LOGS = f"""\
+{GENERATED}
+# The log
+
+On stderr. At a terminal it is text, in local time:
+
+    12:30:01.123 WARNING inspector.sources.reader: camera top lost: no frame came for 2 s
+
+Elsewhere each line is one JSON object: under systemd, in a container, in a file. `[daemon] log = "text"` or `"json"`
+says otherwise, `log_level` what is left out. Only what keeps the daemon from starting is told in plain lines that begin
+with `inspector:`, since it may be the configuration itself that is wrong.
+
+    journalctl -u inspector -o cat | jq -r 'select(.camera == "top") | [.time, .message] | @tsv'
+    journalctl -u inspector -p warning -o cat
+
+The second works since each line tells systemd its priority. Passwords are taken out of every field: `***` stands for
+what was between a user's name and the @ of a URL, or after `password=` and the like.
+
+## Fields
+"""
+
+LOGS_END = """\
+## What comes again and again
+
+What may go wrong with every frame, connection or trigger is tallied: the first is told at once, and then once a second
+how many there were, and the last of them, in one line with `count`.
+
+Of any other line, the same place in the program (for each camera by itself) says {BURST} at once at the most, and from
+then on one a second, with the number of those that were left out as `repeated` (in text: "and 37 like it"). No count is
+lost, at the end neither, unless the process is killed.
+
+Libraries below Python (camera drivers, the runtime of a GPU) may write lines of their own to stderr, which are no JSON.
 """
 
 METRICS = f"""\
@@ -131,6 +167,17 @@ def metrics_page() -> str:
     )
 
 
+def logs_page() -> str:
+    """docs/logs.md."""
+    traceback = {logs.TRACEBACK: "of an exception: all its lines in one field"}
+    rows = [
+        (f"`{name}`", present, meaning)
+        for fields, present in ((logs.ALWAYS, "always"), ({**logs.SOMETIMES, **traceback}, ""))
+        for name, meaning in fields.items()
+    ]
+    return "\n".join([LOGS, _table(("Field", "There", "Meaning"), rows), LOGS_END.format(BURST=BURST)])
+
+
 def cli_page() -> str:
     """docs/cli.md."""
     parser = build_parser()
@@ -169,7 +216,13 @@ def _value(action: argparse.Action) -> str:
     return f" {action.metavar or choices}"
 
 
-PAGES = {"cli.md": cli_page, "config.md": config_page, "doctor.md": doctor_page, "metrics.md": metrics_page}
+PAGES = {
+    "cli.md": cli_page,
+    "config.md": config_page,
+    "doctor.md": doctor_page,
+    "logs.md": logs_page,
+    "metrics.md": metrics_page,
+}
 
 
 def stale(folder: Path) -> list[str]:

@@ -155,7 +155,7 @@ class Guard:
             if name is None:
                 self._refuse(KEY, f"key {fingerprint(key)} from {where}")
             else:
-                log.info("subscriber %s connected from %s", name, where)
+                log.info("subscriber %s connected from %s", name, where, extra={"subscriber": name})
         code, text = (b"300", b"no such key") if name is None else (b"200", b"welcome")
         return [version, number, code, text, (name or "").encode(), b""]
 

@@ -178,7 +178,8 @@ def _references(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str,
             key = camera.reference, bundles[camera.bundle].channels
             loaded[key] = loaded[key] if key in loaded else references.load(*key)
             by_camera[camera.name] = loaded[key]
-            log.info("camera %s: %d reference picture(s), %s", camera.name, len(loaded[key].names), camera.reference)
+            about, found = {"camera": camera.name}, len(loaded[key].names)
+            log.info("camera %s: %d reference picture(s), %s", camera.name, found, camera.reference, extra=about)
     return by_camera
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,16 @@ def watchdog_interval() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(microseconds) / 1e6 if microseconds.isdigit() and int(microseconds) > 0 and for_us else None
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether systemd's journal reads `stream` ($JOURNAL_STREAM, systemd.exec(5))."""
+    told = os.environ.get("JOURNAL_STREAM")
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file at all
+        return False
+    return told == f"{status.st_dev}:{status.st_ino}"
 
 
 def _send(message: str) -> None:

@@ -185,9 +185,12 @@ class Pipeline:
             try:
                 batch = self.inbox.take(self._max_batch, self._max_wait, wait=LONGEST_WAIT)
             except Closed:
+                worker.flush()
                 return
             if batch.items:
                 self._inspect(worker, batch, stage)
+            else:
+                worker.tick()
 
     def _inspect(self, worker: Worker, batch: Batch[Frame], stage: Stage) -> None:
         closed, lent = self._clock.monotonic(), 0.0

@@ -7,6 +7,7 @@ what nobody wants and no journal keeps is not encoded. Verdicts go before result
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,8 @@ from inspector.outcomes import end_of
 from inspector.outputs import Output
 from inspector.types import Event, Inspection, Late, PartVerdict, Verdict
 from inspector.wire import Encoder
+
+log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 DAEMON = "daemon"
@@ -270,6 +273,7 @@ class Publisher:
         for trouble in (self._encoding, *(trouble for _, trouble in self._outputs)):
             told = trouble.news()
             if told is not None:
+                log.warning("%s", told[1])
                 news.append(told)
         batch: list[Entry] = []
         for state, detail in news:

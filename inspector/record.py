@@ -57,7 +57,7 @@ def open_record(stack: ExitStack, settings: Settings, cameras: Sequence[str], cl
     ledger = Ledger(cameras, shifts.at, begun.captures.count)
     news = []
     for loss in begun.losses:
-        log.error("camera %s: %s", loss.camera, loss)
+        log.error("camera %s: %s", loss.camera, loss, extra={"camera": loss.camera})
         subject = loss.camera if loss.camera in cameras else DAEMON  # who is configured no more has no topic
         news.append(Event(subject, "cut-off", str(loss), clock.wall_ns()))
     for lost in begun.lost_parts:

@@ -81,9 +81,7 @@ class Worker:
             frame that is not (its deadline has passed, so it has its verdict) is given up, and not settled here
         """
         engine = self._engines[self._stations[frames[0].camera].model]
-        self._failures.tick()
-        self._misplaced.tick()
-        self._unrepaired.tick()
+        self.tick()
         placed = self._place(frames, engine, settle)
         if not placed:
             return
@@ -120,6 +118,16 @@ class Worker:
 
     def _is_repaired(self, frame: Frame) -> bool:
         return self._stations[frame.camera].repair and not isinstance(frame, Challenge)  # whose picture nobody gets
+
+    def tick(self) -> None:
+        """Log what was gathered for the log, if it is a second old."""
+        for tally in (self._failures, self._misplaced, self._unrepaired):
+            tally.tick()
+
+    def flush(self) -> None:
+        """Log what was gathered for the log."""
+        for tally in (self._failures, self._misplaced, self._unrepaired):
+            tally.flush()
 
     def _place(self, frames: Sequence[Frame], engine: Engine, settle: Callable[[Inspection], None]) -> list[Placed]:
         """The frames with their references; one that lies on none is settled here, for nothing proves it good."""

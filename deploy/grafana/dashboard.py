@@ -122,6 +122,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         Panel("Drift of verdicts", "percentunit",
               (('camera_verdict:inspector_verdicts:shift1h{CAMERA, verdict=~"ng|unknown"}', "{{camera}} {{verdict}}"),),
               says="This hour's share less that of the three days before."),
+        Panel("Challenges", "none", (("inspector_challenges_failing{CAMERA}", "{{camera}} failing"),
+                                     ("inspector_challenge_overdue{CAMERA}", "{{camera}} overdue"),
+                                     ("sum by (result) (increase(inspector_challenges_total{CAMERA}[1h]))",
+                                      "{{result}} in an hour")),
+              says="Known parts that cameras are tried with; docs/challenges.md."),
         Panel("Scores after repair", "none", (("histogram_quantile(0.9, sum by (camera, le) "
               "(rate(inspector_repair_residual_score_bucket{CAMERA}[RATE])))", "{{camera}}"),),
               says="Nine of ten repaired frames are below; low ones prove the repair."),

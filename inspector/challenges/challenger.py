@@ -190,5 +190,5 @@ class Challenger:
             self._tell(camera, "challenge_passed", f"{len(course.plan.pictures)} challenge(s) passed", logging.INFO)
 
     def _tell(self, camera: str, state: str, detail: str, level: int) -> None:
-        log.log(level, "camera %s %s: %s", camera, state, detail)
+        log.log(level, "camera %s %s: %s", camera, state, detail, extra={"camera": camera, "state": state})
         self._announce(Event(camera, state, detail, self._clock.wall_ns()))

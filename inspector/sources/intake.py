@@ -88,7 +88,7 @@ class Intake:
         self._patience = camera.deadline if camera.source.live else float("inf")
         self._entering = threading.Lock()
         says = f"camera {camera.name}: {{count}} unusable, last {{detail}}"
-        self._unusable = Tally(log, logging.WARNING, says, clock)
+        self._unusable = Tally(log, logging.WARNING, says, clock, camera.name)
 
     def flush(self) -> None:
         """Log what was gathered for the log."""

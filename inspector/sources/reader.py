@@ -158,7 +158,8 @@ class Reader:
     def _tell(self, state: str, detail: str) -> None:
         detail = redact(detail)  # sources of other packages may raise anything
         level = logging.INFO if state in _GOOD_NEWS else logging.WARNING
-        log.log(level, "camera %s %s: %s", self.camera, state, detail)
+        about = {"camera": self.camera, "state": str(state)}
+        log.log(level, "camera %s %s: %s", self.camera, state, detail, extra=about)
         self._announce(Event(self.camera, state, detail, self._clock.wall_ns()))
 
 

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+import os
+import re
 import sys
+import threading
+import warnings
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +27,12 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _root_logger(monkeypatch):
-    """`setup` owns the root logger; give it one, and pytest its own back."""
+    """`setup` owns the root logger and two hooks; give it some, and pytest its own back."""
     monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     level = logging.root.level
     yield
+    logging.captureWarnings(False)
     logging.root.setLevel(level)
 
 
@@ -92,6 +100,74 @@ def test_text_that_is_no_text_is_still_json(monkeypatch):
     log.warning("%s", b"f\xff.png".decode("utf-8", "surrogateescape"))
     stream.getvalue().encode("ascii")
     assert json.loads(stream.getvalue())["message"] == "f\udcff.png"
+
+
+def test_fields_are_told_and_redacted(monkeypatch):
+    stream = written(monkeypatch, io.StringIO(), "json")
+    log.warning("lost", extra={"camera": "cam1", "state": f"rtsp://a:{SECRET}@b", "odd": "left out"})
+    line = json.loads(stream.getvalue())
+    assert (line["camera"], line["state"]) == ("cam1", "rtsp://a:***@b")
+    assert "odd" not in line
+
+
+def test_the_page_names_the_fields_that_lines_have(monkeypatch):
+    stream = written(monkeypatch, io.StringIO(), "json")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        log.exception("oops", extra=dict.fromkeys(logs.SOMETIMES, 1))
+    page = (Path(__file__).parents[2] / "docs/logs.md").read_text()
+    fields = re.findall(r"(?m)^\| `(\w+)` \| (always)? ?\|", page)
+    assert [name for name, _ in fields] == list(json.loads(stream.getvalue()))
+    assert [name for name, always in fields if always] == list(logs.ALWAYS)
+
+
+def test_no_call_gives_a_field_that_is_not_on_the_page():
+    given = set()
+    for path in (Path(__file__).parents[2] / "inspector").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
+                given |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+    assert given
+    assert given <= logs.SOMETIMES.keys()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_systemd_is_told_the_priority(monkeypatch, tmp_path, form):
+    with (tmp_path / "journal").open("w+") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        log.setLevel(logging.NOTSET)
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        logs.setup(form, "info")
+        log.info("well")
+        log.error("not well")
+        monkeypatch.setenv("JOURNAL_STREAM", "1:1")  # some other file's, of who started us
+        logs.setup(form, "info")
+        log.error("not well")
+        stream.seek(0)
+        assert [line[:3] for line in stream.readlines()][:2] == ["<6>", "<3>"]
+        stream.seek(0)
+        assert stream.readlines()[2][0] != "<"
+
+
+def test_warnings_and_threads_that_end_are_lines_too(monkeypatch):
+    stream = written(monkeypatch, io.StringIO(), "json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"rtsp://a:{SECRET}@b is\nold", DeprecationWarning, stacklevel=1)
+
+    def end() -> None:
+        raise ValueError(f"rtsp://a:{SECRET}@b")
+
+    thread = threading.Thread(target=end, name="stray")
+    thread.start()
+    thread.join()
+    warning, error = map(json.loads, stream.getvalue().splitlines())
+    assert (warning["level"], warning["logger"]) == ("warning", "py.warnings")
+    assert error["message"] == "thread stray ended by a mistake of ours"
+    assert "ValueError" in error["traceback"]
+    assert SECRET not in stream.getvalue()
 
 
 @pytest.fixture
