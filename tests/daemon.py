@@ -110,13 +110,12 @@ class Process:
 
     def wait(self) -> int:
         """Wait for the end, keeping the log; the exit code."""
-        if self._reader is not None:
-            code = self._process.wait(timeout=60)
-            self._reader.join(10)
-            return code
-        _, rest = self._process.communicate(timeout=60)
-        self.log += [json.loads(line) for line in rest.splitlines()]
-        return self._process.returncode
+        if self._reader is None:
+            self.keep_reading()  # `communicate` would lose the lines that were read ahead of those asked for
+        code = self._process.wait(timeout=60)
+        assert self._reader is not None
+        self._reader.join(10)
+        return code
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
