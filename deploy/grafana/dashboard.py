@@ -140,6 +140,13 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         Panel("Journal in trouble", "none", (("inspector_journal_failing{DAEMON}", "failing"),
                                              ("increase(inspector_journal_unkept_messages_total{DAEMON}[RATE])",
                                               "messages not kept")), bad=1),
+        Panel("Flight recorder", "bytes", (
+            ("inspector_recorder_bytes{DAEMON}", "on disk"),
+            ("sum by (instance) (inspector_recorder_memory_bytes{CAMERA})", "in memory"),
+        )),
+        Panel("Recordings", "none", (("increase(inspector_recordings_total{DAEMON}[RATE])", "{{fate}}"),
+                                     ("inspector_recorder_recordings{DAEMON}", "kept"),
+                                     ("inspector_recorder_failing{DAEMON}", "failing"))),
         Panel("Published", "suffix:/s", (("sum by (topic) (rate(inspector_published_messages_total{DAEMON}[RATE]))",
                                           "{{topic}}"),)),
         Panel("Bytes published", "Bps", (("instance:inspector_published_bytes:rate5m{DAEMON}", "{{instance}}"),)),

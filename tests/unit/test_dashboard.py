@@ -91,6 +91,8 @@ def test_most_metrics_are_shown_or_alerted_on():
         "inspector_triggers_waiting",
         "inspector_trigger_requests_total",
         "inspector_calibration_timestamp_seconds",
+        "inspector_recorder_triggers_total",
+        "inspector_recorder_frames_total",
         "inspector_challenge_rounds_overdue_total",
         "inspector_challenge_passed_timestamp_seconds",
         "inspector_subscriber_keys",
