@@ -10,6 +10,9 @@ import numpy as np
 
 from inspector.clock import SystemClock
 from inspector.codecs import Formats
+from inspector.inference.engine import Team
+from inspector.inference.view import View
+from inspector.judge import Judge
 from inspector.ledger import Ledger
 from inspector.outputs.memory import MemoryOutput
 from inspector.pipeline import Pipeline
@@ -18,6 +21,7 @@ from inspector.sources.intake import Camera
 from inspector.sources.pace import Pace
 from inspector.types import Shot
 from inspector.wire import Encoder
+from inspector.worker import Station
 
 
 class Unplugged:
@@ -48,6 +52,7 @@ class Unplugged:
 
 def main() -> None:
     """Measure and print."""
+    standard = Station("cam", Team(None, ()), Judge(0.5, 1), False, View((48, 64, 1)))  # type: ignore[arg-type]
     for rate in (5, 10, 25, 50):
         source, clock, told = Unplugged(rate), SystemClock(), threading.Event()
 
@@ -58,7 +63,7 @@ def main() -> None:
 
         publisher = Publisher([Listener()], Encoder("line1", 1, ""), ["cam"], Formats(), clock, lambda *_: None)
         pipeline = Pipeline(
-            [Camera("cam", source, lambda image: image, "", 1.0, 4)],
+            [Camera("cam", source, lambda: standard, 1.0, 4)],
             Ledger(["cam"]), [], publisher, 1, 0.0, lambda *_: None, lambda: None, clock,
         )  # fmt: skip
         pipeline.start()

@@ -33,11 +33,16 @@ from inspector.guard import Guard
 from inspector.health import Health, Views
 from inspector.inference import bundle, references
 from inspector.inference.runtimes.onnxruntime import check_installation
-from inspector.judging import prepare, reference_problem
+from inspector.jobs import Jobs
+from inspector.judging import Judging, prepare, reference_problem
 from inspector.keys import ServerKeys
 from inspector.matching import Triggers
 from inspector.metrics import REFUSALS, Metrics
 from inspector.mistakes import Probe
+from inspector.models.change import Changes
+from inspector.models.control import Control
+from inspector.models.shadow import Shadow
+from inspector.models.versions import Versions
 from inspector.outputs import open_output
 from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
@@ -51,7 +56,7 @@ from inspector.sources.isolated import Isolated
 from inspector.sources.scan import Scan
 from inspector.sources.stacked import Stacked
 from inspector.sources.throttle import Throttle
-from inspector.types import Cause
+from inspector.types import Cause, Inspection
 from inspector.wire import Encoder
 from inspector.worker import Station, Worker
 
@@ -94,27 +99,36 @@ def read(path: Path) -> Settings:
 
 @contextmanager
 def assemble(
-    settings: Settings, opener: Callable[[str], Source] = open_source, rehearsal: bool = False
+    settings: Settings,
+    opener: Callable[[str], Source] = open_source,
+    rehearsal: bool = False,
+    reread: Callable[[], Settings] | None = None,
 ) -> Iterator[Assembly]:
     """Open everything, prove every bundle on its device, and close it all at the end.
 
     opener: makes a source of a camera's URL
     rehearsal: the daemon will not run, so no session is begun in the journal
+    reread: reads the configuration again, for a reload; without it there is none
     Raises ConfigError, BundleError, DeviceError, ModelError, OutputError.
     """
     build = check_installation()
     cv2.setNumThreads(1)  # the workers are the parallelism; more threads only take turns
     clock = SystemClock()
-    judging = prepare(settings)
+    versions = _versions(settings.models, rehearsal)
+    bare = budget.resident_bytes()
+    judging = prepare(settings if versions is None else versions.effective(settings))
+    workshop = judging.workshop
+    spare = 0 if versions is None else budget.resident_bytes() - bare
     log.info("%s, %s", build, judging.summary)
     challenges = _challenges(settings.camera, judging.stations)
     depth = budget.outbox_depth(
-        settings, judging.stations, len(judging.crew), judging.max_batch, budget.resident_bytes()
+        settings, judging.stations, workshop.workers, workshop.max_batch, budget.resident_bytes(), spare
     )
+    stations = dict(judging.stations)  # those in force: what each next frame is judged by
     sources = [
-        source_of(camera, judging.bundles[camera.bundle].card.input.modalities, opener) for camera in settings.camera
+        source_of(camera, stations[camera.name].team.bundle.card.input.modalities, opener) for camera in settings.camera
     ]
-    wake = Wake()
+    wake, jobs = Wake(), Jobs(on_stop=lambda: shadow.stop())
 
     with ExitStack() as stack:
         guard = _guard(settings, clock, wake, rehearsal)
@@ -126,8 +140,9 @@ def assemble(
         stack.callback(output.close)
         names = [camera.name for camera in settings.camera]
         record = open_record(stack, settings, names, clock, rehearsal)
-        recorder = open_recorder(stack, settings, judging, record.session, clock, rehearsal)
-        metrics = Metrics(names, list(judging.tags.values()), clock)
+        folders = judging.folders()
+        recorder = open_recorder(stack, settings, judging, folders, record.session, clock, rehearsal)
+        metrics = Metrics(names, judging.tags, clock)
         catchup = open_catchup(stack, settings, record, clock, guard)
         live = {name: source.live for name, source in zip(names, sources, strict=True)}
         arrivals = open_arrivals(stack, settings, live, clock, guard)
@@ -136,35 +151,43 @@ def assemble(
         encoder = Encoder(
             settings.line,
             record.session,
-            configuration.config_sha256(settings),
-            {camera: one.tag for camera, one in judging.calibrations.items()},
+            configuration.config_sha256(judging.settings),
             None if catchup is None else catchup.endpoint,
         )
-        stations = [station.name for station in settings.station]
+        places = [station.name for station in settings.station]
         formats = _formats(settings)
-        publisher = Publisher(
-            [output], encoder, names, formats, clock, metrics.observe, record.keeping, stations, recorder
-        )
+
+        def observe(inspection: Inspection, encode_seconds: float, publish_seconds: float) -> None:
+            metrics.observe(inspection, encode_seconds, publish_seconds)
+            shadow.offer(inspection)
+
+        publisher = Publisher([output], encoder, names, formats, clock, observe, record.keeping, places, recorder)
+        control = None
+        if versions is not None and not rehearsal:
+            control = Control(versions.folder, lambda *asked: changes.act(*asked), jobs.submit)
+            stack.callback(control.close)
         pipeline = Pipeline(
             [
                 _camera(
                     camera,
                     source,
-                    judging.stations[camera.name],
+                    partial(stations.__getitem__, camera.name),
                     judging.calibrations.get(camera.name),
                     arrivals.triggers.get(camera.name),
                 )
                 for camera, source in zip(settings.camera, sources, strict=True)
             ],
             record.ledger,
-            [Worker(engines, judging.stations, clock) for engines in judging.crew],
+            [Worker(index, clock) for index in range(workshop.workers)],
             publisher,
-            judging.max_batch,
+            workshop.max_batch,
             settings.workers.max_wait,
-            on_batch=lambda model, frames, end: metrics.batch(judging.tags[model].name, frames, end),
+            on_batch=metrics.batch,
             on_stage_end=wake.ring,
             clock=clock,
             aside={
+                "change": jobs,
+                **({} if control is None else {"control": control}),
                 **record.aside,
                 **({} if recorder is None else {"recorder": recorder}),
                 **({} if catchup is None else {"catch-up": catchup}),
@@ -175,18 +198,53 @@ def assemble(
             challenges=challenges,
         )
         beside = [] if guard is None else [guard.stage]
-        daemon = Daemon(pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside)
+        shadow = Shadow(pipeline.idle, pipeline.announce, clock)
+        cameras = {reader.camera: reader.state for reader in pipeline.readers}
+
+        def adopt(now: Judging) -> None:
+            metrics.judge_by(now.tags)
+            folders.update(now.folders())
+            encoder.configured(configuration.config_sha256(now.settings))
+            before = changes.judging
+            pipeline.challenge([name for name, one in now.stations.items() if one is not before.stations[name]])
+            for camera in now.settings.camera:
+                learnt = now.calibrations.get(camera.name)
+                if learnt != before.calibrations.get(camera.name):
+                    cameras[camera.name].monitor = _monitor(camera, live[camera.name], learnt)
+
+        changes = Changes(
+            settings,
+            judging,
+            stations,
+            reread,
+            versions,
+            shadow,
+            None if settings.daemon.memory_mb is None else spare,
+            adopt,
+            pipeline.announce,
+            clock,
+            record.ledger.in_flight,
+            jobs.submit,
+        )
+        if not rehearsal:
+            changes.begin()
+        reload = None if reread is None else partial(jobs.submit, changes.reload)
+        daemon = Daemon(
+            pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside, reload
+        )
         core = Core(
             counts=pipeline.ledger.counts,
-            cameras={reader.camera: reader.state for reader in pipeline.readers},
+            cameras=cameras,
             queues={"infer": pipeline.inbox.__len__, "publish": pipeline.outbox.__len__},
             traffic=publisher,
             ready=lambda: daemon.ready,
             line=settings.line,
             failing=daemon.failing,
-            calibrated={camera: one.seconds for camera, one in judging.calibrations.items()},
-            elsewhere=judging.elsewhere,
-            fallbacks=judging.fallbacks,
+            calibrated=lambda: {camera: one.seconds for camera, one in changes.judging.calibrations.items()},
+            elsewhere=lambda: changes.judging.elsewhere,
+            fallbacks=lambda: changes.judging.fallbacks,
+            changes=changes.counts,
+            shadow=shadow.counts,
             denied=dict.fromkeys(REFUSALS, 0) if guard is None else guard.denied,
             keys=guard,
             journal=record.keeping.journal if record.keeping else None,
@@ -201,10 +259,12 @@ def assemble(
         views = Views(Scrape(metrics, core), ready=lambda: daemon.ready, failing=daemon.failing)
         health = Health(settings.http.host, settings.http.port, views)
         stack.callback(health.close)
-        summary, notes = f"{len(names)} camera(s), {judging.summary}", tuple(judging.notes())
+        summary, notes = f"{len(names)} camera(s), {judging.summary}", (*judging.notes(), *changes.notes())
         log.info("%s; publishing at %s, metrics at %s/metrics", summary, output.endpoint, health.url)
-        for camera, note in zip(judging.calibrations, notes, strict=True):
+        for camera, note in zip(judging.calibrations, judging.notes(), strict=True):
             log.info("%s", note, extra={"camera": camera})
+        for note in changes.notes():
+            log.info("%s", note)
         yield Assembly(daemon, output.endpoint, health.url, summary, notes)
 
 
@@ -277,29 +337,34 @@ def _stack_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
 def _camera(
     settings: configuration.Camera,
     source: Source,
-    station: Station,
+    standard: Callable[[], Station],
     calibrated: Calibration | None,
     triggers: Triggers | None,
 ) -> Camera:
-    view = station.view
-    rows = None if view.overlap is None else view.rows
-    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
-    monitor = Monitor(learnt or limits.fixed(source.live), [Cause(name) for name in settings.health])
+    monitor = _monitor(settings, source.live, calibrated)
     silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
     throttle = None if settings.max_rate is None else Throttle(settings.max_rate, settings.queue)
     return Camera(
         settings.name,
         source,
-        view.fit,
-        station.model,
+        standard,
         settings.deadline,
         settings.queue,
         monitor,
         silence,
         triggers,
         throttle,
-        rows,
     )
+
+
+def _monitor(settings: configuration.Camera, live: bool, calibrated: Calibration | None) -> Monitor:
+    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
+    return Monitor(learnt or limits.fixed(live), [Cause(name) for name in settings.health])
+
+
+def _versions(models: configuration.Models, rehearsal: bool) -> Versions | None:
+    """What was chosen in earlier runs, if that is kept. Raises ConfigError."""
+    return None if models.state is None else Versions(models.state, models.keep, make=not rehearsal)
 
 
 def _formats(settings: Settings) -> Formats:

@@ -36,12 +36,13 @@ class Part:
 
 
 def outbox_depth(
-    settings: Settings, stations: Mapping[str, Station], workers: int, max_batch: int, resident: int
+    settings: Settings, stations: Mapping[str, Station], workers: int, max_batch: int, resident: int, spare: int = 0
 ) -> int:
     """How many inspections may wait to be encoded within `daemon.memory_mb`; without a budget, `MOST`.
 
     workers, max_batch: how many there are, and how many frames one takes;  resident: bytes that the process has with
     its models loaded
+    spare: bytes for a second set of models, beside the first while it takes over
     Raises ConfigError where the budget does not suffice, naming the largest part, or cannot be checked.
     """
     budget = settings.daemon.memory_mb
@@ -53,6 +54,7 @@ def outbox_depth(
             "give each a size = [width, height]"
         )
     parts = needs(settings, stations, workers, max_batch, resident)
+    parts.append(Part("a second set of models, for an exchange", spare, "use smaller models, or take out models.state"))
     largest = max(map(_frame, settings.camera))
     needed = sum(part.size for part in parts)
     if needed > budget * MIB:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from inspector.calibrate import commands as calibrating
 from inspector.doctor import commands as examining
 from inspector.errors import ConfigError, InspectorError, working_in
 from inspector.journal import commands as bookkeeping
+from inspector.models import commands as exchanging
 from inspector.recorder import commands as recordings
 from inspector.redact import redact
 from inspector.training import commands
@@ -32,7 +34,7 @@ exit codes:
       or `data check` found errors
   66  a source cannot be read
   69  the device that was asked for does not work
-  70  a stage of the daemon failed; what was captured has its verdicts
+  70  a stage of the daemon failed; what was captured has its verdicts; or a model in shadow did not do
   74  an address or file cannot be written
   75  `doctor` found warnings, and no failure; a failure ends with the code that the daemon would end with
   78  the configuration is wrong; one line for each mistake
@@ -128,6 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     keygen.set_defaults(verb=_keygen)
 
     recordings.extend(bookkeeping.register(verbs))
+    exchanging.register(verbs)
     commands.register(verbs)
     calibrating.register(verbs)
     return parser
@@ -142,9 +145,10 @@ def _from_none(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     from inspector.assemble import assemble, read
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon takes it: a reload may not end one that starts
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
-    with assemble(settings) as assembly:
+    with assemble(settings, reread=lambda: read(options.config)) as assembly:
         return assembly.daemon.run()
 
 

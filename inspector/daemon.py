@@ -7,13 +7,14 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import FrameType
 
 from inspector import notify
 from inspector.clock import Clock
-from inspector.errors import ModelError, SourceError
+from inspector.errors import InspectorError, ModelError, SourceError
 from inspector.pipeline import Pipeline
 from inspector.redact import redact
 from inspector.stage import Stage
@@ -53,6 +54,8 @@ class Daemon:
     as long as they like.
     news: events to be published first
     beside: stages that serve whoever is outside; watched like the pipeline's own, started and stopped by others
+    reload: has the configuration read again, at SIGHUP, by another thread; it gives a sentence on what came of it, or
+        raises InspectorError. Frames are judged meanwhile, and by what was in force where it fails
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Daemon:
         clock: Clock,
         news: Sequence[Event] = (),
         beside: Sequence[Stage] = (),
+        reload: Callable[[], Future[str]] | None = None,
     ) -> None:
         self.ready = False
         self._pipeline = pipeline
@@ -74,6 +78,9 @@ class Daemon:
         self._beside = beside
         self._news = news
         self._signalled: signal.Signals | None = None
+        self._reload = reload
+        self._hung_up = False
+        self._reloads: list[Future[str]] = []
 
     def run(self) -> int:
         """Run until a signal, the end of every source or a failed stage; the exit code."""
@@ -90,6 +97,7 @@ class Daemon:
                     notify.watchdog()
                 notify.status(self._status())
                 self._wake.sleep(self._nap())
+                self._see_to_reloads()
             return self._stop()
 
     def failing(self) -> list[str]:
@@ -118,6 +126,36 @@ class Daemon:
         if self._signalled is None and any(reader.failed for reader in self._pipeline.readers):
             return SourceError.exit_code
         return 0
+
+    def _see_to_reloads(self) -> None:
+        """Begin what SIGHUP asked for, and tell of what is done."""
+        if self._hung_up:
+            self._hung_up = False
+            if self._reload is None:
+                log.warning("SIGHUP: there is no configuration to be read again")
+                return
+            notify.reloading()
+            log.info("reading the configuration again")
+            future = self._reload()
+            future.add_done_callback(lambda _: self._wake.ring())
+            self._reloads.append(future)
+        while self._reloads and self._reloads[0].done():
+            self._tell_of(self._reloads.pop(0))
+            if not self._reloads:
+                notify.ready()
+
+    def _tell_of(self, reload: Future[str]) -> None:
+        try:
+            outcome = reload.result()
+        except InspectorError as error:
+            log.error("not reloaded, all stays as it was: %s", error)
+            self._announce("reload-refused", redact(str(error)))
+        except Exception as error:  # a bug, which the line need not stop for
+            log.exception("reloading failed")
+            self._announce("reload-refused", redact(repr(error)))
+        else:
+            log.info("reloaded: %s", outcome)
+            self._announce("reloaded", outcome)
 
     def _announce(self, state: str, detail: str) -> None:
         self._pipeline.announce(Event("daemon", state, detail, self._clock.wall_ns()))
@@ -155,7 +193,7 @@ class Daemon:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first signal drains; the second ends the process at once, with 128 + its number."""
+        """The first signal drains; the second ends the process at once, with 128 + its number. SIGHUP reloads."""
 
         def handle(number: int, _: FrameType | None) -> None:
             if self._signalled is not None:
@@ -163,10 +201,15 @@ class Daemon:
             self._signalled = signal.Signals(number)
             self._wake.ring()
 
+        def hang_up(_: int, __: FrameType | None) -> None:
+            self._hung_up = True
+            self._wake.ring()
+
         if threading.current_thread() is not threading.main_thread():
             yield  # embedded in another program's thread, whose signals are not ours
             return
         before = {number: signal.signal(number, handle) for number in SIGNALS}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hang_up)
         try:
             yield
         finally:

@@ -14,12 +14,12 @@ from inspector.calibration import Calibration, Seen
 from inspector.errors import ConfigError
 from inspector.inference import bundle, engine, references, runtimes
 from inspector.inference.bundle import Bundle, Input
-from inspector.inference.engine import Engine
+from inspector.inference.engine import Team
 from inspector.inference.references import References
 from inspector.inference.view import Ignored, View, ignore_mask, view_of
 from inspector.judge import Judge
 from inspector.settings import Settings
-from inspector.types import ModelTag, Precision
+from inspector.types import ModelTag
 from inspector.worker import Station
 
 log = logging.getLogger(__name__)
@@ -29,31 +29,63 @@ CPU_BATCH, GPU_BATCH = 1, 16
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
-    """bundles: by the path that the configuration names;  crew: for each worker its engines, by the bundle's sha256
+class Workshop:
+    """Where models run: on which device, with how many workers, and at most so many frames in a batch."""
 
-    tags: the models, by sha256;  max_batch: frames;  stations, calibrations: by camera
+    device: str
+    workers: int
+    max_batch: int
+    wish: configuration.Workers
+
+    def team(self, bundle: Bundle) -> Team:
+        """`bundle`, loaded and proven once for each worker. Raises BundleError, DeviceError, ModelError."""
+        precision, why = engine.settle(bundle, self.device, self.wish.precision, self.wish.cache)
+        log.info("bundle %r: %s", bundle.card.name, why)
+        engines = [
+            engine.start(bundle, self.device, self.max_batch, precision, self.wish.cache) for _ in range(self.workers)
+        ]
+        return Team(bundle, engines)
+
+    def fallbacks(self, team: Team) -> Iterator[tuple[str, bool]]:
+        """Of each setting, whether it was left to us and we had to take less than the best that is installed."""
+        yield "device", self.wish.device == "auto" and self.device != runtimes.best_installed()
+        best = engine.best_precision(team.bundle, self.device)
+        yield "precision", self.wish.precision == "auto" and team.tag.precision != best
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What judges, as `settings` say. teams: by the bundle's sha256;  stations, calibrations: by camera
+
     fallbacks: by the model's name and the setting, whether `auto` had to take less than this installation should give
     """
 
-    bundles: Mapping[Path, Bundle]
-    crew: list[dict[str, Engine]]
-    tags: Mapping[str, ModelTag]
-    max_batch: int
+    settings: Settings
+    workshop: Workshop
+    teams: Mapping[str, Team]
     stations: Mapping[str, Station]
     calibrations: Mapping[str, Calibration]
     fallbacks: Mapping[tuple[str, str], bool]
 
     @property
+    def tags(self) -> list[ModelTag]:
+        """The models."""
+        return [team.tag for team in self.teams.values()]
+
+    def folders(self) -> dict[str, Path]:
+        """Where the bundles came from, by sha256."""
+        return {sha256: team.bundle.folder for sha256, team in self.teams.items()}
+
+    @property
     def summary(self) -> str:
         """Who works on what, in a few words."""
-        how = ", ".join(sorted({f"{tag.provider} in {tag.precision}" for tag in self.tags.values()}))
-        return f"{len(self.crew)} worker(s) on {how}"
+        how = ", ".join(sorted({f"{tag.provider} in {tag.precision}" for tag in self.tags}))
+        return f"{self.workshop.workers} worker(s) on {how}"
 
     def notes(self) -> Iterator[str]:
         """A sentence on each camera's calibration."""
         for camera, one in self.calibrations.items():
-            runs_on, made_on = self._where(one)
+            runs_on, made_on = self._where(camera, one)
             # No mistake to be refused: a machine may have to make do. But the promise was made elsewhere.
             elsewhere = f"; it was made on {made_on}, not {runs_on}" if camera in self.elsewhere else ""
             yield f"camera {camera!r}: {one}{elsewhere}"
@@ -61,50 +93,67 @@ class Judging:
     @property
     def elsewhere(self) -> frozenset[str]:
         """The cameras whose calibration was made on another provider or precision than what judges them."""
-        pairs = {camera: self._where(one) for camera, one in self.calibrations.items()}
+        pairs = {camera: self._where(camera, one) for camera, one in self.calibrations.items()}
         return frozenset(camera for camera, (runs_on, made_on) in pairs.items() if runs_on != made_on)
 
-    def _where(self, one: Calibration) -> tuple[str, str]:
+    def _where(self, camera: str, one: Calibration) -> tuple[str, str]:
         """What a calibrated camera's model runs on, and what the calibration was made on."""
-        runs_on, made_on = (f"{of.provider} in {of.precision}" for of in (self.tags[one.bundle.sha256], one.bundle))
+        tags = self.stations[camera].tag, one.bundle
+        runs_on, made_on = (f"{of.provider} in {of.precision}" for of in tags)
         return runs_on, made_on
 
 
-def prepare(settings: Settings) -> Judging:
-    """Load every bundle and prove it on its device. Raises ConfigError, BundleError, DeviceError, ModelError."""
+def prepare(settings: Settings, now: Judging | None = None) -> Judging:
+    """Load every bundle and prove it on its device. Raises ConfigError, BundleError, DeviceError, ModelError.
+
+    now: what judges already. Its workshop is used, and so are its models and stations where `settings` keep them; it
+    goes on judging meanwhile, for nothing of it is changed
+    """
     bundles = {camera.bundle: bundle.load(camera.bundle) for camera in settings.camera}
     _check_channels(settings, bundles)
     views = _views(settings, bundles)
     calibrations = _calibrations(settings, bundles, views)
-    stations = _stations(settings, bundles, calibrations, _references(settings, bundles), views)
-    device, why = runtimes.resolve(settings.workers.device, next(iter(bundles.values())).detector)
-    count, max_batch = _sizes(settings, device)
-    log.info("%s; %d worker(s), batches of up to %d", why, count, max_batch)
+    by_camera = _references(settings, bundles)
+    workshop = _workshop(settings, next(iter(bundles.values()))) if now is None else now.workshop
+    known = {} if now is None else now.teams
     unique = {one.sha256: one for one in bundles.values()}  # two paths to one bundle share it
-    precisions = {sha256: _precision(one, device, settings.workers) for sha256, one in unique.items()}
-    crew = [
-        {
-            sha256: engine.start(one, device, max_batch, precisions[sha256], settings.workers.cache)
-            for sha256, one in unique.items()
-        }
-        for _ in range(count)
-    ]
-    tags = {model.tag.sha256: model.tag for model in crew[0].values()}
-    fallbacks = {
-        (tags[sha256].name, setting): fell_back
-        for sha256, one in unique.items()
-        for setting, fell_back in _fallbacks(settings.workers, device, one, tags[sha256])
+    teams = {sha256: known[sha256] if sha256 in known else workshop.team(one) for sha256, one in unique.items()}
+    stations = {
+        camera.name: _station(
+            camera,
+            teams[bundles[camera.bundle].sha256],
+            views[camera.name],
+            by_camera.get(camera.name),
+            calibrations.get(camera.name),
+        )
+        for camera in settings.camera
     }
-    return Judging(bundles, crew, tags, max_batch, stations, calibrations, fallbacks)
+    if now is not None:
+        stations |= {name: now.stations[name] for name in _kept(settings, stations, now)}
+    fallbacks = {
+        (team.tag.name, setting): fell_back
+        for team in teams.values()
+        for setting, fell_back in workshop.fallbacks(team)
+    }
+    return Judging(settings, workshop, teams, stations, calibrations, fallbacks)
 
 
-def _fallbacks(
-    workers: configuration.Workers, device: str, bundle: Bundle, tag: ModelTag
-) -> Iterator[tuple[str, bool]]:
-    """Of each setting, whether it was left to us and we had to take less than the best that is installed."""
-    yield "device", workers.device == "auto" and device != runtimes.best_installed()
-    best = engine.best_precision(bundle, device)
-    yield "precision", workers.precision == "auto" and tag.precision != best
+_IN_STATION = {"bundle", "calibration", "threshold", "min_area"}
+"""Keys of a camera whose meaning, not whose text, decides."""
+
+
+def _kept(settings: Settings, stations: Mapping[str, Station], now: Judging) -> Iterator[str]:
+    """The cameras whose frames are judged as before, though maybe by what other files say."""
+    before = {camera.name: camera.model_dump(exclude=_IN_STATION) for camera in now.settings.camera}
+    for camera in settings.camera:
+        new, old = stations[camera.name], now.stations[camera.name]
+        same = new.team is old.team and (new.judge, new.calibration) == (old.judge, old.calibration)
+        if (
+            same
+            and before.get(camera.name) == camera.model_dump(exclude=_IN_STATION)
+            and new.view.traits == old.view.traits
+        ):
+            yield camera.name
 
 
 def reference_problem(camera: configuration.Camera) -> str | None:
@@ -122,18 +171,15 @@ def reference_problem(camera: configuration.Camera) -> str | None:
     )
 
 
-def _sizes(settings: Settings, device: str) -> tuple[int, int]:
-    """How many workers, and how many frames in a batch."""
+def _workshop(settings: Settings, bundle: Bundle) -> Workshop:
+    """On the device that is wished for, or the best that runs `bundle`."""
+    wish = settings.workers
+    device, why = runtimes.resolve(wish.device, bundle.detector)
     on_cpu = device in ("cpu", "openvino:cpu")
-    count = settings.workers.count or (len(os.sched_getaffinity(0)) if on_cpu else 1)
-    return count, settings.workers.max_batch or (CPU_BATCH if on_cpu else GPU_BATCH)
-
-
-def _precision(bundle: Bundle, device: str, workers: configuration.Workers) -> Precision:
-    """What the bundle's detector will compute with."""
-    precision, why = engine.settle(bundle, device, workers.precision, workers.cache)
-    log.info("bundle %r: %s", bundle.card.name, why)
-    return precision
+    count = wish.count or (len(os.sched_getaffinity(0)) if on_cpu else 1)
+    max_batch = wish.max_batch or (CPU_BATCH if on_cpu else GPU_BATCH)
+    log.info("%s; %d worker(s), batches of up to %d", why, count, max_batch)
+    return Workshop(device, count, max_batch, wish)
 
 
 def _check_channels(settings: Settings, bundles: Mapping[Path, Bundle]) -> None:
@@ -217,23 +263,20 @@ def _calibrations(
     return found
 
 
-def _stations(
-    settings: Settings,
-    bundles: Mapping[Path, Bundle],
-    calibrations: Mapping[str, Calibration],
-    by_camera: Mapping[str, References],
-    views: Mapping[str, View],
-) -> dict[str, Station]:
-    stations = {}
-    for camera in settings.camera:
-        if (one := calibrations.get(camera.name)) is not None:
-            judge = Judge(one.decision.threshold, one.decision.min_area, folded=True)
-        else:
-            decision = bundles[camera.bundle].card.decision
-            judge = Judge(
-                decision.threshold if camera.threshold is None else camera.threshold,
-                decision.min_area if camera.min_area is None else camera.min_area,
-            )
-        sha256 = bundles[camera.bundle].sha256
-        stations[camera.name] = Station(sha256, judge, camera.repair, views[camera.name], by_camera.get(camera.name))
-    return stations
+def _station(
+    camera: configuration.Camera,
+    team: Team,
+    view: View,
+    references: References | None,
+    calibrated: Calibration | None,
+) -> Station:
+    if calibrated is not None:
+        judge = Judge(calibrated.decision.threshold, calibrated.decision.min_area, folded=True)
+    else:
+        decision = team.bundle.card.decision
+        judge = Judge(
+            decision.threshold if camera.threshold is None else camera.threshold,
+            decision.min_area if camera.min_area is None else camera.min_area,
+        )
+    tag = None if calibrated is None else calibrated.tag
+    return Station(camera.name, team, judge, camera.repair, view, references, tag)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from threading import Condition, Lock
 from typing import Generic, NamedTuple, TypeVar
@@ -58,6 +58,10 @@ class Order(Generic[T_contra]):
         """The monotonic time by which a batch with this item must be closed."""
         return math.inf
 
+    def group(self, item: T_contra) -> str:
+        """What the items of a batch have in common."""
+        return ""
+
     def rows(self, item: T_contra) -> int:
         """How many rows of a batch the item takes."""
         return 1
@@ -74,10 +78,9 @@ class Order(Generic[T_contra]):
 
 
 class _Lane(Generic[T]):
-    __slots__ = ("depth", "emptied", "group", "items")
+    __slots__ = ("depth", "emptied", "items")
 
-    def __init__(self, group: str, depth: int, lock: Lock) -> None:
-        self.group = group
+    def __init__(self, depth: int, lock: Lock) -> None:
         self.depth = depth
         self.items: deque[T] = deque()
         # One for each lane: were it shared, every taken item would wake the putters of all lanes for nothing.
@@ -92,11 +95,11 @@ class _Lane(Generic[T]):
 
 
 class Mailbox(Generic[T]):
-    """A bounded queue with one lane a key of `lanes`, which maps it to (group, depth); `order` says what goes next."""
+    """A bounded queue with one lane a key of `lanes`, which maps it to its depth; `order` says what goes next."""
 
-    def __init__(self, lanes: Mapping[str, tuple[str, int]], order: Order[T] | None = None) -> None:
+    def __init__(self, lanes: Mapping[str, int], order: Order[T] | None = None) -> None:
         lock = Lock()
-        self._lanes = {key: _Lane[T](group, depth, lock) for key, (group, depth) in lanes.items()}
+        self._lanes = {key: _Lane[T](depth, lock) for key, depth in lanes.items()}
         self._order = Order[T]() if order is None else order
         self._closed = False
         self._filled = Condition(lock)
@@ -145,15 +148,14 @@ class Mailbox(Generic[T]):
             if first is None:
                 raise Closed
             items = [self._pop(first)]
-            mates = [lane for lane in self._lanes.values() if lane.group == first.group]
-            self._fill(items, mates, most)
+            self._fill(items, most)
             last_call = opened + linger
             while self._room(items, most) > 0 and not self._closed:
                 remaining = min(last_call, *map(self._order.close_by, items)) - time.monotonic()
                 if remaining <= 0:
                     break
                 self._filled.wait(remaining)
-                self._fill(items, mates, most)
+                self._fill(items, most)
             if any(lane.items for lane in self._lanes.values()):
                 self._filled.notify()  # this taker may have swallowed a wake-up that another needs
             return Batch(items, opened, self._end(items, most, last_call))
@@ -180,15 +182,19 @@ class Mailbox(Generic[T]):
             for lane in self._lanes.values():
                 lane.emptied.notify_all()
 
-    def _fill(self, items: list[T], lanes: Sequence[_Lane[T]], most: int) -> None:
-        for lane in lanes:
+    def _fill(self, items: list[T], most: int) -> None:
+        for lane in self._lanes.values():
             self._sift(lane)
-        room = self._room(items, most)
-        while room > 0 and (best := self._next(lanes)) is not None:
+        room, group = self._room(items, most), self._order.group(items[0])
+        while room > 0 and (best := self._next(self._mates(group))) is not None:
             room -= self._order.rows(best.items[0])
             if room < 0:
                 break
             items.append(self._pop(best))
+
+    def _mates(self, group: str) -> Iterator[_Lane[T]]:
+        """Lanes whose next item belongs to `group`."""
+        return (lane for lane in self._lanes.values() if lane.items and self._order.group(lane.items[0]) == group)
 
     def _room(self, items: Sequence[T], most: int) -> int:
         """Rows that are left in the batch, or in the last of those that the first item alone needs."""

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from inspector.clock import Clock
 from inspector.condition.checks import CHECKS
 from inspector.condition.presence import State
-from inspector.mailbox import BatchEnd
+from inspector.mailbox import Batch, BatchEnd
 from inspector.outcomes import CAPTURED, ENDS
-from inspector.types import Inspection, ModelTag, Reason
+from inspector.types import Frame, Inspection, ModelTag, Reason
 
 NONE = math.nan
 """Stands in a row for what a frame does not have: a stage that it skipped, a score."""
@@ -33,6 +33,12 @@ STAGES = ("queue", "batch", "infer", "judge", "repair", "encode", "publish")
 
 REFUSALS = ("key", "handshake")
 """Why a connection is refused."""
+
+CHANGES = TAKEN, REFUSED = ("taken", "refused")
+"""What comes of a change of models."""
+
+SHADOW_OUTCOMES = AGREED, DISAGREED = ("agreed", "disagreed")
+"""Whether a model in shadow gave the verdict of the one that judged."""
 
 TRIGGER_ANSWERS = ("taken", "refused")
 """How a trigger is answered."""
@@ -77,6 +83,8 @@ LABELS: Mapping[str, str] = {
     "sha256": "the bundle's checksum",
     "provider": "what the model really runs on, in ONNX Runtime's words",
     "precision": "what the detector computes with: `fp32`, `bf16`, `fp16` or `int8`",
+    "change": "`taken` or `refused`",
+    "shadow": "`agreed` or `disagreed`",
     "setting": "what was left to the program: `device` or `precision`",
     "topic": "the ZeroMQ topic",
     "version": "the program's version",
@@ -223,6 +231,11 @@ TABLE = (
     Metric("inspector_catchup_messages_total", "counter", "Messages that were sent once more from the journal."),
     Metric("inspector_model_info", "gauge",
            "Always 1: which models judge, and on what they really run.", ("model", "sha256", "provider", "precision")),
+    Metric("inspector_model_changes_total", "counter",
+           "Changes of what judges while the line ran: put in force, or refused with all as it was.", ("change",)),
+    Metric("inspector_shadow_frames_total", "counter",
+           "Frames that were shown to a model in shadow, by whether it gave the verdict of the model that judged.",
+           ("camera", "shadow")),
     Metric("inspector_model_fallback", "gauge",
            "1 where a setting is `auto` and the model runs on less than this installation should give it, as the best "
            "failed its test at the start; else 0. Any other wish that cannot be met keeps the daemon from starting.",
@@ -323,11 +336,11 @@ class Metrics:
     """Takes what only a frame or a batch knows; every method may be called from any thread."""
 
     def __init__(self, cameras: Iterable[str], models: Sequence[ModelTag], clock: Clock) -> None:
-        self._tags = models
         self._clock = clock
         self._lock = Lock()
         self._cameras = {camera: _Camera() for camera in cameras}
-        self._models = {model.name: _Model() for model in models}
+        self._models: dict[str, _Model] = {}
+        self.judge_by(models)
 
     @property
     def models(self) -> Iterable[str]:
@@ -358,11 +371,21 @@ class Metrics:
             if len(camera.rows) == MOST_ROWS:
                 camera.fold()
 
-    def batch(self, model: str, frames: int, end: BatchEnd) -> None:
-        """Take a batch of `frames` that `model` (its card's name) is about to run, and why it was closed."""
+    def judge_by(self, models: Sequence[ModelTag]) -> None:
+        """Have `models` judge from now on; what was counted of those before them stays."""
         with self._lock:
-            self._models[model].frames.add(frames)
-            self._models[model].ends[end] += 1
+            self._tags = models
+            for model in models:
+                self._models.setdefault(model.name, _Model())
+
+    def batch(self, batch: Batch[Frame]) -> None:
+        """Take a batch that a model is about to run."""
+        standard = batch.items[0].standard
+        assert standard is not None  # noqa: S101 - what is judged by nothing is not queued
+        with self._lock:
+            model = self._models[standard.tag.name]
+            model.frames.add(len(batch.items))
+            model.ends[batch.end] += 1
 
     def samples(self) -> list[Sample]:
         """The values of the metrics that are kept here."""

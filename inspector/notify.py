@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from typing import TextIO
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,14 @@ log = logging.getLogger(__name__)
 def ready() -> None:
     """Say that the service is up: ends `systemctl start`."""
     _send("READY=1")
+
+
+def reloading() -> None:
+    """Say that the configuration is being read again, until `ready` is said once more.
+
+    Type=notify-reload wants to know since when, by a clock that is CLOCK_MONOTONIC on Linux.
+    """
+    _send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def stopping() -> None:

@@ -27,14 +27,14 @@ from inspector.challenges.challenger import LANE, Challenger, Challenges
 from inspector.challenges.order import LastOfAll
 from inspector.clock import Clock
 from inspector.ledger import Ledger
-from inspector.mailbox import Batch, BatchEnd, Closed, Mailbox
+from inspector.mailbox import Batch, Closed, Mailbox
 from inspector.parts import Parts
 from inspector.publisher import Publisher
 from inspector.schedule import Schedule
 from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
 from inspector.stage import Service, Stage
-from inspector.types import Challenge, Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Verdict
+from inspector.types import Challenge, Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Standard, Verdict
 from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Pipeline:
     """Joins `cameras`, `ledger`, `workers` and `publisher`.
 
     max_batch, max_wait: how many frames a worker takes at most, and how many seconds it lingers for more
-    on_batch: told (model, frames, why it was closed) of every batch, by the workers' threads
+    on_batch: told of every batch, by the workers' threads
     aside: what works beside the flow, by the names of their stages; begins before it and ends after it
     parts: those that several cameras see
     on_stage_end: called by a stage's thread when it returned or raised
@@ -71,7 +71,7 @@ class Pipeline:
         publisher: Publisher,
         max_batch: int,
         max_wait: float,
-        on_batch: Callable[[str, int, BatchEnd], None],
+        on_batch: Callable[[Batch[Frame]], None],
         on_stage_end: Callable[[], None],
         clock: Clock,
         aside: Mapping[str, Service] = MappingProxyType({}),
@@ -81,22 +81,14 @@ class Pipeline:
     ) -> None:
         self.ledger = ledger
         self.parts = Parts() if parts is None else parts
-        self._models = {camera.name: camera.model for camera in cameras}
-        self._rows = {camera.name: camera.rows for camera in cameras if camera.rows is not None}
-        # The time of a frame in tiles says nothing of its model's other frames, nor of tiled ones of another size.
-        self._paces = {
-            name: f"{model}, {name}" if name in self._rows else model for name, model in self._models.items()
-        }
-        lanes = {camera.name: (camera.model, camera.queue) for camera in cameras}
-        self.challenger, self.schedule = None, Schedule(self._paces, self.ledger.is_open, clock, self._rows_of)
+        lanes = {camera.name: camera.queue for camera in cameras}
+        self.challenger, self.schedule = None, Schedule(lanes, self.ledger.is_open, clock)
         if challenges:
             self.challenger = asker = Challenger(challenges, self._fit, self._pose, self.announce, clock)
-            self.schedule = LastOfAll(
-                self._paces, self.ledger.is_open, clock, self._rows_of, max_batch, asker.awaits, asker.dropped
-            )
-            lanes[LANE] = LANE, 1
+            self.schedule = LastOfAll(lanes, self.ledger.is_open, clock, max_batch, asker.awaits, asker.dropped)
+            lanes[LANE] = 1
         self.inbox = Mailbox(lanes, self.schedule)
-        self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": ("", outbox_depth)})
+        self.outbox: Mailbox[Inspection | PartVerdict | Late | Event] = Mailbox({"": outbox_depth})
         self.readers = [
             Reader(camera, self.ledger, self.inbox, self._settle, self.announce, clock, self._on_capture)
             for camera in cameras
@@ -110,13 +102,14 @@ class Pipeline:
         deadlines = [camera.deadline for camera in cameras] + self.parts.deadlines
         self._longest_nap = min([LONGEST_WAIT, *deadlines])
         self._drained = threading.Event()
+        self._busy = [False] * len(workers)
 
         def stage(name: str, body: Callable[[Stage], None], niceness: int = 0) -> Stage:
             return Stage(name, body, clock, on_stage_end, niceness)
 
         self.reading = [stage(f"read-{reader.camera}", partial(self._read, reader)) for reader in self.readers]
         self.working = [
-            stage(f"work-{index}", partial(self._work, worker), WORKERS_NICENESS)
+            stage(f"work-{index}", partial(self._work, index, worker), WORKERS_NICENESS)
             for index, worker in enumerate(workers)
         ]
         self.watching = stage("watch", self._watch)
@@ -131,6 +124,10 @@ class Pipeline:
         """Start downstream first, so that nothing is handed to a stage that does not run yet."""
         for stage in (*self.aside, self.publishing, self.watching, *self.working, *self.reading):
             stage.start()
+
+    def idle(self) -> bool:
+        """Whether no frame waits, and a worker has nothing to do; from any thread."""
+        return not len(self.inbox) and not all(self._busy)
 
     def announce(self, event: Event) -> None:
         """Publish an event; from any thread."""
@@ -179,7 +176,7 @@ class Pipeline:
     def _read(self, reader: Reader, stage: Stage) -> None:
         reader.run(stage.beat)
 
-    def _work(self, worker: Worker, stage: Stage) -> None:
+    def _work(self, index: int, worker: Worker, stage: Stage) -> None:
         while True:
             stage.beat()
             try:
@@ -188,16 +185,19 @@ class Pipeline:
                 worker.flush()
                 return
             if batch.items:
+                self._busy[index] = True
                 self._inspect(worker, batch, stage)
+                self._busy[index] = False
             else:
                 worker.tick()
+            del batch  # a frame that is held holds its model
 
     def _inspect(self, worker: Worker, batch: Batch[Frame], stage: Stage) -> None:
         closed, lent = self._clock.monotonic(), 0.0
         challenger = self.challenger if isinstance(batch.items[0], Challenge) else None
         if challenger is None:
             settle, is_open = self._settle, self.ledger.is_open
-            self._on_batch(self._models[batch.items[0].camera], len(batch.items), batch.end)
+            self._on_batch(batch)
         else:
             settle, is_open = challenger.judged, challenger.awaits
 
@@ -213,12 +213,7 @@ class Pipeline:
 
         worker.inspect(batch.items, batch.opened, closed, settle, goes_on)
         if challenger is None:
-            longest = max(batch.items, key=self._rows_of)
-            self.schedule.ran(self._paces[longest.camera], self._clock.monotonic() - closed - lent)
-
-    def _rows_of(self, frame: Frame) -> int:
-        count = self._rows.get(frame.camera)
-        return 1 if count is None or frame.fitted is None else count(frame.fitted)
+            self.schedule.ran(batch.items, self._clock.monotonic() - closed - lent)
 
     def _watch(self, stage: Stage) -> None:
         """Settle frames and parts when they are due, and notice what stalls, by a clock that depends on nobody else."""
@@ -251,7 +246,7 @@ class Pipeline:
     def _on_capture(self, frame: Frame) -> None:
         self._send_all(self.parts.capture(frame))
 
-    def _fit(self, camera: str, image: Image) -> tuple[Image | None, str | None]:
+    def _fit(self, camera: str, image: Image) -> tuple[Standard, Image | None, str | None]:
         return self._intakes[camera].fit(image)
 
     def _pose(self, challenge: Challenge) -> None:

@@ -20,7 +20,8 @@ time, and a large frame costs the others its work and no more.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 from inspector.clock import Clock
 from inspector.estimate import Estimate
@@ -37,29 +38,33 @@ RESERVE = 0.002
 class Schedule(Order[Frame]):
     """The order of frames in the inbox.
 
-    models: by camera the model whose batches it shares; or another name, for a camera whose frames take another time
     is_open: whether a frame still waits for its verdict
-    rows: how many rows of a batch a frame takes
     """
 
     def __init__(
         self,
-        models: Mapping[str, str],
+        cameras: Iterable[str],
         is_open: Callable[[Frame], bool],
         clock: Clock,
-        rows: Callable[[Frame], int] = lambda _: 1,
     ) -> None:
-        self._rows = rows
+        cameras = list(cameras)
         self._is_open = is_open
         self._clock = clock
-        self._of_models = {model: Estimate() for model in models.values()}
-        self._of_cameras = {camera: self._of_models[model] for camera, model in models.items()}
-        self._shares = Shares(models)
-        self._served = dict.fromkeys(models, -math.inf)
+        self._estimates: defaultdict[str, Estimate] = defaultdict(Estimate)  # by the pace of frames
+        self._shares = Shares(cameras)
+        self._served = dict.fromkeys(cameras, -math.inf)
 
-    def ran(self, model: str, seconds: float) -> None:
-        """Learn how long a batch of `model` took, until its last verdict; from any thread."""
-        self._of_models[model].add(seconds)
+    def ran(self, frames: Sequence[Frame], seconds: float) -> None:
+        """Learn how long a batch took, until its last verdict; from any thread."""
+        self._estimates[_pace(max(frames, key=self.rows))].add(seconds)
+
+    def estimate(self, frame: Frame) -> float:
+        """Seconds that its batch will take; 0 while nothing is known of it."""
+        return self._estimates[_pace(frame)].seconds
+
+    def group(self, frame: Frame) -> str:
+        """The model that judges it."""
+        return "" if frame.standard is None else frame.standard.tag.sha256
 
     def is_spoiled(self, frame: Frame, newest: bool) -> bool:
         """Whether to drop it. newest: no newer frame of its camera waits"""
@@ -79,11 +84,11 @@ class Schedule(Order[Frame]):
 
     def close_by(self, frame: Frame) -> float:
         """Monotonic seconds by which a batch must be closed for `frame` to be judged in time."""
-        return frame.deadline - self._of_cameras[frame.camera].seconds - RESERVE
+        return frame.deadline - self.estimate(frame) - RESERVE
 
     def rows(self, frame: Frame) -> int:
         """How many rows of a batch it takes."""
-        return self._rows(frame)
+        return 1 if frame.standard is None or frame.fitted is None else frame.standard.rows(frame.fitted)
 
     def overtakes(self, frame: Frame, running: Frame) -> bool:
         """Whether it goes before a frame that is being worked on."""
@@ -107,4 +112,8 @@ class Schedule(Order[Frame]):
 
     def _slack(self, frame: Frame, now: float) -> float:
         """Seconds that it can still wait."""
-        return frame.deadline - now - self._of_cameras[frame.camera].seconds
+        return frame.deadline - now - self.estimate(frame)
+
+
+def _pace(frame: Frame) -> str:
+    return "" if frame.standard is None else frame.standard.pace

@@ -16,7 +16,17 @@ from inspector.asking import ANSWERS
 from inspector.challenges.outcome import Outcome
 from inspector.condition.checks import CHECKS, Values
 from inspector.condition.presence import State
-from inspector.metrics import AUTOMATIC, REFUSALS, TABLE, TRIGGER_ANSWERS, Distribution, Metrics, Sample
+from inspector.metrics import (
+    AUTOMATIC,
+    CHANGES,
+    REFUSALS,
+    SHADOW_OUTCOMES,
+    TABLE,
+    TRIGGER_ANSWERS,
+    Distribution,
+    Metrics,
+    Sample,
+)
 from inspector.outcomes import CAPTURED, ENDS
 from inspector.types import Cause, Reason, Verdict
 
@@ -235,6 +245,7 @@ class Core:
     failing: one line for each stage that died or hangs
     shift: the frames of this shift, by camera and outcome
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
+    changes: of what judges, by what came of them;  shadow: frames seen in shadow, by camera and outcome
     elsewhere: the cameras whose calibration was made on something else than what judges
     fallbacks: by model and setting, whether it runs on less than it should
     denied: how many connections were refused, by reason;  keys: those of the door, if there is one
@@ -249,9 +260,11 @@ class Core:
     ready: Callable[[], bool]
     line: str = ""
     failing: Callable[[], Collection[str]] = tuple
-    calibrated: Mapping[str, float] = field(default_factory=dict)
-    elsewhere: Collection[str] = ()
-    fallbacks: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    calibrated: Callable[[], Mapping[str, float]] = dict
+    elsewhere: Callable[[], Collection[str]] = tuple
+    fallbacks: Callable[[], Mapping[tuple[str, str], bool]] = dict
+    changes: Mapping[str, int] = field(default_factory=dict)
+    shadow: Mapping[tuple[str, str], int] = field(default_factory=dict)
     denied: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REFUSALS, 0))
     keys: Keys | None = None
     journal: Journal | None = None
@@ -303,6 +316,8 @@ class Scrape(Collector):
         yield from self._of_catchup()
         for queue, frames in self._core.queues.items():
             yield Sample("inspector_queue_frames", (queue,), frames())
+        for change in CHANGES:
+            yield Sample("inspector_model_changes_total", (change,), self._core.changes.get(change, 0))
         yield Sample("inspector_build_info", (__version__, self._core.line), 1)
         yield Sample("inspector_ready", (), self._core.ready())
         yield Sample("inspector_stages_failing", (), len(self._core.failing()))
@@ -320,6 +335,7 @@ class Scrape(Collector):
                 yield Sample("inspector_verdicts_total", labels, counts.verdicts.get((verdict, reason), 0))
 
     def _of_cameras(self) -> Iterator[Sample]:
+        calibrated, elsewhere = self._core.calibrated(), self._core.elsewhere()
         for name, camera in self._core.cameras.items():
             state, failing, values = camera.state, camera.failing, camera.values
             yield Sample("inspector_camera_up", (name,), camera.up)
@@ -331,8 +347,12 @@ class Scrape(Collector):
             yield Sample("inspector_camera_last_frame_timestamp_seconds", (name,), camera.last_frame)
             yield Sample("inspector_camera_reconnects_total", (name,), camera.reconnects)
             yield Sample("inspector_frames_without_part_total", (name,), camera.partless)
-            yield Sample("inspector_calibration_timestamp_seconds", (name,), self._core.calibrated.get(name, 0))
-            yield Sample("inspector_calibration_elsewhere", (name,), name in self._core.elsewhere)
+            yield Sample("inspector_calibration_timestamp_seconds", (name,), calibrated.get(name, 0))
+            yield Sample("inspector_calibration_elsewhere", (name,), name in elsewhere)
+            for outcome in SHADOW_OUTCOMES:
+                yield Sample(
+                    "inspector_shadow_frames_total", (name, outcome), self._core.shadow.get((name, outcome), 0)
+                )
 
     def _of_challenges(self) -> Iterator[Sample]:
         for camera in self._core.cameras:
@@ -429,7 +449,7 @@ class Scrape(Collector):
     def _of_models(self) -> Iterator[Sample]:
         for model in self._metrics.models:
             for setting in AUTOMATIC:
-                fell_back = self._core.fallbacks.get((model, setting), False)
+                fell_back = self._core.fallbacks().get((model, setting), False)
                 yield Sample("inspector_model_fallback", (model, setting), fell_back)
 
     def _of_process(self) -> Iterator[Sample]:

@@ -100,4 +100,4 @@ def give_way(name: str, niceness: int) -> None:
     try:
         os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + niceness, 19))
     except OSError as error:  # a sandbox may forbid it; then verdicts that are due wait a little longer
-        log.warning("stage %s keeps its priority: %s", name, error)
+        log.warning("stage %s keeps its priority: %s", threading.current_thread().name, error)

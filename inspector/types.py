@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,37 @@ class Cause(StrEnum):
     """Fine detail is gone: the focus moved, or the lens is dirty."""
 
 
+class Standard(Protocol):
+    """What a frame is judged by: model, threshold and all, in one piece (worker.Station).
+
+    It is fixed when the frame is captured. Where another model takes over, frames before that keep theirs, and none is
+    fitted for one model and judged by the other.
+    """
+
+    @property
+    def tag(self) -> ModelTag:
+        """The model; frames of one model share batches."""
+        ...
+
+    @property
+    def pace(self) -> str:
+        """Names the frames that take the same time."""
+        ...
+
+    @property
+    def calibration(self) -> CalibrationTag | None:
+        """What it was calibrated by, if it was."""
+        ...
+
+    def fit(self, image: Image) -> Image:
+        """What the detector is shown of a picture [H,W,C]. Raises ModelError where it takes no such picture."""
+        ...
+
+    def rows(self, shown: Image) -> int:
+        """How many rows of a batch it takes to look at what `fit` gave."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """What a source yields: a picture, or the word that there should have been one.
@@ -106,6 +137,7 @@ class Frame:
     captured, deadline: monotonic seconds; `deadline` is when its verdict is due
     fitted: what the detector is shown of the picture: at its size and with its channels, or to be cut into tiles
     reports: as in `Shot`
+    standard: what it is judged by
     """
 
     camera: str
@@ -117,6 +149,7 @@ class Frame:
     part: str | None = None
     fitted: Image | None = None
     reports: Span | None = None
+    standard: Standard | None = None
 
 
 @dataclass(frozen=True, slots=True)

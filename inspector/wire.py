@@ -14,7 +14,6 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast
 
 from inspector import codecs
@@ -63,7 +62,6 @@ _REASONS = {reason.value: reason for reason in Reason}
 _STAGES = [field.name for field in dataclasses.fields(Latency)]
 _LATENCY = "{" + ",".join(f'"{stage}":%.6f' for stage in _STAGES) + "}"
 _SIZE = "[%d,%d,%d]"
-_NONE: Mapping[str, CalibrationTag] = MappingProxyType({})
 
 
 class UnknownMessageError(WireError):
@@ -85,7 +83,7 @@ def topic(kind: Kind | Literal["late"], line: str, subject: str | None = None) -
 class Encoder:
     """Makes the messages of one session of a line.
 
-    config_sha256: the configuration's checksum, hex;  calibrations: by camera, of those that are calibrated
+    config_sha256: the configuration's checksum, hex;
     catchup: the endpoint that answers for what was missed, as bound; None where there is none
 
     The JSON is put together by hand, its constant parts once: a verdict is due on the line, and json.dumps alone
@@ -97,19 +95,19 @@ class Encoder:
         line: str,
         session: int,
         config_sha256: str,
-        calibrations: Mapping[str, CalibrationTag] = _NONE,
         catchup: str | None = None,
     ) -> None:
         self.line = line
-        self._config = _quoted(config_sha256)
+        self.configured(config_sha256)
         self._catchup = _quoted(catchup)
-        self._calibrations = {
-            camera: json.dumps(dataclasses.asdict(tag), separators=(",", ":")) for camera, tag in calibrations.items()
-        }
         origin = f'"session":{session},"line":"{line}"'
         self._heads = {
             kind: f'{{"schema":"{SCHEMA}","version":"{VERSION}","kind":"{kind}",{origin}' for kind in (*KINDS, "late")
         }
+
+    def configured(self, config_sha256: str) -> None:
+        """Name another configuration from now on."""
+        self._config = _quoted(config_sha256)
 
     def verdict(self, inspection: Inspection, sequence: int, publish_seconds: float) -> list[bytes]:
         """The message of every frame; publish_seconds: from the inspection's completion until now."""
@@ -175,7 +173,7 @@ class Encoder:
             f',"size":{"null" if frame.image is None else _SIZE % frame.image.shape}'
             f',"model":{_model(inspection.model)},"config":{self._config}'
             f',"latency":{_LATENCY % (*stages, encode_seconds, publish_seconds)}'
-            f',"calibration":{self._calibrations.get(frame.camera, "null")}'
+            f',"calibration":{_calibrated(None if frame.standard is None else frame.standard.calibration)}'
             f',"position":{_quoted(inspection.position)},"cause":{_quoted(inspection.cause)}'
             f',"payloads":{_list(_payload, payloads)}}}'
         )
@@ -222,6 +220,11 @@ def _model(model: ModelTag | None) -> str:
         f'{{"name":{_quoted(model.name)},"sha256":{_quoted(model.sha256)},"provider":{_quoted(model.provider)}'
         f',"precision":{_quoted(model.precision)}}}'
     )
+
+
+@lru_cache(maxsize=64)
+def _calibrated(tag: CalibrationTag | None) -> str:
+    return "null" if tag is None else json.dumps(dataclasses.asdict(tag), separators=(",", ":"))
 
 
 def _payload(payload: Payload) -> str:

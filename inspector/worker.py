@@ -4,34 +4,69 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.clock import Clock
 from inspector.errors import ModelError
 from inspector.inference.detector import Look
-from inspector.inference.engine import Engine
+from inspector.inference.engine import Engine, Team
 from inspector.inference.references import Match, References
 from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.logs import Tally
-from inspector.types import Box, Cause, Challenge, Detection, Frame, Image, Inspection, Reason, Receipt, Verdict
+from inspector.types import (
+    Box,
+    CalibrationTag,
+    Cause,
+    Challenge,
+    Detection,
+    Frame,
+    Image,
+    Inspection,
+    ModelTag,
+    Reason,
+    Receipt,
+    Verdict,
+)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What a camera's frames are judged with: the name of its model's group, its judge, and whether to repair.
+    """What a camera's frames are judged with, a `types.Standard`: its model, its judge, and whether to repair.
 
     view: what of its frames is looked at, and how;  references: its reference pictures, where the model compares
+    calibration: what the judge's threshold comes from, if it was calibrated
     """
 
-    model: str
+    camera: str
+    team: Team
     judge: Judge
     repair: bool
     view: View
     references: References | None = None
+    calibration: CalibrationTag | None = None
+
+    @property
+    def tag(self) -> ModelTag:
+        """The model."""
+        return self.team.tag
+
+    @property
+    def pace(self) -> str:
+        """Frames of one model take the same time; but those in tiles take their own, by the camera's size."""
+        sha256 = self.team.tag.sha256
+        return sha256 if self.view.overlap is None else f"{sha256}, {self.camera}"
+
+    def fit(self, image: Image) -> Image:
+        """What the detector is shown of `image` [H,W,C]. Raises ModelError where it cannot be judged."""
+        return self.view.fit(image)
+
+    def rows(self, shown: Image) -> int:
+        """How many rows of a batch it takes to look at what `fit` gave."""
+        return self.view.rows(shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +88,10 @@ class Placed:
 
 
 class Worker:
-    """Inspects batches with engines of its own, one a model; owned by one thread."""
+    """Inspects batches with an engine of its own of each model, those with its `index`; owned by one thread."""
 
-    def __init__(self, engines: Mapping[str, Engine], stations: Mapping[str, Station], clock: Clock) -> None:
-        self._engines = engines
-        self._stations = stations
+    def __init__(self, index: int, clock: Clock) -> None:
+        self._index = index
         self._clock = clock
         self._failures = Tally(log, logging.ERROR, "the model failed on {count} frame(s), last {detail}", clock)
         self._misplaced = Tally(
@@ -80,7 +114,7 @@ class Worker:
         goes_on: asked between two runs of the model whether a frame is still wanted; it may call `inspect` meanwhile. A
             frame that is not (its deadline has passed, so it has its verdict) is given up, and not settled here
         """
-        engine = self._engines[self._stations[frames[0].camera].model]
+        engine = _station(frames[0]).team.engines[self._index]
         self.tick()
         placed = self._place(frames, engine, settle)
         if not placed:
@@ -104,7 +138,7 @@ class Worker:
                 one = left.pop(index)
                 inspection = self._judge(one, detection, engine, opened, closed, len(looks))
                 # Whoever needs no repair does not wait for those that do.
-                if inspection.mask is not None and self._is_repaired(inspection.frame):
+                if inspection.mask is not None and _is_repaired(inspection.frame):
                     to_repair.append((inspection, one, detection))
                 else:
                     done.append(inspection)
@@ -115,9 +149,6 @@ class Worker:
         settle_done()
         for inspection, one, detection in to_repair:
             settle(self._repair(inspection, one, detection, engine))
-
-    def _is_repaired(self, frame: Frame) -> bool:
-        return self._stations[frame.camera].repair and not isinstance(frame, Challenge)  # whose picture nobody gets
 
     def tick(self) -> None:
         """Log what was gathered for the log, if it is a second old."""
@@ -133,7 +164,7 @@ class Worker:
         """The frames with their references; one that lies on none is settled here, for nothing proves it good."""
         placed = []
         for frame in frames:
-            references = self._stations[frame.camera].references
+            references = _station(frame).references
             try:
                 match = None if references is None else references.match(_queued(frame.image, frame))
             except ModelError as error:
@@ -149,7 +180,7 @@ class Worker:
 
     def _look(self, placed: Placed, shown: Image) -> Look:
         """What the detector is given of a frame, of which `shown` is what its view makes of the picture."""
-        view = self._stations[placed.frame.camera].view
+        view = _station(placed.frame).view
         return Look(shown, None if placed.reference is None else view.crop(placed.reference), view.overlap)
 
     def _judge(
@@ -157,7 +188,7 @@ class Worker:
     ) -> Inspection:
         frame, inferred = placed.frame, self._clock.monotonic()
         height, width, _ = _queued(frame.image, frame).shape
-        station = self._stations[frame.camera]
+        station = _station(frame)
         judge = station.judge
         judgement = station.view.judge(judge, detection, height, width, frame.reports)
         start = max(opened, frame.captured)
@@ -201,7 +232,7 @@ class Worker:
         self, repaired: Image, placed: Placed, detection: Detection, boxes: Sequence[Box], engine: Engine
     ) -> float | None:
         """The score of a repaired frame, whose changes lie in `boxes`; None where the model gives no number."""
-        station = self._stations[placed.frame.camera]
+        station = _station(placed.frame)
         view = station.view
         look = self._look(placed, view.fit(repaired))
         if view.overlap is None:
@@ -210,6 +241,17 @@ class Worker:
             again = engine.detector.again(look, view.inside(boxes), detection)
         score = view.score(again, *repaired.shape[:2])
         return station.judge.told(score) if math.isfinite(score) else None
+
+
+def _station(frame: Frame) -> Station:
+    """What a frame that was queued is judged with."""
+    if not isinstance(frame.standard, Station):
+        raise ValueError(f"frame {frame.number} of {frame.camera} is to be judged by nothing and was queued")
+    return frame.standard
+
+
+def _is_repaired(frame: Frame) -> bool:
+    return _station(frame).repair and not isinstance(frame, Challenge)  # whose picture nobody gets
 
 
 def _queued(image: Image | None, frame: Frame) -> Image:

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from inspector.types import (
+    CalibrationTag,
     CameraWord,
     Cause,
     Event,
@@ -22,11 +23,13 @@ from inspector.types import (
     Region,
     Verdict,
 )
+from tests.standards import Plain
 
 few = settings(max_examples=25, deadline=None)
 many = settings(max_examples=150, deadline=None)
 """How often hypothesis tries; a busy machine's pauses are no failures, hence no deadline."""
 
+CALIBRATION = CalibrationTag("2026-01-31T12:00:00Z", "d5" * 32, 0.02, 0.95, 300, 0.3125, 4)
 MODEL = ModelTag("bright", "ab" * 32, "CPUExecutionProvider")
 
 whole = st.integers(0, 2**63 - 1)
@@ -64,7 +67,9 @@ def inspections(draw: st.DrawFn) -> Inspection:
     """Anything that the type allows, on a small frame."""
     height, width, channels = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 4]))
     image = draw(st.none() | images(height, width, channels))
-    frame = Frame(draw(name), draw(whole), draw(whole), draw(seconds), draw(seconds), image, draw(st.none() | text))
+    standard = draw(st.none() | st.sampled_from([Plain(), Plain(calibration=CALIBRATION)]))
+    times = draw(whole), draw(seconds), draw(seconds)
+    frame = Frame(draw(name), draw(whole), *times, image, draw(st.none() | text), standard=standard)
     pictures = image is not None
     return Inspection(
         frame,
@@ -99,10 +104,11 @@ events = st.builds(Event, name, text, text, whole)
 
 
 def frame(camera: str = "cam1", number: int = 1, size: tuple[int, int, int] = (48, 64, 3)) -> Frame:
-    """A frame of noise, captured just now."""
+    """A frame of noise, captured just now; cam1 is calibrated."""
     image = np.random.default_rng(number).integers(0, 256, size, dtype=np.uint8)
     now = time.monotonic()
-    return Frame(camera, number, time.time_ns(), now, now + 1.0, image, f"part-{number}")
+    standard = Plain(calibration=CALIBRATION if camera == "cam1" else None)
+    return Frame(camera, number, time.time_ns(), now, now + 1.0, image, f"part-{number}", standard=standard)
 
 
 def ok(camera: str = "cam1", number: int = 1) -> Inspection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -18,11 +20,11 @@ from inspector.condition.monitor import Monitor
 from inspector.daemon import Wake
 from inspector.errors import ModelError
 from inspector.inference.detector import Look
-from inspector.inference.engine import Engine
+from inspector.inference.engine import Engine, Team
 from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.ledger import Ledger
-from inspector.mailbox import BatchEnd
+from inspector.mailbox import Batch, BatchEnd
 from inspector.matching import Trigger, Triggers
 from inspector.messages import PartMessage, ResultMessage, VerdictMessage
 from inspector.outputs.memory import MemoryOutput
@@ -31,7 +33,7 @@ from inspector.parts import Station as Place
 from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
 from inspector.sources.intake import NOTHING, Camera
-from inspector.types import Box, Detection, Event, Inspection, Late, Reason, Verdict
+from inspector.types import Box, Detection, Event, Frame, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
 from tests.sources import HandSource
@@ -43,8 +45,9 @@ PATIENCE = 0.5
 class Gate:
     """Stands before a real detector: `open` lets batches through, `fail` makes the next ones fail."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, model: str = "m") -> None:
         self.engine = engine
+        self.tag = replace(engine.tag, sha256=model)
         self.open = threading.Event()
         self.entered = threading.Event()
         self.fail = False
@@ -66,10 +69,6 @@ class Gate:
     @property
     def repairer(self) -> object:
         return self.engine.repairer
-
-    @property
-    def tag(self) -> object:
-        return self.engine.tag
 
 
 class Recorder(MemoryOutput):
@@ -136,7 +135,7 @@ class Line:
         """
         self.sources = {name: HandSource(live) for name in cameras}
         self.output = Recorder()
-        self.gates = {model: Gate(engine) for model in set(cameras.values())}
+        self.gates = {model: Gate(engine, model) for model in set(cameras.values())}
         for gate in self.gates.values():
             gate.open.set()
         self.batches: list[tuple[str, int, BatchEnd]] = []
@@ -155,33 +154,45 @@ class Line:
             ["gate"],
         )
         views = {name: View((48, 64, 1), 8 if name in tiled else None) for name in cameras}
-        stations = {name: Station(model, Judge(0.7, 4), True, views[name]) for name, model in cameras.items()}
+        self._engines: dict[str, list[Any]] = {model: [gate] for model, gate in self.gates.items()}
+        bundle: Any = None  # nobody asks for it
+        teams = {model: Team(bundle, engines) for model, engines in self._engines.items()}
+        self.stations = {
+            name: Station(name, teams[model], Judge(0.7, 4), True, views[name]) for name, model in cameras.items()
+        }
         self.pipeline = Pipeline(
             [
                 Camera(
                     name,
                     self.sources[name],
-                    view.fit,
-                    cameras[name],
+                    partial(self.stations.__getitem__, name),
                     tiled.get(name, deadline),
                     queue,
                     Monitor(limits),
                     triggers=self.triggers.get(name),
-                    rows=view.rows if name in tiled else None,
                 )
-                for name, view in views.items()
+                for name in cameras
             ],
             Ledger(cameras),
-            [Worker(self.gates, stations, clock)],  # type: ignore[arg-type]
+            [Worker(0, clock)],
             self.publisher,
             max_batch=4,
             max_wait=0.0,
-            on_batch=lambda *batch: self.batches.append(batch),
+            on_batch=self._note,
             on_stage_end=self.wake.ring,
             clock=clock,
             parts=parts,
             challenges=challenges,
         )
+
+    def replace(self, gate: Gate) -> None:
+        """Have `gate` stand before the detector instead of that of its model."""
+        self.gates[gate.tag.sha256] = self._engines[gate.tag.sha256][0] = gate
+
+    def _note(self, batch: Batch[Frame]) -> None:
+        standard = batch.items[0].standard
+        assert standard is not None
+        self.batches.append((standard.tag.sha256, len(batch.items), batch.end))
 
     def trigger(self, part: str) -> None:
         """A part is there, for every camera."""

@@ -17,7 +17,7 @@ from inspector.challenges.pictures import Picture
 from inspector.challenges.rounds import Rounds
 from inspector.clock import Clock
 from inspector.mailbox import Closed
-from inspector.types import Challenge, Event, Frame, Image, Inspection
+from inspector.types import Challenge, Event, Frame, Image, Inspection, Standard
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ LANE = "(challenges)"
 LONGEST_WAIT = 0.25
 """Seconds after which it looks up and beats."""
 
-Fit: TypeAlias = Callable[[str, Image], tuple[Image | None, str | None]]
-"""What a camera's detector takes of a picture, or why it takes no such one."""
+Fit: TypeAlias = Callable[[str, Image], tuple[Standard, Image | None, str | None]]
+"""What judges a camera's next frame, and what that is shown of a picture, or why it takes no such one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,12 @@ class Challenger:
         picture = course.rounds.turn(now)
         assert picture is not None  # noqa: S101 - it was looked for above
         image = picture.image()
-        fitted, misfit = self._fit(camera, image)
+        standard, fitted, misfit = self._fit(camera, image)
         if misfit is not None:
             self._ended(camera, picture, Outcome.FAILED, f"{picture.name} is {misfit}")
             return
         at, at_ns = self._clock.monotonic(), self._clock.wall_ns()
-        challenge = Challenge(camera, 0, at_ns, at, course.rounds.ends, image, picture.name, fitted)
+        challenge = Challenge(camera, 0, at_ns, at, course.rounds.ends, image, picture.name, fitted, standard=standard)
         self._posed = _Posed(camera, picture, challenge)
         self._offer(challenge)
 

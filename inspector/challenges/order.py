@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from inspector.clock import Clock
 from inspector.schedule import Schedule
@@ -44,15 +44,14 @@ class LastOfAll(Schedule):
 
     def __init__(
         self,
-        models: Mapping[str, str],
+        cameras: Iterable[str],
         is_open: Callable[[Frame], bool],
         clock: Clock,
-        rows: Callable[[Frame], int],
         most: int,
         awaits: Callable[[Frame], bool],
         dropped: Callable[[Challenge], None],
     ) -> None:
-        super().__init__(models, is_open, clock, rows)
+        super().__init__(cameras, is_open, clock)
         self._most, self._awaits, self._dropped = most, awaits, dropped
         self._margin = Margin()
 
@@ -60,8 +59,12 @@ class LastOfAll(Schedule):
         """Also a challenge that there is no time for."""
         if not isinstance(frame, Challenge):
             return super().is_spoiled(frame, newest)
-        runs = -(-self._rows(frame) // self._most)
-        return not self._awaits(frame) or self._of_cameras[frame.camera].seconds / runs > self._margin.seconds
+        runs = -(-self.rows(frame) // self._most)
+        return not self._awaits(frame) or self.estimate(frame) / runs > self._margin.seconds
+
+    def group(self, frame: Frame) -> str:
+        """No frame shares the batch of a challenge."""
+        return "challenge" if isinstance(frame, Challenge) else super().group(frame)
 
     def first(self, heads: Sequence[Frame]) -> int:
         """No challenge while there is a frame."""

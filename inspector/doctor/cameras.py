@@ -39,9 +39,9 @@ def cameras(case: Case) -> Iterator[Finding]:
 
 def sources_of(case: Case) -> dict[str, Source]:
     """The source of each camera, which opens nothing yet. Raises ConfigError."""
-    bundles = {} if case.judging is None else case.judging.bundles
-    channels = {path: bundle.card.input.modalities for path, bundle in bundles.items()}
-    return {camera.name: source_of(camera, channels.get(camera.bundle, {}), open_source) for camera in case.line.camera}
+    stations = {} if case.judging is None else case.judging.stations
+    channels = {camera: station.team.bundle.card.input.modalities for camera, station in stations.items()}
+    return {camera.name: source_of(camera, channels.get(camera.name, {}), open_source) for camera in case.line.camera}
 
 
 def judged(camera: Camera, seen: Seen, case: Case) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ def memory(case: Case) -> Iterator[Finding]:
     if unknown := [camera.name for camera in line.camera if camera.size is None]:
         yield skipped(f"the size of the frames of {', '.join(unknown)} is not known", "give each a size = [w, h]")
         return
-    crew, most = len(case.judging.crew), case.judging.max_batch
+    crew, most = case.judging.workshop.workers, case.judging.workshop.max_batch
     try:
         budget.outbox_depth(line, case.judging.stations, crew, most, case.resident)
     except ConfigError as error:

@@ -19,10 +19,10 @@ def models(case: Case) -> Iterator[Finding]:
     """Sessions are made, asked what they run on, and each bundle judges its golden pictures there."""
     case.judging = judging = prepare(case.line)
     case.resident = resident_bytes()
-    for tag in judging.tags.values():
+    for tag in judging.tags:
         yield fine(f"{tag.name} proves itself on {tag.provider} in {tag.precision}")
-    workers, cores = len(judging.crew), case.cores
-    on_cpu = {tag.provider for tag in judging.tags.values()} <= {"CPUExecutionProvider"}
+    workers, cores = judging.workshop.workers, case.cores
+    on_cpu = {tag.provider for tag in judging.tags} <= {"CPUExecutionProvider"}
     if on_cpu and workers > cores + 0.5:
         yield warning(
             f"{workers} worker(s) on {cores:g} core(s): they take turns, and frames wait twice",
@@ -39,7 +39,7 @@ def calibrations(case: Case) -> Iterator[Finding]:
             yield fine(f"camera {camera.name!r} is not calibrated: it is judged by the bundle's threshold, or its own")
             continue
         days = (time.time() - one.seconds) / DAY
-        tag = case.judging.tags[one.bundle.sha256]
+        tag = case.judging.stations[camera.name].tag
         text = f"camera {camera.name!r} was calibrated {days:.0f} day(s) ago, for this bundle"
         if (one.bundle.provider, one.bundle.precision) != (tag.provider, tag.precision):
             text += f", on {one.bundle.provider} in {one.bundle.precision}"

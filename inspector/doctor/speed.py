@@ -30,7 +30,7 @@ def benchmark(case: Case) -> Iterator[Finding]:
     for camera in line.camera:
         seen = case.seen.get(camera.name)
         images = [] if seen is None else seen.images
-        shown[camera.name] = pictures(camera, judging.bundles[camera.bundle], images, len(line.camera))
+        shown[camera.name] = pictures(camera, judging.stations[camera.name].team.bundle, images, len(line.camera))
     reading = {name: seen.reading for name, seen in case.seen.items() if seen.reading is not None}
     live = {name: source.live for name, source in sources_of(case).items()}
     found = case.prediction = trial(line, judging, shown, reading, rates(case), live, case.wish.ng, case.cores)

@@ -123,7 +123,7 @@ def _lay_out(
             save(place, shown[camera.name])
             sources[f"sim://{camera.name}"] = (camera.name, place)
             continue
-        known = judging.bundles[camera.bundle].card.input
+        known = judging.stations[camera.name].team.bundle.card.input
         each = known.channels // len(camera.sources)
         first = 0
         for modality in camera.sources:

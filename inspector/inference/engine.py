@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,19 @@ class Engine:
         """
         repairer = None if self.repairer is None else self.repairer.beside(reference)
         return Engine(self.detector.beside(reference, overlap), repairer, self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A bundle at work: an engine for each worker, by its index. The last frame that it judges lets go of it."""
+
+    bundle: Bundle
+    engines: Sequence[Engine]
+
+    @property
+    def tag(self) -> ModelTag:
+        """Names it in every message."""
+        return self.engines[0].tag
 
 
 def start(

@@ -25,9 +25,18 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def open_recorder(
-    stack: ExitStack, settings: Settings, judging: Judging, session: int, clock: Clock, rehearsal: bool
+    stack: ExitStack,
+    settings: Settings,
+    judging: Judging,
+    folders: Mapping[str, Path],
+    session: int,
+    clock: Clock,
+    rehearsal: bool,
 ) -> Recorder | None:
-    """The recorder, if one is wished for; `stack` closes it. In a rehearsal nothing is made. Raises OutputError."""
+    """The recorder, if one is wished for; `stack` closes it. In a rehearsal nothing is made. Raises OutputError.
+
+    folders: where bundles that judge came from, by their sha256; it grows as others take over
+    """
     wish = settings.recorder
     if wish.path is None:
         return None
@@ -41,15 +50,14 @@ def open_recorder(
         camera.name: Terms(wish.on, wish.before, wish.after, wish.longest, wish.pause, camera.deadline, share)
         for camera in settings.camera
     }
-    folders = {one.sha256: path for path, one in judging.bundles.items()}
     about = {
         "line": settings.line,
         "session": session,
         "config_sha256": config_sha256(settings),
-        "max_batch": judging.max_batch,
+        "max_batch": judging.workshop.max_batch,
         "runtime": runtime(),
     }
-    models = {camera: station.model for camera, station in judging.stations.items()}
+    models = {camera: station.tag.sha256 for camera, station in judging.stations.items()}
     return Recorder(folder, Setups(wish.path, settings, lambda: folders), terms, models, about, clock)
 
 

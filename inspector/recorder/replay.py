@@ -122,11 +122,11 @@ class Replay:
         found: list[Inspection] = []
         try:
             assert one.image is not None  # noqa: S101 - looked at by who calls
-            fitted = station.view.fit(one.image)
+            fitted = station.fit(one.image)
         except ModelError:
             return [Inspection(frame, Verdict.UNKNOWN, Reason.MODEL)]
-        frames = [replace(frame, fitted=fitted)] * min(one.batch, judging.max_batch)
-        Worker(judging.crew[0], judging.stations, self._clock).inspect(frames, now, now, found.append)
+        frames = [replace(frame, fitted=fitted, standard=station)] * min(one.batch, judging.workshop.max_batch)
+        Worker(0, self._clock).inspect(frames, now, now, found.append)
         return found
 
     def _judging(self, model: Mapping[str, Any] | None) -> Judging:
@@ -135,7 +135,7 @@ class Replay:
         if sha256 not in self._ready:
             tag = {} if model is None else model
             self._ready[sha256] = judging = self._prepare(sha256, tag)
-            (here,) = judging.tags.values()
+            (here,) = judging.tags
             self._said |= dict.fromkeys(_tag_differs(sha256, tag, here))
         return self._ready[sha256]
 

@@ -5,8 +5,9 @@ of the keys. Settings opens nothing itself: whoever wants cameras and models loo
 """
 
 from inspector.settings.camera import Camera, Station, Trigger
-from inspector.settings.load import load
-from inspector.settings.operation import Daemon, Http, Journal, Publish, Recorder, Security, Workers
+from inspector.settings.changed import changed
+from inspector.settings.load import load, state
+from inspector.settings.operation import Daemon, Http, Journal, Models, Publish, Recorder, Security, Workers
 from inspector.settings.whole import ENVIRONMENT, Settings, config_sha256, effective
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Daemon",
     "Http",
     "Journal",
+    "Models",
     "Publish",
     "Recorder",
     "Security",
@@ -22,7 +24,9 @@ __all__ = [
     "Station",
     "Trigger",
     "Workers",
+    "changed",
     "config_sha256",
     "effective",
     "load",
+    "state",
 ]

@@ -49,6 +49,17 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
     return settings
 
 
+def state(path: Path) -> Path | None:
+    """`models.state` of the configuration at `path`, whatever else is in it: secrets may be out of reach here.
+
+    Raises ConfigError where the file cannot be read.
+    """
+    given, _, credentials = _with_environment(_read(path))
+    anchored(given, path.absolute().parent, credentials)
+    value = table.get("state") if isinstance(table := given.get("models"), dict) else None
+    return Path(value) if isinstance(value, str) else None
+
+
 def _read(path: Path) -> Table:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -34,6 +34,17 @@ class Workers(Part):
     """Seconds that a worker lingers for a batch to fill once it has a first frame; less where a frame would be late."""
 
 
+class Models(Part):
+    """How models are exchanged while the line runs (docs/models.md)."""
+
+    state: Path | None = None
+    """Folder where the daemon keeps the models that were in force, and which are now, relative to the configuration
+    file; made if it is missing. `inspector model use` and `rollback` reach the daemon through it. Without it, models
+    change by the configuration alone, and there is no way back but to change it again."""
+    keep: Annotated[int, Field(ge=2, le=1000)] = 10
+    """How many versions of what judged are kept, that of now included."""
+
+
 class Publish(Part):
     """What subscribers get, and where."""
 

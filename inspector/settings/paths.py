@@ -23,6 +23,7 @@ def anchored(given: Table, folder: Path, credentials: str | None) -> list[Table]
     listed = given.get("camera")
     for table, key in (
         ("workers", "cache"),
+        ("models", "state"),
         ("journal", "path"),
         ("recorder", "path"),
         ("security", "subscribers"),

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.redact import redact_url
 from inspector.settings.camera import Camera, Station, Trigger
-from inspector.settings.operation import Daemon, Http, Journal, Publish, Recorder, Security, Workers
+from inspector.settings.operation import Daemon, Http, Journal, Models, Publish, Recorder, Security, Workers
 from inspector.values import Name
 
 ENVIRONMENT = "INSPECTOR_"
@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     line: Name = "line1"
     """The production line's name, a part of every topic. Letters, digits, - and _."""
     workers: Workers = Workers()
+    models: Models = Models()
     camera: Annotated[tuple[Camera, ...], AfterValidator(_some)]
     """One `[[camera]]` table for each camera."""
     station: tuple[Station, ...] = ()

@@ -21,7 +21,7 @@ from inspector.matching import Trigger, Triggers
 from inspector.sources import Source
 from inspector.sources.state import CameraState
 from inspector.sources.throttle import Throttle
-from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Span, Verdict
+from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection, Reason, Shot, Span, Standard, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -32,31 +32,28 @@ _NOTHING_FOUND = Finding()
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What the flow needs of a camera. queue: frames;  model: whose batches it shares
+    """What the flow needs of a camera. queue: frames
 
-    fit: makes of a picture [H,W,C] what that model's detector takes, or raises ModelError: the frame is
-        `unknown: model`. It is done by the camera's own thread, where the picture is still in the cache of the core
-        that decoded it, so that the workers are left to the models
+    standard: asked once for each frame, what it is judged by. Its picture is then fitted by the camera's own thread,
+        where it is still in the cache of the core that decoded it, so that the workers are left to the models; one that
+        does not fit is `unknown: model`
     deadline: seconds from capture until a live camera's verdict is due. A source that is not live waits for room in
         the queue instead of losing frames, and has no deadline: no part passes by a file
     monitor: looks at each picture; one that cannot be judged is `unknown: camera`, and never queued. None: at nothing
     silence: seconds without a frame before a live camera counts as stalled, at the least
     triggers: say which part each frame is of, where the camera is triggered; else the source may know
     throttle: what a live camera's frames have to pass before anything is done with them
-    rows: how many rows of a batch a picture is; None: one each
     """
 
     name: str
     source: Source
-    fit: Callable[[Image], Image]
-    model: str
+    standard: Callable[[], Standard]
     deadline: float
     queue: int
     monitor: Monitor | None = None
     silence: float = SHORTEST_SILENCE
     triggers: Triggers | None = None
     throttle: Throttle | None = None
-    rows: Callable[[Image], int] | None = None
 
 
 class Intake:
@@ -104,7 +101,7 @@ class Intake:
         too_much = None if image is None else self._too_much(deadline)
         wanted = image if too_much is None else None
         finding = _NOTHING_FOUND if wanted is None else self._state.monitor.look(wanted, captured)
-        fitted, misfit = self.fit(wanted if finding.cause is None else None)
+        standard, fitted, misfit = self.fit(wanted if finding.cause is None else None)
         missed: list[Frame] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
@@ -112,7 +109,7 @@ class Intake:
                 trigger, gone = self._camera.triggers.match(captured)
                 part = None if trigger is None else trigger.part
                 missed = self._missed(gone)
-            frame = self._enter(captured_ns, captured, deadline, part, image, fitted, shot.reports)
+            frame = self._enter(captured_ns, captured, deadline, part, standard, image, fitted, shot.reports)
         self._settle_missed(missed, Reason.CAMERA)
         self._on_capture(frame)
         self._report(finding, frame.number)
@@ -170,13 +167,14 @@ class Intake:
         captured: float,
         deadline: float,
         part: str | None,
+        standard: Standard,
         image: Image | None = None,
         fitted: Image | None = None,
         reports: Span | None = None,
     ) -> Frame:
         """Number a frame and open its account."""
         name, number = self._camera.name, self.number + 1
-        frame = Frame(name, number, captured_ns, captured, deadline, image, part, fitted, reports)
+        frame = Frame(name, number, captured_ns, captured, deadline, image, part, fitted, reports, standard)
         self._ledger.open(frame)
         self.number = number
         self._state.partless += part is None
@@ -184,8 +182,8 @@ class Intake:
 
     def _missed(self, triggers: Sequence[Trigger]) -> list[Frame]:
         """Frames that should have been there."""
-        due = self._clock.monotonic() + self._patience
-        return [self._enter(trigger.at_ns, trigger.at, due, trigger.part) for trigger in triggers]
+        due, standard = self._clock.monotonic() + self._patience, self._camera.standard()
+        return [self._enter(trigger.at_ns, trigger.at, due, trigger.part, standard) for trigger in triggers]
 
     def _settle_missed(self, missed: Sequence[Frame], reason: Reason) -> None:
         for frame in missed:
@@ -195,12 +193,13 @@ class Intake:
             cause = Cause.MISSING if reason is Reason.CAMERA else None
             self._settle(Inspection(frame, Verdict.UNKNOWN, reason, cause=cause))
 
-    def fit(self, image: Image | None) -> tuple[Image | None, str | None]:
-        """What the detector takes, or why it takes no such picture."""
+    def fit(self, image: Image | None) -> tuple[Standard, Image | None, str | None]:
+        """What judges the camera's next frame, and what that is shown of a picture, or why it takes no such one."""
+        standard = self._camera.standard()
         try:
-            return (None if image is None else self._camera.fit(image)), None
+            return standard, None if image is None else standard.fit(image), None
         except ModelError as error:
-            return None, str(error)
+            return standard, None, str(error)
 
 
 def _fault(image: np.ndarray) -> str | None:

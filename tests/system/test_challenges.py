@@ -253,7 +253,8 @@ class Shown(Gate):
 
 def show(one: Line, engine: Engine) -> Shown:
     """Have the line's worker tell what it shows the detector."""
-    gate = one.gates["m"] = Shown(engine)
+    gate = Shown(engine)
+    one.replace(gate)
     return gate
 
 

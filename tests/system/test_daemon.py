@@ -11,6 +11,8 @@
  9. systemd hears READY, STATUS, WATCHDOG and STOPPING, in order
 10. nothing is written into the home
 11. `check` says what would run
+12. SIGHUP: the configuration is read again, systemd hears RELOADING and READY, and the frames go on; a wrong one
+    changes nothing, and is told of
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from inspector.client import Subscriber
-from inspector.messages import BeatMessage, ResultMessage, VerdictMessage
+from inspector.messages import BeatMessage, EventMessage, ResultMessage, VerdictMessage
+from inspector.types import Event
 from tests.daemon import Process, configure, run
+from tests.waiting import until
 
 
 def test_1_sigterm_under_load_loses_no_verdict(bright: Path, pictures: Path, tmp_path: Path) -> None:
@@ -196,3 +201,41 @@ def test_11_check_says_what_would_run(bright: Path, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "fine; 2 camera(s)" in done.stdout
     assert "CPUExecutionProvider" in done.stdout
+
+
+def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(60)
+        config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20")
+        right = config.read_text()
+        with (
+            Process(config, NOTIFY_SOCKET=str(tmp_path / "notify")) as daemon,
+            Subscriber(daemon.endpoint) as subscriber,
+        ):
+            daemon.keep_reading()
+            stream = subscriber.messages(timeout=60)
+            until(lambda: notify.recv(4096) == b"READY=1")
+
+            def reload(text: str) -> Event:
+                """What is told of it; systemd is told that it began, and of its end."""
+                config.write_text(text)
+                daemon.send(signal.SIGHUP)
+                until(lambda: notify.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC="))
+                until(lambda: notify.recv(4096) == b"READY=1")
+                return next(
+                    message.event
+                    for message in stream
+                    if isinstance(message, EventMessage) and message.event.state.startswith("reload")
+                )
+
+            assert (e := reload(right)).state == "reloaded", e
+            assert e.detail == "nothing has changed"
+            assert (e := reload(right.replace("port = 0", "port = 1"))).state == "reloaded", e
+            assert e.detail == "http.port changed and waits for a restart"
+            assert (e := reload(right.replace("port = 0", "port = -1"))).state == "reload-refused", e
+            assert "http.port = -1 is not allowed" in e.detail
+            frames = [m.frame for m in islice((m for m in stream if isinstance(m, VerdictMessage)), 40)]
+            assert frames == list(range(frames[0], frames[0] + 40))
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() == 0

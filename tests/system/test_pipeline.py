@@ -24,7 +24,9 @@ without gaps.
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,12 +38,13 @@ from inspector.clock import ManualClock, SystemClock
 from inspector.daemon import Daemon
 from inspector.errors import ModelError
 from inspector.inference.bundle import load
-from inspector.inference.engine import Engine, start
+from inspector.inference.engine import Engine, Team, start
+from inspector.judge import Judge
 from inspector.mailbox import Closed
 from inspector.messages import BeatMessage, PartMessage, ResultMessage, VerdictMessage
 from inspector.types import Reason, Verdict
 from inspector.wire import decode
-from tests.bundles import FILL, picture
+from tests.bundles import FILL, make_bundle, picture
 from tests.line import Line
 from tests.waiting import until
 
@@ -182,6 +185,39 @@ def test_7_a_batch_never_mixes_models(line: Callable[..., Line]) -> None:
     assert sum(frames for model, frames, _ in one.batches if model == "m1") == 12
     assert sum(frames for model, frames, _ in one.batches if model == "m2") == 6
     assert max(frames for _, frames, _ in one.batches) <= 4
+
+
+def test_7b_another_model_takes_over_between_two_frames(line: Callable[..., Line], tmp_path: Path) -> None:
+    """Those that wait keep what they were fitted for, be it of another size, and no batch mixes them."""
+    one = line(queue=10)
+    one.gates["m"].open.clear()
+    one.sources["cam1"].show(GOOD)  # which the worker takes, and waits
+    assert one.gates["m"].entered.wait(30)
+    for shown in (BAD, GOOD):
+        one.sources["cam1"].show(shown)
+    until(lambda: one.pipeline.ledger.counts()["cam1"].captured == 3)
+    other = load(make_bundle(tmp_path / "other", height=24, width=32))
+    team = Team(other, [start(other, "cpu", max_batch=4)])
+    old = one.stations["cam1"]
+    gone = weakref.ref(team.engines[0].detector)
+    view = replace(old.view, shape=(24, 32, 1))
+    one.stations["cam1"] = replace(old, team=team, view=view, judge=Judge(0.7, 2))
+    for shown in (GOOD, BAD, BAD):
+        one.sources["cam1"].show(shown)
+    until(lambda: one.pipeline.ledger.counts()["cam1"].captured == 6)
+    one.stations["cam1"] = old
+    del team
+    one.sources["cam1"].show(BAD)
+    one.gates["m"].open.set()
+    one.wait_for(7)
+    told = sorted(one.messages(VerdictMessage), key=lambda message: message.frame)
+    assert [m.verdict for m in told] == [Verdict.OK, Verdict.NG, Verdict.OK, Verdict.OK, *[Verdict.NG] * 3]
+    assert [m.model.sha256 if m.model else "" for m in told] == [*["m"] * 3, *[other.sha256] * 3, "m"]
+    assert [(model, frames) for model, frames, _ in one.batches] == [
+        ("m", 1), ("m", 2), (other.sha256, 3), ("m", 1),
+    ]  # fmt: skip
+    one.balance()
+    until(lambda: gc.collect() >= 0 and gone() is None, "the model that judges no more frames is still there")
 
 
 def test_8_a_stage_that_raises_ends_the_daemon_with_70(line: Callable[..., Line]) -> None:

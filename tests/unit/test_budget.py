@@ -15,13 +15,15 @@ from inspector.worker import Station
 MIB = 1 << 20
 MODELS = 200 * MIB
 LARGE = (5472, 3648)
+TEAM: Any = None
+"""Nobody has to judge anything here."""
 
 
 def depth(memory_mb: int | None, overlap: int | None = 30, workers: int = 1, **keys: Any) -> int:
     keys = {"size": LARGE, "queue": 2} | keys
     camera = Camera(name="cam1", source="sim://line", bundle=Path("b"), **keys)
     settings = Settings(camera=(camera,), daemon=Daemon(memory_mb=memory_mb))
-    stations = {"cam1": Station("m", Judge(0.5, 1), True, View((240, 320, 3), overlap))}
+    stations = {"cam1": Station("cam1", TEAM, Judge(0.5, 1), True, View((240, 320, 3), overlap))}
     return budget.outbox_depth(settings, stations, workers, 1, MODELS)
 
 
@@ -61,7 +63,7 @@ def test_a_challenge_needs_memory_too() -> None:
 
 def test_what_the_recorder_holds_is_counted() -> None:
     camera = Camera(name="cam1", source="sim://line", bundle=Path("b"), size=LARGE, queue=2)
-    stations = {"cam1": Station("m", Judge(0.5, 1), True, View((240, 320, 3), 30))}
+    stations = {"cam1": Station("cam1", TEAM, Judge(0.5, 1), True, View((240, 320, 3), 30))}
     of = {"camera": (camera,), "daemon": Daemon(memory_mb=1536)}
     settings = Settings(**of, recorder=Recorder(path=Path("rec"), memory_mb=3000))
     with pytest.raises(ConfigError, match=r"3001 MB for frames that the flight recorder holds: lower recorder.mem"):

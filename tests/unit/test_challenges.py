@@ -26,6 +26,7 @@ from inspector.mailbox import BatchEnd, Mailbox
 from inspector.types import Cause, Challenge, Event, Frame, Image, Inspection, Mask, Reason, Verdict
 from tests.bundles import picture
 from tests.challenges import DEFECT, make_challenges
+from tests.standards import Plain
 
 GOOD = Picture("good/a.png", Verdict.OK, b"")
 BAD = Picture("defective/b.png", Verdict.NG, b"")
@@ -249,6 +250,9 @@ def test_whatever_happens_a_round_has_each_picture_at_most_once_and_counts_add_u
 # ---- their place among frames ----
 
 
+FRAME = Frame("a", 1, 0, 100.0, 101.0, None)
+
+
 class House:
     """Two cameras and the lane of challenges, in an inbox."""
 
@@ -257,16 +261,16 @@ class House:
         self.awaited = True
         self.dropped: list[Challenge] = []
         self.order = LastOfAll(
-            {"a": "m", "b": "m"},
+            "ab",
             lambda _: True,
             self.clock,
-            lambda _: rows,
             most,
             lambda _: self.awaited,
             self.dropped.append,
         )
-        self.inbox = Mailbox[Frame]({"a": ("m", 8), "b": ("m", 8), LANE: (LANE, 1)}, self.order)
+        self.inbox = Mailbox[Frame]({"a": 8, "b": 8, LANE: 1}, self.order)
         self._number = 0
+        self._standard = Plain(takes=rows)
 
     def capture(self, camera: str, deadline: float) -> None:
         now = self.clock.monotonic()
@@ -275,7 +279,7 @@ class House:
 
     def challenge(self) -> Challenge:
         now = self.clock.monotonic()
-        challenge = Challenge("a", 0, 0, now, now + 600, None)
+        challenge = Challenge("a", 0, 0, now, now + 600, None, fitted=picture(), standard=self._standard)
         self.inbox.offer(LANE, challenge)
         return challenge
 
@@ -315,7 +319,7 @@ def test_a_frame_overtakes_a_challenge_and_none_overtakes_a_frame() -> None:
 
 def test_a_challenge_is_dropped_where_frames_had_less_time_left_than_it_takes() -> None:
     house = House()
-    house.order.ran("m", 0.3)
+    house.order.ran([FRAME], 0.3)
     house.capture("a", 0.5)  # 0.2 s are left of it
     assert house.take() == [1]
     challenge = house.challenge()
@@ -331,13 +335,13 @@ def test_a_challenge_is_dropped_where_frames_had_less_time_left_than_it_takes() 
 
 def test_of_a_challenge_in_tiles_a_run_of_the_model_must_fit() -> None:
     house = House(most=2, rows=10)
-    house.order.ran("m", 0.5)
+    house.order.ran([FRAME], 0.5)
     house.capture("a", 0.55)
     assert house.take() == [1]
     house.challenge()
     assert house.take() == [], "five runs of 0.1 s, and 0.05 s were left"
     house = House(most=2, rows=10)
-    house.order.ran("m", 0.5)
+    house.order.ran([FRAME], 0.5)
     house.capture("a", 0.65)
     house.take()
     house.challenge()
@@ -346,7 +350,7 @@ def test_of_a_challenge_in_tiles_a_run_of_the_model_must_fit() -> None:
 
 def test_a_challenge_is_dropped_after_a_frame_was_lost() -> None:
     house = House()
-    house.order.ran("m", 0.1)
+    house.order.ran([FRAME], 0.1)
     for _ in range(9):
         house.capture("a", 5.0)
     assert len(house.take(most=16)) == 8
@@ -391,8 +395,8 @@ class Desk:
         self.events: list[Event] = []
         self.answers: list[Callable[[Challenge], object]] = []
 
-        def fit(camera: str, image: Image) -> tuple[Image | None, str | None]:
-            return (None, misfit) if misfit else (image, None)
+        def fit(camera: str, image: Image) -> tuple[Plain, Image | None, str | None]:
+            return (Plain(), None, misfit) if misfit else (Plain(), image, None)
 
         plans = {"cam1": Challenges(pictures.load(folder), EVERY, strict)}
         self.challenger = Challenger(plans, fit, self._pose, self.events.append, self.clock)

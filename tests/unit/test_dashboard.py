@@ -96,5 +96,6 @@ def test_most_metrics_are_shown_or_alerted_on():
         "inspector_challenge_rounds_overdue_total",
         "inspector_challenge_passed_timestamp_seconds",
         "inspector_subscriber_keys",
+        "inspector_shadow_frames_total",
         "inspector_process_virtual_memory_bytes",
     }

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "shares": "",
     "schedule": "estimate shares",
     "stage": "",
+    "jobs": "stage",
     "matching": "",
     "parts": "",
     "files": "",
@@ -68,14 +69,15 @@ MAY_IMPORT = {
     "publisher": "codecs journal outcomes outputs wire",
     "pipeline": "challenges condition ledger matching parts publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
+    "models": "budget files inference judging metrics settings worker",
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",
     "budget": "settings worker",
     "recorder": "codecs files inference judging logs outcomes settings stage wire worker",
     "record": "catchup guard journal ledger publisher settings stage",
-    "assemble": "allowlist arrivals budget calibration challenges codecs condition daemon guard health inference "
-    "judging keys matching metrics mistakes outputs pipeline publisher record recorder scrape settings sources wire "
-    "worker",
+    "assemble": "allowlist arrivals budget calibration challenges codecs condition daemon guard health inference jobs "
+    "judging keys matching metrics mistakes models outputs pipeline publisher record recorder scrape settings sources "
+    "wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
@@ -88,7 +90,7 @@ MAY_IMPORT = {
     "testing": "sources",
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
-    "cli": "assemble calibrate doctor journal keys listen logs recorder simulation training",
+    "cli": "assemble calibrate doctor journal keys listen logs models recorder simulation training",
     "__main__": "cli",
 }
 

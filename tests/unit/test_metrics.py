@@ -20,12 +20,13 @@ from inspector.clock import ManualClock
 from inspector.condition.checks import CHECKS
 from inspector.condition.presence import State
 from inspector.ledger import Ledger
-from inspector.mailbox import BatchEnd
+from inspector.mailbox import Batch, BatchEnd
 from inspector.matching import Trigger, Triggers
 from inspector.metrics import AUTOMATIC, LABELS, MOST_ROWS, STAGES, TABLE, Histogram, Metrics
 from inspector.parts import Parts, Station
 from inspector.scrape import OUTCOMES, Core, Scrape
 from inspector.types import Cause, Frame, Inspection, ModelTag, Reason, Receipt, Verdict
+from tests.standards import Plain
 
 CAMERAS = ("cam1", "cam2")
 TOPICS = ("verdict/line1/cam1/", "beat/")
@@ -268,7 +269,7 @@ def test_what_the_core_counts_is_read_at_the_scrape(house):
 def test_journal_keys_and_stages_are_read_at_the_scrape():
     failing = ["work-0: no progress for 31 s"]
     fallbacks = {("lines", "device"): True}
-    house = House(journal=Journal(), keys=Keys(), failing=lambda: failing, elsewhere={"cam2"}, fallbacks=fallbacks)
+    house = House(journal=Journal(), keys=Keys(), failing=lambda: failing, elsewhere=lambda: {"cam2"}, fallbacks=lambda: fallbacks)
     assert house.value("inspector_journal_failing") == 1
     assert house.value("inspector_journal_bytes") == 1000
     assert house.value("inspector_journal_limit_bytes") == 2000
@@ -342,9 +343,13 @@ def test_a_missed_deadline_counts_once(house, late, reason, missed):
     assert house.value("inspector_deadline_missed_total", camera="cam1") == missed
 
 
+def batch(frames: int, end: BatchEnd) -> Batch[Frame]:
+    return Batch([Frame("cam1", 1, 0, 0.0, 1.0, None, standard=Plain())] * frames, 0.0, end)
+
+
 def test_a_batch_is_counted_by_size_and_end(house):
-    house.metrics.batch("lines", 16, BatchEnd.FULL)
-    house.metrics.batch("lines", 3, BatchEnd.WAIT)
+    house.metrics.batch(batch(16, BatchEnd.FULL))
+    house.metrics.batch(batch(3, BatchEnd.WAIT))
     assert house.value("inspector_batch_frames_sum", model="lines") == 19
     assert house.value("inspector_batch_frames_bucket", model="lines", le="4.0") == 1
     assert house.value("inspector_batch_frames_bucket", model="lines", le="16.0") == 2
@@ -384,5 +389,5 @@ def test_a_histogram_counts_by_upper_bound(values):
 
 def test_two_instances_share_nothing():
     one, other = House(), House()
-    one.metrics.batch("lines", 1, BatchEnd.FULL)
+    one.metrics.batch(batch(1, BatchEnd.FULL))
     assert other.value("inspector_batch_closed_total", model="lines", reason="full") == 0

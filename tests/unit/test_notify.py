@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,14 @@ def test_each_word_is_a_datagram(systemd):
 def test_a_status_is_one_line(systemd):
     notify.status("4 cameras,\n  12 frames ä")
     assert systemd.recv(1024) == "STATUS=4 cameras, 12 frames ä".encode()
+
+
+def test_a_reload_says_since_when(systemd):
+    before = time.monotonic_ns() // 1000
+    notify.reloading()
+    word, since = systemd.recv(1024).decode().split("\n")
+    assert word == "RELOADING=1"
+    assert before <= int(since.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
 @pytest.mark.parametrize("address", [None, ""])

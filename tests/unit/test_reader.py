@@ -22,6 +22,7 @@ from inspector.sources.throttle import Throttle
 from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
 from tests.bundles import picture
 from tests.sources import HandSource
+from tests.standards import Plain
 from tests.waiting import until
 
 
@@ -45,11 +46,14 @@ class Bench:
         self.source, self.triggers = source, triggers
         self.clock = ManualClock()
         self.ledger = Ledger(["cam"])
-        self.inbox: Mailbox[Frame] = Mailbox({"cam": ("m", queue)})
+        self.inbox: Mailbox[Frame] = Mailbox({"cam": queue})
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
         self.captured: list[Frame] = []
-        camera = Camera("cam", source, fit, "m", 0.5, queue, Monitor(limits), triggers=triggers, throttle=throttle)
+        standard = Plain(fitting=fit)
+        camera = Camera(
+            "cam", source, lambda: standard, 0.5, queue, Monitor(limits), triggers=triggers, throttle=throttle
+        )
         self.reader = Reader(
             camera,
             self.ledger,

@@ -18,6 +18,8 @@ from inspector.schedule import PATIENCE, RESERVE, Schedule
 from inspector.types import Frame
 from tests.inspections import few
 
+FRAME = Frame("a", 1, 0, 100.0, 101.0, None)
+
 
 class House:
     """A schedule of cameras of one model, and what waits."""
@@ -25,10 +27,8 @@ class House:
     def __init__(self, cameras: Sequence[str] = ("a", "b"), queue: int = 8) -> None:
         self.clock = ManualClock(100.0)
         self.settled: set[tuple[str, int]] = set()
-        self.schedule = Schedule(
-            dict.fromkeys(cameras, "m"), lambda frame: (frame.camera, frame.number) not in self.settled, self.clock
-        )
-        self.inbox = Mailbox(dict.fromkeys(cameras, ("m", queue)), self.schedule)
+        self.schedule = Schedule(cameras, lambda frame: (frame.camera, frame.number) not in self.settled, self.clock)
+        self.inbox = Mailbox(dict.fromkeys(cameras, queue), self.schedule)
         self._numbers = {camera: itertools.count(1) for camera in cameras}
 
     def capture(self, camera: str, deadline: float) -> Frame | None:
@@ -99,7 +99,7 @@ def test_what_has_no_hope_gives_way_to_what_has() -> None:
     house = House()
     house.capture("a", 9.0)
     house.serve_all()
-    house.schedule.ran("m", 0.3)
+    house.schedule.ran([FRAME], 0.3)
     house.capture("a", 0.2)
     house.capture("b", 0.5)
     assert house.take() == [("b", 1)]
@@ -111,7 +111,7 @@ def test_of_several_without_hope_the_nearest_to_it_is_served() -> None:
     for camera in "ab":
         house.capture(camera, 9.0)
     house.serve_all()
-    house.schedule.ran("m", 0.3)
+    house.schedule.ran([FRAME], 0.3)
     house.capture("a", 0.1)
     house.capture("b", 0.2)
     assert house.take(2) == [("b", 2), ("a", 2)]
@@ -121,7 +121,7 @@ def test_what_has_no_hope_is_dropped_where_a_newer_one_waits() -> None:
     house = House()
     house.capture("a", 9.0)
     house.serve_all()
-    house.schedule.ran("m", 0.3)
+    house.schedule.ran([FRAME], 0.3)
     for deadline in (0.1, 0.2, 0.4):
         house.capture("a", deadline)
     assert house.take(3) == [("a", 4)]
@@ -129,7 +129,7 @@ def test_what_has_no_hope_is_dropped_where_a_newer_one_waits() -> None:
 
 def test_no_estimate_shuts_a_camera_out_for_ever() -> None:
     house = House()
-    house.schedule.ran("m", 60.0)
+    house.schedule.ran([FRAME], 60.0)
     house.serve_all()
     served = {"a": 0, "b": 0}
     for _ in range(40):  # one worker, 4 batches a second; `b` always has something better
@@ -144,12 +144,12 @@ def test_no_estimate_shuts_a_camera_out_for_ever() -> None:
 
 def test_an_estimate_that_is_wrong_puts_itself_right() -> None:
     house = House(["a"])
-    house.schedule.ran("m", 60.0)
+    house.schedule.ran([FRAME], 60.0)
     for number in range(1, 31):
         house.clock.advance(0.1)
         house.capture("a", 0.05)
         assert house.take() == [("a", number)]
-        house.schedule.ran("m", 0.01)
+        house.schedule.ran([FRAME], 0.01)
     house.capture("a", 0.05)
     house.capture("a", 0.05)
     assert house.take() == [("a", 31)], "it has hope again, so it is not dropped for the newer one"
@@ -159,7 +159,7 @@ def test_a_batch_is_closed_in_time_for_its_slowest_model() -> None:
     house = House()
     frame = Frame("a", 1, 0, 100.0, 101.0, None)
     assert house.schedule.close_by(frame) == pytest.approx(101.0 - RESERVE)
-    house.schedule.ran("m", 0.25)
+    house.schedule.ran([FRAME], 0.25)
     assert house.schedule.close_by(frame) == pytest.approx(100.75 - RESERVE)
 
 
@@ -201,7 +201,7 @@ class Line:
                 heapq.heappush(due, (now + 1 / cameras[what].rate, next(tie), what))
             else:
                 free += 1
-                house.schedule.ran("m", now - started.pop((what.camera, what.number)))
+                house.schedule.ran([FRAME], now - started.pop((what.camera, what.number)))
                 self.judged[what.camera] += now <= what.deadline
             while free and (frames := house.inbox.take(1, wait=0.0).items):
                 (frame,) = frames

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from inspector.errors import BundleError, ConfigError, SourceError
 from inspector.mistakes import inner_model
 from inspector.redact import redact
-from inspector.settings import Settings, config_sha256, load
+from inspector.settings import Settings, changed, config_sha256, load, state
 
 CAMERA = """
 [[camera]]
@@ -23,6 +23,7 @@ name = "cam1"
 source = "sim://line"
 bundle = "models/one"
 """
+SOURCE = 'source = "sim://line"'
 SECRET = "hunter2"
 STACK = 'sources = { visible = "folder:a", infrared = "rtsp://u:hunter2@cam/live" }'
 
@@ -494,3 +495,33 @@ def test_a_secret_in_the_configuration_is_refused_and_not_repeated(config, prefi
     (problem,) = problems_of(path)
     assert "a key itself has no place in a configuration" in problem
     assert secret not in problem
+
+
+def test_what_changed_is_told_by_key_and_never_by_value(config):
+    station = '[[station]]\nname = "gate"\ncameras = ["cam1"]\n'
+    old = load(config(), {})
+    assert changed(old, load(config(), {})) == []
+    text = f"workers = {{ count = 2 }}\n{CAMERA}threshold = 0.5\n{CAMERA.replace('cam1', 'cam2')}{station}"
+    assert changed(old, load(config(text), {})) == [
+        "workers.count", "camera.cam1.threshold", "camera.cam2", "station.gate",
+    ]  # fmt: skip
+    login = load(config(CAMERA.replace("sim://line", f"rtsp://u:{SECRET}@cam/live")), {})
+    assert changed(old, login) == ["camera.cam1.source"]
+    stacked = CAMERA.replace('source = "sim://line"', STACK)
+    turned = CAMERA.replace(
+        'source = "sim://line"', 'sources = { infrared = "rtsp://u:hunter2@cam/live", visible = "folder:a" }'
+    )
+    assert changed(load(config(stacked), {}), load(config(turned), {})) == ["camera.cam1.sources"]
+
+
+def test_where_models_are_kept_is_told_without_secrets(config, monkeypatch):
+    login = 'source = "rtsp://cam/live?credentials=credential:front"'
+    secrets = f'{CAMERA.replace(SOURCE, login)}[security]\nsecret_key = "credential:inspector"\n'
+    path = config(f'[models]\nstate = "kept"\n{secrets}')
+    with pytest.raises(ConfigError):
+        load(path, {})
+    assert state(path) == path.parent / "kept"
+    monkeypatch.setenv("INSPECTOR_MODELS__STATE", "/elsewhere")
+    assert state(path) == Path("/elsewhere")
+    monkeypatch.delenv("INSPECTOR_MODELS__STATE")
+    assert state(config()) is None

@@ -18,9 +18,10 @@ from inspector import codecs, wire
 from inspector.codecs import Formats
 from inspector.errors import DataError, WireError
 from inspector.messages import BeatMessage, EventMessage, Latency, PartMessage, ResultMessage, VerdictMessage
-from inspector.types import CalibrationTag, Event, Inspection, Patch, Reason, Region, Verdict
+from inspector.types import Event, Inspection, Patch, Reason, Region, Verdict
 from inspector.wire import Encoder, UnknownMessageError, decode
 from tests.inspections import (
+    CALIBRATION,
     events,
     few,
     frame,
@@ -39,8 +40,7 @@ from tests.inspections import (
 PACKAGE = Path(inspector.__file__).parent
 SCHEMA = json.loads((PACKAGE / "message.schema.json").read_text())
 MANUAL = (PACKAGE.parent / "docs" / "wire.md").read_text()
-CALIBRATION = CalibrationTag("2026-01-31T12:00:00Z", "d5" * 32, 0.02, 0.95, 300, 0.3125, 4)
-ENCODER = Encoder("line1", 17, "c0" * 32, {"cam1": CALIBRATION})
+ENCODER = Encoder("line1", 17, "c0" * 32)
 
 formats = st.builds(
     Formats,
@@ -71,7 +71,7 @@ def same(message: VerdictMessage | ResultMessage, inspection: Inspection) -> Non
     assert (message.score, message.threshold) == (inspection.score, inspection.threshold)
     assert message.defects == inspection.regions
     assert (message.residual, message.model) == (inspection.residual, inspection.model)
-    assert message.calibration == (CALIBRATION if frame.camera == "cam1" else None)
+    assert message.calibration == (None if frame.standard is None else frame.standard.calibration)
     assert message.position == inspection.position
     assert message.cause == inspection.cause
 

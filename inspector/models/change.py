@@ -1,0 +1,354 @@
+"""Other models while the line runs: loaded beside those that judge, proven, shown live frames, and then put in force.
+
+One change after another, by a thread beside the flow (jobs.py). A frame is judged by what was in force when it was
+captured, so that a change lies between two frames of each camera; whatever fails leaves all as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from inspector import budget
+from inspector import settings as configuration
+from inspector.clock import Clock
+from inspector.errors import ConfigError, DataError, InspectorError
+from inspector.inference import bundle
+from inspector.judging import Judging, prepare
+from inspector.metrics import REFUSED, TAKEN
+from inspector.models.shadow import Shadow, Wish
+from inspector.models.versions import KEYS, Judged, Version, Versions, configured
+from inspector.redact import redact
+from inspector.settings import Camera, Settings
+from inspector.types import Event, Frame, ModelTag
+from inspector.worker import Station
+
+log = logging.getLogger(__name__)
+
+LIVE = (
+    *KEYS, "reference", "fit", "overlap", "region", "ignore", "ignore_polygons", "repair",
+)  # fmt: skip
+"""Keys of a camera that can change without a restart: a frame's picture and when it is due depend on none of them."""
+
+LAST_FRAMES, PUBLISHED = 10.0, 0.2
+"""Seconds that the last frames of a model get for their verdicts, and then to leave the publisher."""
+
+Tell = Callable[[str], None]
+"""Takes a sentence on what is going on, for who waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What `inspector model use` asks for. cameras: none: those whose model has the bundle's name
+
+    uncalibrated: whether cameras that are calibrated may be judged without
+    """
+
+    bundle: Path
+    cameras: tuple[str, ...] = ()
+    calibration: Path | None = None
+    threshold: float | None = None
+    min_area: int | None = None
+    uncalibrated: bool = False
+
+
+class Changes:
+    """Changes `stations`, by camera what its next frame is judged by.
+
+    configured: the configuration;  judging: what judges now, which may be by earlier choices in `versions`
+    reread: reads the configuration again;  shadow: shows frames to models that do not judge yet
+    room: bytes that a second set of models may need; None: any
+    on_change: told of what judges from now on
+    in_flight: the frames that wait for their verdict;  later: has something done by the thread that does the changes
+    """
+
+    def __init__(
+        self,
+        configured: Settings,
+        judging: Judging,
+        stations: dict[str, Station],
+        reread: Callable[[], Settings] | None,
+        versions: Versions | None,
+        shadow: Shadow,
+        room: int | None,
+        on_change: Callable[[Judging], None],
+        announce: Callable[[Event], None],
+        clock: Clock,
+        in_flight: Callable[[], Sequence[Frame]],
+        later: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.counts = Counter[str]()
+        """Changes by what came of them: `taken` and `refused`."""
+        self._configured = configured
+        self.judging = judging
+        """What judges now."""
+        self._stations = stations
+        self._reread = reread
+        self._versions = versions
+        self._shadow = shadow
+        self._room = room
+        self._on_change = on_change
+        self._announce = announce
+        self._clock = clock
+        self._in_flight = in_flight
+        self._later = later
+
+    def reload(self, tell: Tell = lambda _: None) -> str:
+        """Read the configuration again, and do what can be done without a restart; a sentence on what came of it."""
+        with self._counted():
+            if self._reread is None:
+                raise ConfigError("there is no configuration file to be read again")
+            wanted = self._reread()
+            now = self._configured
+            keys = configuration.changed(now, wanted)
+            live = [key for key in keys if _is_live(key, now)]
+            waiting = [key for key in keys if key not in live]
+            words = [f"{', '.join(waiting)} changed and waits for a restart"] if waiting else []
+            target = _with_live(now, wanted)
+            settings = target if self._versions is None else self._versions.effective(target)
+            done = self._take_over(target, settings, "the configuration was read again", tell, None)
+            if live or done:
+                words.insert(0, f"{', '.join(live) or 'what the files hold'} changed: {done or 'in force'}")
+            return "; ".join(words) or "nothing has changed"
+
+    def use(self, use: Use, wish: Wish | None, tell: Tell = lambda _: None) -> str:
+        """Put another bundle in force; what came of it. Raises InspectorError, and all stays as it was."""
+        with self._counted():
+            versions = self._needed()
+            names = self._cameras(use)
+            keys = dict(zip(KEYS, (use.bundle, use.calibration, use.threshold, use.min_area), strict=True))
+            # The others go on with the copies of what judges them, whatever lies at its place by now.
+            now = self.judging.settings if versions.now is None else versions.back(self.judging.settings, versions.now)
+            cameras = [camera.model_copy(update=keys) if camera.name in names else camera for camera in now.camera]
+            settings = now.model_copy(update={"camera": tuple(cameras)})
+            why = f"`inspector model use` of {use.bundle}"
+            return self._take_over(self._configured, settings, why, tell, wish) or "it is what judges already"
+
+    def rollback(self, tell: Tell = lambda _: None) -> str:
+        """Put the version in force that was before; what came of it."""
+        with self._counted():
+            versions = self._needed()
+            if (before := versions.before) is None:
+                raise ConfigError("there is no version before the one that judges; nothing to go back to")
+            settings = versions.back(self.judging.settings, before)
+            return self._take_over(self._configured, settings, "`inspector model rollback`", tell, None, is_back=True)
+
+    def act(self, request: Mapping[str, Any], tell: Tell) -> str:
+        """Do what a verb asks for (control.py). Raises InspectorError."""
+        try:
+            match request.get("verb"):
+                case "reload":
+                    return self.reload(tell)
+                case "rollback":
+                    return self.rollback(tell)
+                case "use":
+                    wish = request.get("shadow")
+                    return self.use(_USE.validate_python(request["use"]), wish and _WISH.validate_python(wish), tell)
+                case verb:
+                    raise DataError(f"there is no verb {verb!r}; use reload, use or rollback")
+        except (ValidationError, KeyError) as error:
+            raise DataError(f"the request makes no sense: {error}") from error
+        except InspectorError as error:
+            log.error("%s was refused, all stays as it was: %s", request.get("verb"), error)
+            self._announce(Event("daemon", "change-refused", redact(str(error)), self._clock.wall_ns()))
+            raise
+
+    def notes(self) -> Iterator[str]:
+        """A sentence on each camera that is not judged as its configuration says."""
+        now = None if self._versions is None else self._versions.now
+        for name, one in () if now is None else now.cameras.items():
+            if now is not None and one.chosen and name in self._stations:
+                yield (
+                    f"camera {name!r}: judged by {one.name} {one.sha256[:12]} since {now.at} ({now.why}), not by "
+                    f"{one.configured['bundle']} of the configuration; change its keys there and it is judged by them"
+                )
+
+    def begin(self) -> None:
+        """Keep what judges at the start, so that there is a way back to it. Raises OutputError."""
+        if self._versions is not None:
+            version = self._version(
+                self._versions, self.judging, self._configured, "the configuration at the start", self._stations
+            )
+            if self._versions.now is None or self._versions.now.cameras != version.cameras:
+                self._versions.put(version)
+
+    def _take_over(
+        self,
+        target: Settings,
+        settings: Settings,
+        why: str,
+        tell: Tell,
+        wish: Wish | None,
+        is_back: bool = False,
+    ) -> str:
+        """Have the cameras judged as `settings` say, and `target` for the configuration; empty where they are."""
+        before = self.judging
+        tell("loading, and proving each model on its golden pictures")
+        resident = budget.resident_bytes()
+        judging = prepare(settings, before)
+        if judging.teams.keys() - before.teams.keys():
+            self._check_room(budget.resident_bytes() - resident)
+        changed = [name for name, station in judging.stations.items() if station is not before.stations[name]]
+        self._check_stacks(judging, changed)
+        if wish is not None and changed:
+            tell(self._shadow.watch({name: judging.stations[name] for name in changed}, wish, tell))
+        if self._versions is not None:
+            version = self._version(self._versions, judging, target, why, changed)
+            if is_back:
+                self._versions.put_back(version)
+            elif self._versions.now is None or version.cameras != self._versions.now.cameras:
+                self._versions.put(version)
+        self._stations.update(judging.stations)
+        self._on_change(judging)
+        self._configured, self.judging = target, judging
+        self.counts[TAKEN] += bool(changed)
+        self._later(partial(self._outlive, before))
+        sentences = []
+        for name in changed:
+            new, old = judging.stations[name], before.stations[name]
+            sentence = f"{_words(new.tag)} judges, instead of {_words(old.tag)}"
+            if new.tag == old.tag:
+                sentence = f"{_words(new.tag)} judges by another threshold, {new.judge.threshold:.4g}, or another view"
+            self._announce(Event(name, "model", f"{sentence} ({why})", self._clock.wall_ns()))
+            sentences.append(f"camera {name!r}: {sentence}")
+        return "; ".join(sentences)
+
+    def _outlive(self, before: Judging) -> None:
+        """Hold what judged `before` until its last frame is through, so that no thread of the flow takes it down."""
+        gone = before.teams.keys() - self.judging.teams.keys()
+        end = self._clock.monotonic() + LAST_FRAMES
+        while gone & {frame.standard.tag.sha256 for frame in self._in_flight() if frame.standard is not None}:
+            if self._clock.monotonic() >= end:
+                return
+            time.sleep(PUBLISHED)
+        time.sleep(PUBLISHED)
+
+    def _check_room(self, needed: int) -> None:
+        if self._room is not None and needed > self._room:
+            raise ConfigError(
+                f"the models need {needed >> 20} MB beside those that judge, and daemon.memory_mb leaves "
+                f"{self._room >> 20} MB for that; allow more, or set them in the configuration and restart"
+            )
+
+    def _check_stacks(self, judging: Judging, changed: Collection[str]) -> None:
+        """Sources are stacked by the channels of the bundle that they were opened for."""
+        for camera in judging.settings.camera:
+            if camera.name in changed and camera.sources is not None:
+                new, old = (
+                    one.stations[camera.name].team.bundle.card.input.modalities for one in (judging, self.judging)
+                )
+                if list(new.items()) != list(old.items()):
+                    raise ConfigError(
+                        f"camera {camera.name!r}: its sources are stacked as {dict(old)}, and the bundle takes "
+                        f"{dict(new)}; set it in the configuration, and restart"
+                    )
+
+    def _version(
+        self, versions: Versions, judging: Judging, target: Settings, why: str, changed: Collection[str]
+    ) -> Version:
+        """What `judging` is, for the record; copies are kept of all that it needs. changed: the cameras that are"""
+        before = {} if versions.now is None else versions.now.cameras
+        rows = {}
+        for camera, wanted in zip(judging.settings.camera, target.camera, strict=True):
+            row = before.get(camera.name)
+            if row is not None and camera.name not in changed and row.configured == configured(wanted):
+                rows[camera.name] = row
+                continue
+            kept = judging.stations[camera.name].team.bundle
+            versions.keep_bundle(kept.folder, kept.sha256)
+            calibration = (
+                None if camera.calibration is None else versions.keep_calibration(camera.calibration.read_bytes())
+            )
+            rows[camera.name] = Judged(
+                name=kept.card.name,
+                version=kept.card.version,
+                sha256=kept.sha256,
+                calibration=calibration,
+                threshold=camera.threshold,
+                min_area=camera.min_area,
+                configured=configured(wanted),
+                chosen=not self._is_configured(camera, wanted, kept.sha256, calibration),
+            )
+        return Version(at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), why=why, cameras=rows)
+
+    def _is_configured(self, camera: Camera, wanted: Camera, sha256: str, calibration: str | None) -> bool:
+        """Whether `camera` is judged just as the configuration says, by whatever path."""
+        if configured(camera) == configured(wanted):
+            return True
+        same = (camera.threshold, camera.min_area) == (wanted.threshold, wanted.min_area)
+        if not same or (calibration is None) != (wanted.calibration is None) or self._versions is None:
+            return False
+        try:
+            if bundle.load(wanted.bundle).sha256 != sha256:
+                return False
+            return wanted.calibration is None or (
+                self._versions.keep_calibration(wanted.calibration.read_bytes()) == calibration
+            )
+        except (InspectorError, OSError):
+            return False  # what cannot be read any more is not what judges
+
+    def _needed(self) -> Versions:
+        if self._versions is None:
+            raise ConfigError("models.state is not set, so that nothing could be gone back to; set it and restart")
+        return self._versions
+
+    def _cameras(self, use: Use) -> Sequence[str]:
+        """Whom the bundle shall judge."""
+        stations = self.judging.stations
+        if unknown := [name for name in use.cameras if name not in stations]:
+            raise ConfigError(f"there is no camera {unknown[0]!r}; there are {', '.join(stations)}")
+        name = bundle.load(use.bundle).card.name
+        named = use.cameras or [camera for camera, one in stations.items() if one.tag.name == name]
+        if not named:
+            judges = ", ".join(f"{camera} is judged by {one.tag.name!r}" for camera, one in stations.items())
+            raise ConfigError(f"no camera is judged by a bundle called {name!r} ({judges}); name it with --camera")
+        bare = [camera for camera in named if stations[camera].calibration is not None and use.calibration is None]
+        if bare and not use.uncalibrated:
+            raise ConfigError(
+                f"camera {bare[0]!r} is judged by a calibration, which holds for its bundle alone; give --calibration "
+                "with one for this bundle, or --uncalibrated to judge by the bundle's own threshold"
+            )
+        return named
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            self.counts[REFUSED] += 1
+            raise
+
+
+_USE, _WISH = TypeAdapter(Use), TypeAdapter(Wish)
+
+
+def _is_live(key: str, now: Settings) -> bool:
+    table, _, rest = key.partition(".")
+    name, _, own = rest.partition(".")
+    return table == "camera" and own in LIVE and any(camera.name == name for camera in now.camera)
+
+
+def _with_live(now: Settings, wanted: Settings) -> Settings:
+    """`now` with the live keys of `wanted`."""
+    found = {camera.name: camera for camera in wanted.camera}
+    cameras = [
+        camera.model_copy(update={key: getattr(found[camera.name], key) for key in LIVE})
+        if camera.name in found
+        else camera
+        for camera in now.camera
+    ]
+    return now.model_copy(update={"camera": tuple(cameras)})
+
+
+def _words(tag: ModelTag) -> str:
+    return f"{tag.name} {tag.sha256[:12]}"

@@ -1,0 +1,357 @@
+"""Versions on disk, the control socket, the shadow and the list of bundles, each by itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspector.clock import SystemClock
+from inspector.errors import BundleError, ConfigError, ModelError, OutputError
+from inspector.inference.bundle import load
+from inspector.inference.engine import Team, start
+from inspector.inference.view import View
+from inspector.judge import Judge
+from inspector.models import control, listing
+from inspector.models.control import Control, ask
+from inspector.models.shadow import Shadow, Wish
+from inspector.models.versions import Judged, Version, Versions, configured
+from inspector.settings import Camera, Settings
+from inspector.types import Event, Frame, Inspection, Verdict
+from inspector.worker import Station
+from tests.bundles import make_bundle, picture
+from tests.waiting import until
+
+# ---- versions
+
+
+def camera(**keys: Any) -> Camera:
+    return Camera(**({"name": "cam1", "source": "sim://line", "bundle": Path("/a")} | keys))
+
+
+def row(sha256: str, chosen: bool, of: Camera | None = None, **keys: Any) -> Judged:
+    rest = {"calibration": None, "threshold": None, "min_area": None} | keys
+    return Judged(name="m", version="1", sha256=sha256, configured=configured(of or camera()), chosen=chosen, **rest)
+
+
+def version(why: str, one: Judged) -> Version:
+    return Version(at="2026-01-31T12:00:00Z", why=why, cameras={"cam1": one})
+
+
+def test_what_was_chosen_judges_while_the_configuration_stays(tmp_path: Path) -> None:
+    versions = Versions(tmp_path, keep=10)
+    settings = Settings(camera=(camera(),))
+    assert versions.effective(settings) == settings
+    versions.put(version("use", row("b" * 64, chosen=True, threshold=0.25, calibration="c.toml")))
+    again = Versions(tmp_path, keep=10)
+    (one,) = again.effective(settings).camera
+    assert (one.bundle, one.threshold) == (tmp_path / "bundles" / ("b" * 64), 0.25)
+    assert one.calibration == tmp_path / "calibrations" / "c.toml"
+    for changed in (camera(bundle=Path("/other")), camera(threshold=0.5), camera(min_area=9)):
+        assert again.effective(Settings(camera=(changed,))).camera == (changed,)
+    moved = camera(deadline=0.25)  # which has nothing to do with it
+    assert again.effective(Settings(camera=(moved,))).camera[0].bundle == one.bundle
+    other = camera(name="cam2")
+    assert again.effective(Settings(camera=(other,))).camera == (other,)
+
+
+def test_what_was_not_chosen_is_the_configurations(tmp_path: Path) -> None:
+    versions = Versions(tmp_path, keep=10)
+    versions.put(version("start", row("a" * 64, chosen=False)))
+    settings = Settings(camera=(camera(),))
+    assert versions.effective(settings) == settings
+    assert versions.now is not None
+    assert versions.back(settings, versions.now).camera[0].bundle == tmp_path / "bundles" / ("a" * 64)
+
+
+def test_versions_are_gone_back_from_and_the_oldest_forgotten(tmp_path: Path) -> None:
+    versions = Versions(tmp_path, keep=3)
+    assert versions.before is None
+    bundles = [make_bundle(tmp_path / name, threshold=t) for name, t in zip("abcd", (0.7, 0.6, 0.5, 0.4), strict=True)]
+    for folder in bundles:
+        sha256 = load(folder).sha256
+        versions.keep_bundle(folder, sha256)
+        versions.put(version(folder.name, row(sha256, chosen=True)))
+    assert [one.why for one in Versions(tmp_path, keep=3).all] == ["b", "c", "d"]
+    kept = {path.name for path in (tmp_path / "bundles").iterdir()}
+    assert kept == {load(folder).sha256 for folder in bundles[1:]}
+    assert versions.before is not None
+    versions.put_back(versions.before)
+    assert [one.why for one in Versions(tmp_path, keep=3).all] == ["b", "c"]
+
+
+def test_a_bundle_that_was_changed_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "state", keep=3)
+    folder = make_bundle(tmp_path / "a")
+    old = load(folder).sha256
+    shutil.rmtree(folder)
+    make_bundle(folder, threshold=0.5)
+    with pytest.raises(BundleError, match="was changed since it was loaded"):
+        versions.keep_bundle(folder, old)
+    assert not (tmp_path / "state" / "bundles" / old).exists()
+    versions.keep_bundle(folder, load(folder).sha256)  # what was left half done is no hindrance
+
+
+@pytest.mark.parametrize("content", [b"{", b'[{"at": 1}]', b"\xff"])
+def test_a_damaged_list_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "versions.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"versions.json is damaged .*; remove it"):
+        Versions(tmp_path, keep=3)
+
+
+def test_a_folder_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"models.state = .* cannot be used .*; name a folder"):
+        Versions(tmp_path / "file", keep=3)
+
+
+# ---- control
+
+
+def at_once(job: Callable[[], str]) -> Future[str]:
+    future: Future[str] = Future()
+    try:
+        future.set_result(job())
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def act(request: Any, tell: Callable[[str], None]) -> str:
+    tell("on it")
+    match request["verb"]:
+        case "refused":
+            raise BundleError("a damaged one")
+        case "bug":
+            raise RuntimeError("oh")
+    return f"done: {request['verb']}"
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Control]:
+    door = Control(tmp_path, act, at_once)
+    thread = threading.Thread(target=door.run, args=(lambda: None,))
+    thread.start()
+    yield door
+    door.stop()
+    thread.join(30)
+    door.close()
+    assert not thread.is_alive()
+    assert not door.path.exists()
+
+
+def test_the_door_answers_its_own_user_alone(
+    door: Control, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert stat.S_IMODE(door.path.stat().st_mode) == 0o600
+    told: list[str] = []
+    assert ask(door.path.parent, {"verb": "use"}, told.append) == ("done: use", 0)
+    assert told == ["on it"]
+    assert ask(door.path.parent, {"verb": "refused"}, told.append) == ("a damaged one", 65)
+    outcome, code = ask(door.path.parent, {"verb": "bug"}, told.append)
+    assert (outcome, code) == ("a bug: RuntimeError('oh'); the daemon's log has more", 1)
+    monkeypatch.setattr(control, "_user", lambda _: 12345)
+    with pytest.raises(OutputError, match="refused, or ended"):
+        ask(door.path.parent, {"verb": "use"}, told.append)
+    assert "control: user 12345 was refused; only the daemon's own user and root may ask" in caplog.messages
+
+
+@pytest.mark.parametrize("nonsense", [b"\n", b"[]\n", b"\xff\n", b"x" * 70_000, b""])
+def test_nonsense_is_answered_and_survived(door: Control, nonsense: bytes) -> None:
+    with control.socket.socket(control.socket.AF_UNIX) as visitor:
+        visitor.settimeout(30)
+        visitor.connect(str(door.path))
+        try:
+            visitor.sendall(nonsense)
+            visitor.shutdown(control.socket.SHUT_WR)
+            answer = visitor.recv(4096)
+        except OSError:
+            answer = b'{"code": 2}'  # cut off with more to be read
+        assert json.loads(answer)["code"] == 2
+    assert ask(door.path.parent, {"verb": "use"}, lambda _: None)[1] == 0
+
+
+def test_who_goes_away_leaves_it_standing(door: Control) -> None:
+    for _ in range(3):
+        with control.socket.socket(control.socket.AF_UNIX) as visitor:
+            visitor.connect(str(door.path))
+            visitor.sendall(b'{"verb": "use"}\n')
+    assert ask(door.path.parent, {"verb": "use"}, lambda _: None)[1] == 0
+
+
+def test_a_second_daemon_does_not_take_the_door_from_the_first(door: Control) -> None:
+    with pytest.raises(OutputError, match=r"another daemon answers at .*; give each its own models.state"):
+        Control(door.path.parent, act, at_once)
+    assert ask(door.path.parent, {"verb": "use"}, lambda _: None)[1] == 0
+
+
+def test_one_that_was_killed_leaves_no_hindrance(tmp_path: Path) -> None:
+    Control(tmp_path, act, at_once)._listener.close()
+    with pytest.raises(OutputError, match="no daemon answers"):
+        ask(tmp_path, {"verb": "use"}, lambda _: None)
+    Control(tmp_path, act, at_once).close()
+
+
+def test_a_path_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    with pytest.raises(OutputError, match="shorter path"):
+        Control(folder, act, at_once)
+
+
+# ---- shadow
+
+
+class Gallery:
+    """A shadow with a bright bundle in it, and frames to show it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.idle = True
+        self.events: list[Event] = []
+        self.clock = SystemClock()
+        self.shadow = Shadow(lambda: self.idle, self.events.append, self.clock)
+        one = load(folder)
+        team = Team(one, [start(one, "cpu", 1)])
+        self.station = Station("cam1", team, Judge(0.7, 4), True, View((48, 64, 1)))
+        self.number = 0
+
+    def offer(self, verdict: Verdict, square: tuple[int, int, int, int] | None = None, camera: str = "cam1") -> None:
+        self.number += 1
+        frame = Frame(camera, self.number, 0, 0.0, 9.0, picture(square=square))
+        self.shadow.offer(Inspection(frame, verdict, score=None if verdict is Verdict.UNKNOWN else 0.5))
+
+    def watch(self, frames: int, within: float = 60.0, agree: float | None = None) -> Future[str]:
+        future: Future[str] = Future()
+        told = threading.Event()
+
+        def run() -> None:
+            try:
+                future.set_result(
+                    self.shadow.watch({"cam1": self.station}, Wish(frames, within, agree), lambda _: told.set())
+                )
+            except ModelError as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        assert told.wait(30)
+        until(lambda: bool(self.shadow._stations) or future.done())
+        return future
+
+    def seen(self) -> int:
+        return self.shadow.counts.total()
+
+
+@pytest.fixture
+def gallery(bright: Path) -> Gallery:
+    return Gallery(bright)
+
+
+def test_what_it_says_is_counted_and_disagreement_published(gallery: Gallery) -> None:
+    future = gallery.watch(3)
+    for number, (verdict, square) in enumerate(
+        ((Verdict.OK, None), (Verdict.OK, (8, 8, 6, 6)), (Verdict.NG, (8, 8, 6, 6))), 1
+    ):
+        gallery.offer(verdict, square)
+        until(lambda number=number: gallery.seen() == number)  # type: ignore[misc]
+    assert future.result(30) == "in shadow it said the same of 2 of 3 frames"
+    assert gallery.shadow.counts == {("cam1", "agreed"): 2, ("cam1", "disagreed"): 1}
+    (event,) = gallery.events
+    assert (event.subject, event.state) == ("cam1", "shadow")
+    assert "frame 2: ok with score 0.500 by no model, ng with score 0.980 by bright" in event.detail
+    gallery.offer(Verdict.OK)  # nobody watches any more
+    assert gallery.seen() == 3
+
+
+def test_it_sees_nothing_while_all_are_busy_and_says_so(gallery: Gallery) -> None:
+    gallery.idle = False
+    future = gallery.watch(1, within=0.5)
+    gallery.offer(Verdict.OK)
+    with pytest.raises(ModelError, match=r"saw 0 of 1 frames in 0.5 s, for it sees only what comes while"):
+        future.result(30)
+    assert gallery.seen() == 0
+
+
+def test_a_frame_that_waited_is_left_alone_when_a_worker_needs_its_core(gallery: Gallery) -> None:
+    gallery.shadow._stations = {"cam1": gallery.station}
+    gallery.offer(Verdict.OK)
+    assert gallery.shadow._seen.full()
+    gallery.idle = False
+    with pytest.raises(ModelError, match="saw 0 of 1"):
+        gallery.shadow.watch({"cam1": gallery.station}, Wish(1, 0.3), lambda _: None)
+    assert gallery.seen() == 0
+
+
+def test_other_cameras_and_what_no_model_judged_are_not_looked_at(gallery: Gallery) -> None:
+    future = gallery.watch(1)
+    gallery.offer(Verdict.OK, camera="cam2")
+    gallery.offer(Verdict.UNKNOWN)
+    assert not gallery.shadow._seen.full()
+    gallery.offer(Verdict.OK)
+    assert future.result(30) == "in shadow it said the same of 1 of 1 frames"
+
+
+def test_too_little_agreement_is_a_refusal(gallery: Gallery) -> None:
+    future = gallery.watch(1, agree=0.5)
+    gallery.offer(Verdict.NG)
+    with pytest.raises(ModelError, match=r"said the same of 0 of 1 frames, less than 50.00%"):
+        future.result(30)
+
+
+def test_the_end_of_the_daemon_is_its_end(gallery: Gallery) -> None:
+    future = gallery.watch(1)
+    gallery.shadow.stop()
+    with pytest.raises(ModelError, match="saw 0 of 1"):
+        future.result(30)
+
+
+# ---- the list
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    good = make_bundle(tmp_path / "shelf" / "good")
+    make_bundle(tmp_path / "shelf" / "compares", reference=True, repairs=False)
+    liar = make_bundle(tmp_path / "shelf" / "liar")
+    shutil.copy(liar / "golden" / "good.png", liar / "golden" / "bad.png")
+    cut = make_bundle(tmp_path / "shelf" / "cut")
+    (cut / "detector.onnx").write_bytes((good / "detector.onnx").read_bytes()[:-1])
+    return tmp_path / "shelf"
+
+
+def test_bundles_are_listed_and_a_damaged_one_is_told_of(shelf: Path) -> None:
+    rows = {Path(one.folder).name: one for one in listing.rows(listing.found([shelf]), None)}
+    assert list(rows) == ["compares", "cut", "good", "liar"]
+    good = rows["good"]
+    assert (good.name, good.version, good.licence) == ("bright", "1", "Apache-2.0")
+    assert (good.sha256, good.input, good.heads) == (load(shelf / "good").sha256, "64x48x1", ("detector", "repairer"))
+    assert (good.precisions, good.proven, good.error, good.code) == (("fp32",), None, None, 0)
+    assert rows["compares"].compares
+    assert rows["compares"].heads == ("detector",)
+    assert rows["liar"].code == 0  # nobody asked it
+    assert (rows["cut"].code, "copy the bundle again" in (rows["cut"].error or "")) == (65, True)
+
+
+def test_bundles_prove_themselves_on_this_machine(shelf: Path, reduced: Path) -> None:
+    folders = listing.found([shelf / "good", shelf / "liar", shelf / "none", reduced])
+    good, liar, none, several = listing.rows(folders, "cpu")
+    assert (good.proven or "").startswith("CPUExecutionProvider in fp32")
+    assert (liar.code, "does not prove itself on this machine" in (liar.error or "")) == (65, True)
+    assert (none.code, "is not a folder" in (none.error or "")) == (65, True)
+    assert "in int8" in (several.proven or "")
+    assert "in fp32" in (several.proven or "")
+    out = io.StringIO()
+    listing.write_json([good, liar], out)
+    assert [one["proven"] for one in json.loads(out.getvalue())] == [good.proven, None]
+    out = io.StringIO()
+    listing.write_table([good, liar], out)
+    assert good.sha256[:12] in out.getvalue()
+    assert liar.error is not None
+    assert liar.error in out.getvalue()
