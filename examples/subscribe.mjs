@@ -160,7 +160,7 @@ async function ask() {
   }
   if (catchup === null || (gap === null && listed === running)) return;
   number += 1;
-  asked = { schema: "inspector", version: "1.3", id: number };
+  asked = { schema: "inspector", version: "1.4", id: number };
   if (gap === null) { // a session began: how did the last one end, and were there others?
     Object.assign(asked, { kind: "sessions", since: listed });
   } else {

@@ -142,7 +142,7 @@ def ask() -> None:
     if catchup is None or (gap is None and listed == running) or not asker.poll(0, zmq.POLLOUT):
         return
     number += 1
-    asked = {"schema": "inspector", "version": "1.3", "id": number}
+    asked = {"schema": "inspector", "version": "1.4", "id": number}
     if gap is None:  # a session began: how did the last one end, and were there others?
         asked |= {"kind": "sessions", "since": listed}
     else:

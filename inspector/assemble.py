@@ -161,7 +161,18 @@ def assemble(
             metrics.observe(inspection, encode_seconds, publish_seconds)
             shadow.offer(inspection)
 
-        publisher = Publisher([output], encoder, names, formats, clock, observe, record.keeping, places, recorder)
+        publisher = Publisher(
+            [output],
+            encoder,
+            names,
+            formats,
+            clock,
+            observe,
+            record.keeping,
+            places,
+            recorder,
+            settings.publish.preview,
+        )
         control = None
         if versions is not None and not rehearsal:
             control = Control(versions.folder, lambda *asked: changes.act(*asked), jobs.submit)

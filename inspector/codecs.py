@@ -6,6 +6,7 @@
     repaired  patch  PNG of each repaired piece, with its box: lossless, and small beside the whole frame
               jpeg, png, raw   the whole repaired frame
     source    jpeg, png, raw   the frame as it was captured
+    preview   jpeg   the frame made small, to be looked at
 
 A picture of another number of channels than 1 or 3 is a stack: as PNG or JPEG it is one grey picture of all its
 channels, one below the other; raw holds it like any other, the channels of a pixel side by side.
@@ -36,8 +37,13 @@ CODECS = {
     "mask": frozenset({"png", "rle", "raw"}),
     "repaired": frozenset({"patch", "jpeg", "png", "raw"}),
     "source": frozenset({"jpeg", "png", "raw"}),
+    "preview": frozenset({"jpeg"}),
 }
 """Every payload name and the codecs that it may come in; readers skip what is not here."""
+
+PREVIEW_PIXELS = 640
+"""Of a preview's longer side, at the most."""
+PREVIEW_QUALITY = 80
 
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers (ITU-T T.81, table B.1)
@@ -83,6 +89,19 @@ def encode(inspection: Inspection, formats: Formats) -> list[Payload]:
     if formats.source != "none" and image is not None:
         payloads.append(_picture("source", formats.source, image, formats))
     return payloads
+
+
+def preview(image: Image) -> Payload:
+    """A frame [H,W,C] made small, as JPEG; of a stack the first three channels, or the first alone."""
+    height, width, channels = image.shape
+    shown = image[:, :, : 3 if channels >= 3 else 1]
+    step = max(1, max(height, width) // (2 * PREVIEW_PIXELS))  # rows and columns that are never looked at cost nothing
+    shown = np.ascontiguousarray(shown[::step, ::step])
+    scale = PREVIEW_PIXELS / max(shown.shape[:2])
+    if scale < 1:
+        size = tuple(max(1, round(side * scale)) for side in (shown.shape[1], shown.shape[0]))
+        shown = cv2.resize(shown, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    return Payload("preview", "jpeg", "uint8", shown.shape, encode_picture(shown, "jpeg", PREVIEW_QUALITY))
 
 
 def _picture(name: str, codec: str, image: Image, formats: Formats, box: Box | None = None) -> Payload:
@@ -144,12 +163,21 @@ def check(payload: Payload, size: tuple[int, int, int] | None) -> None:
         if not (0 < width <= size[1] - x and 0 < height <= size[0] - y):
             raise WireError(f"{what} has box {payload.box}, which is not inside the frame of size {size}")
         shape = (height, width, size[2])
+    if payload.name == "preview":
+        shape = _small(payload, size)
     if payload.dtype != "uint8" or payload.shape != shape:
         raise WireError(f"{what} is {payload.dtype:.40} {payload.shape}; it should be uint8 {shape}")
     if payload.codec != "raw" and len(shape) == 3 and _is_stack(shape) and math.prod(shape) > MAX_PIXELS:
         raise WireError(f"{what} of shape {shape} has more than {MAX_PIXELS} values in all")
     if payload.codec == "raw" and len(payload.data) != math.prod(shape):
         raise WireError(f"{what} has {len(payload.data)} bytes, its shape {shape} needs {math.prod(shape)}")
+
+
+def _small(payload: Payload, size: tuple[int, int, int]) -> tuple[int, ...]:
+    """The shape of a preview, if it may have that of a frame of `size`."""
+    shape = payload.shape
+    fits = len(shape) == 3 and 0 < shape[0] <= size[0] and 0 < shape[1] <= size[1] and shape[2] in (1, 3)
+    return shape if fits else (*(min(side, PREVIEW_PIXELS) for side in size[:2]), 3 if size[2] >= 3 else 1)
 
 
 def decode_mask(payload: Payload) -> Mask:

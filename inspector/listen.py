@@ -19,7 +19,7 @@ from inspector.album import Album
 from inspector.board import Board
 from inspector.client import Subscriber
 from inspector.client.link import Keys
-from inspector.messages import KINDS, Gone, Message, ResultMessage
+from inspector.messages import USUAL_KINDS, Gone, Message, ResultMessage
 from inspector.signals import ended
 
 REFRESH_SECONDS = 0.5
@@ -48,7 +48,7 @@ def run(
     notes = _Console(file=sys.stderr if as_json else out, highlight=False, markup=False, soft_wrap=True)
     album = None if save is None else Album(save, keep)
     # Results are asked for only where they are drawn: nobody need encode them for a table.
-    kinds = [kind for kind in KINDS if album is not None or kind != "result"]
+    kinds = [kind for kind in USUAL_KINDS if album is not None or kind != "result"]
     board = Board(same_clock=_is_here(endpoint))
     with ended() as is_over, Subscriber(endpoint, kinds=kinds, keys=keys) as subscriber:
         try:

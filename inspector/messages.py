@@ -23,8 +23,10 @@ from inspector.types import (
     Verdict,
 )
 
-Kind: TypeAlias = Literal["verdict", "result", "part", "event", "beat"]
-KINDS: tuple[Kind, ...] = ("verdict", "result", "part", "event", "beat")
+Kind: TypeAlias = Literal["verdict", "result", "part", "event", "beat", "preview"]
+KINDS: tuple[Kind, ...] = ("verdict", "result", "part", "event", "beat", "preview")
+USUAL_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "preview")
+"""All but what costs the daemon work only because it is listened to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,28 @@ class BeatMessage(Header):
     catchup: str | None
 
 
-Message: TypeAlias = VerdictMessage | ResultMessage | PartMessage | EventMessage | BeatMessage
+@dataclass(frozen=True, slots=True)
+class PreviewMessage(Header):
+    """A small picture of a frame, to be looked at: some a second of each camera, none of them owed. Since version 1.4.
+
+    size: height, width and channels of the frame;  verdict, captured_ns, frame: as in its verdict
+    """
+
+    kind: ClassVar[Kind] = "preview"
+    camera: str
+    frame: int
+    captured_ns: int
+    verdict: Verdict
+    size: tuple[int, int, int]
+
+    @property
+    def jpeg(self) -> bytes | None:
+        """The picture as a JPEG, or None if it came in a codec that this version does not know."""
+        known = (one.data for one in self.payloads if one.name == "preview" and one.codec in codecs.CODECS["preview"])
+        return next(known, None)
+
+
+Message: TypeAlias = VerdictMessage | ResultMessage | PartMessage | EventMessage | BeatMessage | PreviewMessage
 
 
 @dataclass(frozen=True, slots=True)

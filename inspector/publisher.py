@@ -20,6 +20,7 @@ from inspector.journal.journal import Journal
 from inspector.journal.store import Account, Entry
 from inspector.outcomes import end_of
 from inspector.outputs import Output
+from inspector.previews import Previews
 from inspector.types import Event, Inspection, Late, PartVerdict, Verdict
 from inspector.wire import Encoder
 
@@ -61,6 +62,7 @@ class Publisher:
     took, and the wait from its completion until its verdict was handed over
     keeping: the journal that has each message before an output has it, if there is one
     recorder: told of every verdict and late result once it is out
+    preview_rate: pictures a second of each camera, at the most, for whoever wants to look
 
     messages, bytes: what was handed to an output so far, by topic
     subscribers: subscriptions that match, by topic, as of the last beat
@@ -78,6 +80,7 @@ class Publisher:
         keeping: Keeping | None = None,
         stations: Iterable[str] = (),
         recorder: Recorder | None = None,
+        preview_rate: float = 0.0,
     ) -> None:
         line = encoder.line
         self._verdicts = {camera: wire.topic("verdict", line, camera) for camera in cameras}
@@ -86,11 +89,12 @@ class Publisher:
         self._parts = {station: wire.topic("part", line, station) for station in stations}
         self._events = {name: wire.topic("event", line, name) for name in (*self._verdicts, DAEMON)}
         self._late = {camera: wire.topic("late", line, camera) for camera in self._verdicts}
+        self._previews = Previews(line, self._verdicts if preview_rate else (), preview_rate)
         self._beat = wire.topic("beat", line)
         counted = (self._verdicts, self._results, self._parts, self._events)
         self._sequences = dict.fromkeys((topic for topics in counted for topic in topics.values()), 0)
         self._evidence = dict.fromkeys(self._late.values(), 0)
-        topics = (*self._sequences, self._beat)
+        topics = (*self._sequences, *self._previews.topics.values(), self._beat)
         self.messages = dict.fromkeys(topics, 0)
         self.bytes = dict.fromkeys(topics, 0)
         self.subscribers = dict.fromkeys(topics, 0)
@@ -112,7 +116,10 @@ class Publisher:
         return sum(output.hostile for output, _ in self._outputs)
 
     def publish(self, items: Iterable[Inspection | PartVerdict | Late | Event]) -> None:
-        """Publish inspections, parts and events: all but results in the order given, then the results."""
+        """Publish inspections, parts and events: all but results in the order given, then the results.
+
+        At the very end a preview, if one is due: never two, so that the next verdict waits for one picture at most.
+        """
         batch: list[Entry] = []
         judged = []
         for item in items:
@@ -133,6 +140,7 @@ class Publisher:
             self._observe(inspection, took, seconds)
         self._send(results)
         self._record()
+        self._preview(judged)
 
     def tick(self) -> None:
         """Take in subscriptions, and beat if a second is over; call it often."""
@@ -177,6 +185,13 @@ class Publisher:
         took = self._clock.monotonic() - started
         self._add(batch, topic, sequence, self._encoder.result(inspection, sequence, payloads, took, waited))
         return took
+
+    def _preview(self, judged: Sequence[Inspection]) -> None:
+        """Nobody is owed a preview: it has no sequence, and no journal keeps it."""
+        inspection = self._previews.choose(judged, self._is_wanted, self._clock.monotonic)
+        if inspection is not None and inspection.frame.image is not None:
+            parts = self._encoder.preview(inspection, codecs.preview(inspection.frame.image))
+            self._write(self._previews.topics[inspection.frame.camera], parts)
 
     def _part(self, part: PartVerdict, batch: list[Entry]) -> None:
         topic = self._parts[part.station]

@@ -28,6 +28,7 @@ from inspector.messages import (
     Latency,
     Message,
     PartMessage,
+    PreviewMessage,
     ResultMessage,
     VerdictMessage,
 )
@@ -48,7 +49,7 @@ from inspector.types import (
 T = TypeVar("T")
 
 SCHEMA = "inspector"
-MAJOR, MINOR = 1, 3
+MAJOR, MINOR = 1, 4
 VERSION = f"{MAJOR}.{MINOR}"
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEFECTS = 1000
@@ -152,6 +153,17 @@ class Encoder:
             f',"sequences":{json.dumps(dict(sequences))},"catchup":{self._catchup},"payloads":[]}}'
         )
         return [topic("beat", self.line).encode(), header.encode()]
+
+    def preview(self, inspection: Inspection, picture: Payload) -> list[bytes]:
+        """The message of a small picture (codecs.preview) of an inspection's frame, which has one."""
+        frame = inspection.frame
+        assert frame.image is not None  # noqa: S101 - there is its picture
+        header = (
+            f'{self._heads["preview"]},"camera":"{frame.camera}","frame":{frame.number}'
+            f',"captured_ns":{frame.captured_ns},"verdict":"{inspection.verdict}"'
+            f',"size":{_SIZE % frame.image.shape},"payloads":[{_payload(picture)}]}}'
+        )
+        return [topic("preview", self.line, frame.camera).encode(), header.encode(), picture.data]
 
     def _message(
         self,
@@ -265,6 +277,11 @@ def decode(parts: Sequence[bytes]) -> Message:
     elif kind == "part":
         message = PartMessage(*head, *_of_part(fields))
         expected = f"{kind}/{line}/{message.station}/"
+    elif kind == "preview":
+        message = PreviewMessage(*head, *_shown(fields))
+        expected = f"{kind}/{line}/{message.camera}/"
+        for payload in message.payloads:
+            codecs.check(payload, message.size)
     else:
         message = (VerdictMessage if kind == "verdict" else ResultMessage)(*head, *_judged(fields))
         expected = f"{kind}/{line}/{message.camera}/"
@@ -342,6 +359,17 @@ def _of_part(fields: Fields) -> tuple[Any, ...]:
         tuple([_said(word) for word in fields.tables("cameras")]),
         fields.text("config"),
         fields.number("seconds"),
+    )
+
+
+def _shown(fields: Fields) -> tuple[Any, ...]:
+    """The fields that messages.PreviewMessage adds, in its order."""
+    return (
+        fields.text("camera"),
+        fields.whole("frame"),
+        fields.whole("captured_ns"),
+        fields.choice("verdict", _VERDICTS),
+        fields.wholes("size", 3),
     )
 
 

@@ -79,8 +79,8 @@ def zmtp_samples() -> list[bytes]:
 
 def ask_samples() -> list[bytes]:
     """What subscribers say that ask for what they missed, and requests that make no sense."""
-    ask = b'{"schema":"inspector","version":"1.3","kind":"ask","id":1,"session":%d,"topic":"verdict/line1/cam1/",%s}'
-    sessions = b'{"schema":"inspector","version":"1.3","kind":"sessions","id":2,"since":0}'
+    ask = b'{"schema":"inspector","version":"1.4","kind":"ask","id":1,"session":%d,"topic":"verdict/line1/cam1/",%s}'
+    sessions = b'{"schema":"inspector","version":"1.4","kind":"sessions","id":2,"since":0}'
     ready = READY.replace(b"\x03SUB", b"\x06DEALER")
     requests = [
         sessions,

@@ -15,7 +15,7 @@ from inspector.client.core import Core, NoCatchUp
 from inspector.client.link import Keys, Link, no_address
 from inspector.client.position import Position
 from inspector.errors import ConfigError
-from inspector.messages import KINDS, Kind
+from inspector.messages import USUAL_KINDS, Kind
 
 HOLD_BYTES = 1 << 26
 NAP_SECONDS = 0.1
@@ -25,7 +25,7 @@ NAP_SECONDS = 0.1
 class BaseSubscriber:
     """Subscribes to a daemon. Belongs to one thread, and reconnects by itself.
 
-    line: one line's messages alone;  kinds: of these kinds alone
+    line: one line's messages alone;  kinds: of these kinds alone; all but previews, if it is not said
     cameras: of these alone (needs `line`); parts, which are of stations, come all the same
     position: where to go on, as `position()` told it or `save(path)` wrote it (a file that is not there yet is a
     beginning): everything since comes, as far as it is kept
@@ -46,7 +46,7 @@ class BaseSubscriber:
         endpoint: str,
         line: str | None = None,
         cameras: Iterable[str] | None = None,
-        kinds: Iterable[Kind] = KINDS,
+        kinds: Iterable[Kind] = USUAL_KINDS,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
         position: Position | Path | None = None,
         catchup: str | NoCatchUp | None = None,

@@ -14,7 +14,7 @@ from inspector.client.line import Line
 from inspector.client.position import Position
 from inspector.client.stream import Out, Room
 from inspector.errors import WireError
-from inspector.messages import BeatMessage, Gone, Item, Kind, Message
+from inspector.messages import BeatMessage, Gone, Item, Kind, Message, PreviewMessage
 
 FEW_READY = 256
 """While more wait to be taken, nothing is asked for."""
@@ -99,6 +99,10 @@ class Core:
         message = self._decode(parts)
         if message is None:
             return
+        if isinstance(message, PreviewMessage):  # none is owed: what is there is handed out
+            if "preview" in self._kinds:
+                self._ready.append(Out(message))
+            return
         line = self._lines.get(message.line) or self._follow(message.line)
         if isinstance(message, BeatMessage):
             if self._catchup is None:
@@ -162,7 +166,7 @@ class Core:
         if message is None:
             return None
         if (
-            isinstance(message, BeatMessage)
+            isinstance(message, BeatMessage | PreviewMessage)
             or kept.parts[0].decode() != topic
             or (message.session, message.sequence) != (session, kept.sequence)
         ):

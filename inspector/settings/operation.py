@@ -66,6 +66,9 @@ class Publish(Part):
     """Codec of the source frame in a result's message; `none` leaves it out."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
     """Quality wherever the codec is `jpeg`."""
+    preview: Annotated[float, Field(ge=0, le=100)] = 10.0
+    """Small pictures (JPEG, 640 pixels at most) a second of each camera, and as many again of its defective frames,
+    while somebody subscribes to them, as `inspector view` does. 0: none."""
 
 
 def _both(subscribers: Path | None, info: ValidationInfo) -> Path | None:

@@ -124,7 +124,7 @@ def test_several_requests_may_be_under_way(server: CatchUp) -> None:
         ([b"{}"], None, "schema is None"),
         ([b"a", b"b"], None, "has one part, this has 2"),
         ([b"", b""], None, "no JSON"),
-        ([json.dumps({"id": 9, "schema": "inspector", "version": "1.3", "kind": "delete"}).encode()], 9, "delete"),
+        ([json.dumps({"id": 9, "schema": "inspector", "version": "1.4", "kind": "delete"}).encode()], 9, "delete"),
     ],
 )
 def test_what_makes_no_sense_is_counted_and_refused(

@@ -64,7 +64,7 @@ def test_an_answer_comes_back_as_it_was(answer):
     assert asking.decode_answer(asking.encode_answer(answer)) == answer
 
 
-ASK = {"schema": "inspector", "version": "1.3", "kind": "ask", "id": 7, "session": 3}
+ASK = {"schema": "inspector", "version": "1.4", "kind": "ask", "id": 7, "session": 3}
 ASK |= {"topic": "verdict/line1/cam1/", "first": 1, "last": 9}
 
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from inspector import asking, wire
+from inspector import asking, codecs, wire
 from inspector.archive import Chunk, Kept
 from inspector.asking import Ask, AskSessions, Busy, ChunkAnswer, Refused, SessionsAnswer
 from inspector.client.core import Core
@@ -18,6 +18,7 @@ from inspector.messages import EventMessage, Gone
 from inspector.types import Event
 from inspector.wire import Encoder
 from tests.archives import MemoryArchive
+from tests.inspections import ng
 
 ENDPOINT = "tcp://127.0.0.1:5600"
 CATCHUP = "tcp://127.0.0.1:5601"
@@ -400,3 +401,17 @@ def test_a_daemon_whose_clock_was_set_back_without_a_journal_is_followed():
     while (item := core.take()) is not None:
         items.append((item.session, item.kind))
     assert items == [(700, "event"), (700, "event"), (300, "event"), (300, "gone"), (300, "event")]
+
+
+def test_previews_are_handed_out_as_they_come_to_whoever_asked_for_them():
+    inspection = ng()
+    parts = Encoder("line1", 7, "0" * 64).preview(inspection, codecs.preview(inspection.frame.image))
+    for wanted, handed in ((frozenset({"preview"}), 2), (frozenset({"verdict"}), 0)):
+        core = Core(ENDPOINT, ("preview/", "verdict/", "beat/"), wanted, {}, None, 1 << 20)
+        core.live(parts)
+        core.live(parts)
+        items = list(iter(core.take, None))
+        assert [item.frame for item in items] == [1] * handed
+        assert not core.waits
+        assert core.position() == {}
+        assert core.counts.duplicates == 0

@@ -9,7 +9,15 @@ import pytest
 from inspector.clock import ManualClock
 from inspector.codecs import Formats
 from inspector.errors import OutputError
-from inspector.messages import BeatMessage, EventMessage, Message, PartMessage, ResultMessage, VerdictMessage
+from inspector.messages import (
+    BeatMessage,
+    EventMessage,
+    Message,
+    PartMessage,
+    PreviewMessage,
+    ResultMessage,
+    VerdictMessage,
+)
 from inspector.outputs.memory import MemoryOutput
 from inspector.publisher import Publisher
 from inspector.types import Event, Frame, Inspection, Late, Reason, Receipt, Verdict
@@ -55,7 +63,11 @@ class House:
     """A publisher with a clock that stands still, and what it did."""
 
     def __init__(
-        self, *outputs: MemoryOutput, formats: Formats | None = None, recorder: Listener | None = None
+        self,
+        *outputs: MemoryOutput,
+        formats: Formats | None = None,
+        recorder: Listener | None = None,
+        previews: float = 0.0,
     ) -> None:
         self.clock = ManualClock()
         self.output = outputs[0] if outputs else MemoryOutput()
@@ -69,6 +81,7 @@ class House:
             lambda *seen: self.observed.append(seen),
             stations=["gate"],
             recorder=recorder,
+            preview_rate=previews,
         )
 
     def second(self) -> None:
@@ -476,3 +489,73 @@ def test_a_recorder_is_told_though_nobody_listens_and_tells_its_news():
     listening.second()
     (event,) = [message.event for message in listening.messages() if isinstance(message, EventMessage)]
     assert (event.subject, event.state, event.detail) == ("daemon", "failing", "the disk is full")
+
+
+# ---- previews
+
+
+def looking(*prefixes: str, previews: float = 10.0) -> House:
+    house = House(only(*prefixes), previews=previews)
+    house.publisher.tick()
+    house.output.messages.clear()
+    house.clock.advance(1.0)
+    return house
+
+
+def shown(house: House) -> list[tuple[str, int, str]]:
+    return [(m.camera, m.frame, m.verdict.value) for m in house.messages() if isinstance(m, PreviewMessage)]
+
+
+def test_a_preview_comes_after_all_else_and_only_one_at_a_time():
+    house = looking("")
+    house.publisher.publish([ok(number=1), ng("cam10", 1)])
+    assert kinds(house.messages()) == ["verdict", "verdict", "result", "preview"]
+    assert shown(house) == [("cam10", 1, "ng")]
+    house.publisher.publish([ok(number=2), ok("cam10", 2)])
+    house.publisher.publish([ok("cam10", 3)])
+    assert shown(house)[1:] == [("cam1", 2, "ok"), ("cam10", 3, "ok")]
+
+
+def test_nobody_is_shown_what_nobody_wants_to_see():
+    house = looking("preview/line1/cam10/", "verdict/")
+    house.publisher.publish([ok(number=1)])
+    house.publisher.publish([ok("cam10", 1)])
+    assert shown(house) == [("cam10", 1, "ok")]
+    house = looking("", previews=0.0)
+    house.publisher.publish([ng(), ok("cam10", 1)])
+    assert kinds(house.messages()) == ["verdict", "verdict", "result"]
+    assert "preview/line1/cam1/" not in house.publisher.messages
+
+
+def test_a_frame_without_a_picture_is_not_shown():
+    house = looking("preview/")
+    missing = ok(number=1)
+    house.publisher.publish([replace(missing, frame=replace(missing.frame, image=None))])
+    house.publisher.publish([ok(number=2)])
+    assert shown(house) == [("cam1", 2, "ok")]
+    assert house.publisher.messages["preview/line1/cam1/"] == 1
+
+
+@pytest.mark.parametrize(("every", "expected"), [(0.02, 100), (0.1, 100), (0.5, 20)])
+def test_a_camera_is_shown_so_often_a_second_at_the_most(every, expected):
+    house = looking("preview/line1/cam1/")
+    for number in range(1, round(10 / every) + 1):
+        house.clock.advance(every * (0.9 if number % 2 else 1.1))  # cameras are not punctual
+        house.publisher.publish([ok(number=number)])
+    assert abs(len(shown(house)) - expected) <= 1
+
+
+def test_defective_frames_are_shown_beside_the_others():
+    house = looking("preview/line1/cam1/")
+    for number in range(1, 201):
+        house.clock.advance(0.05)
+        house.publisher.publish([ng(number=number) if number % 20 == 0 else ok(number=number)])
+    assert [number for _, number, verdict in shown(house) if verdict == "ng"] == list(range(20, 201, 20))
+
+
+def test_previews_have_no_sequence():
+    house = looking("")
+    house.publisher.publish([ok()])
+    house.second()
+    assert shown(house)
+    assert "preview/line1/cam1/" not in house.beats()[-1].sequences

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import cv2
 import jsonschema
 import numpy as np
 import pytest
@@ -17,7 +18,15 @@ import inspector
 from inspector import codecs, wire
 from inspector.codecs import Formats
 from inspector.errors import DataError, WireError
-from inspector.messages import BeatMessage, EventMessage, Latency, PartMessage, ResultMessage, VerdictMessage
+from inspector.messages import (
+    BeatMessage,
+    EventMessage,
+    Latency,
+    PartMessage,
+    PreviewMessage,
+    ResultMessage,
+    VerdictMessage,
+)
 from inspector.types import Event, Inspection, Patch, Reason, Region, Verdict
 from inspector.wire import Encoder, UnknownMessageError, decode
 from tests.inspections import (
@@ -144,6 +153,39 @@ def test_a_beat_comes_back_as_it_was(sequences, at_ns, final, catchup):
     assert message.catchup == catchup
 
 
+@pytest.mark.parametrize(
+    ("frame_size", "shown"),
+    [
+        ((48, 64, 3), (48, 64, 3)),
+        ((480, 640, 1), (480, 640, 1)),
+        ((960, 1280, 3), (480, 640, 3)),
+        ((3000, 4096, 1), (469, 640, 1)),
+        ((1, 5000, 1), (1, 640, 1)),
+        ((60, 80, 2), (60, 80, 1)),
+        ((60, 80, 4), (60, 80, 3)),
+    ],
+)
+def test_a_preview_is_the_frame_made_small(frame_size, shown):
+    rows = np.linspace(0, 255, frame_size[0]).astype(np.uint8)[:, None, None]
+    inspection = replace(ok(), frame=replace(frame(), image=np.ascontiguousarray(np.broadcast_to(rows, frame_size))))
+    parts = ENCODER.preview(inspection, codecs.preview(inspection.frame.image))
+    VALIDATOR.validate(json.loads(parts[1]))
+    message = decode(parts)
+    assert isinstance(message, PreviewMessage)
+    seen = inspection.frame
+    assert (message.camera, message.frame, message.captured_ns) == (seen.camera, seen.number, seen.captured_ns)
+    assert (message.verdict, message.size) == (Verdict.OK, frame_size)
+    assert message.payloads[0].shape == shown
+    small = cv2.imdecode(np.frombuffer(message.jpeg, np.uint8), cv2.IMREAD_UNCHANGED).reshape(shown)
+    expected = np.broadcast_to(np.linspace(0, 255, shown[0])[:, None, None], shown)
+    assert np.abs(small.astype(float) - expected).max() <= (4 if shown[0] > 1 else 255)
+
+
+def test_a_preview_larger_than_its_frame_is_refused():
+    with pytest.raises(WireError, match="preview"):
+        decode(tampered("preview", "payloads.0.shape", [49, 64, 3]))
+
+
 def test_patches_without_the_frame_say_what_is_needed():
     message = decode(result(ng()))
     assert message.source() is None
@@ -220,6 +262,7 @@ VALID = {
     "part": ENCODER.part(part(verdict=Verdict.UNKNOWN, reason=Reason.CAMERA), 4, 0.25),
     "event": ENCODER.event(Event("cam1", "down", "unplugged", 5), 2),
     "beat": ENCODER.beat({"verdict/line1/cam1/": 3}, 5, final=False),
+    "preview": ENCODER.preview(ng(), codecs.preview(ng().frame.image)),
 }
 
 
@@ -452,7 +495,14 @@ def test_the_manual_and_the_schema_tell_of_the_same_fields():
 
 @pytest.mark.parametrize(
     ("kind", "parts"),
-    [("verdict", "judged"), ("result", "judged"), ("part", "gathered"), ("event", "change"), ("beat", "pulse")],
+    [
+        ("verdict", "judged"),
+        ("result", "judged"),
+        ("part", "gathered"),
+        ("event", "change"),
+        ("beat", "pulse"),
+        ("preview", "shown"),
+    ],
 )
 def test_the_manual_and_the_messages_tell_of_the_same_fields(kind, parts):
     header = json.loads(VALID[kind][1])
@@ -470,7 +520,7 @@ def test_the_manual_and_the_messages_tell_of_the_same_fields(kind, parts):
 
 def test_the_manual_tells_of_every_codec():
     told: dict[str, set[str]] = {}
-    for payload, codec in re.findall(r"^\| `(mask|repaired|source)` \| ([^|]+) \|", MANUAL, re.MULTILINE):
+    for payload, codec in re.findall(r"^\| `(mask|repaired|source|preview)` \| ([^|]+) \|", MANUAL, re.MULTILINE):
         told.setdefault(payload, set()).update(re.findall(r"`(\w+)`", codec))
     assert told == codecs.CODECS
 
