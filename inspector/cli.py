@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inspector import __version__, logs
 from inspector.calibrate import commands as calibrating
@@ -20,9 +19,7 @@ from inspector.models import commands as exchanging
 from inspector.recorder import commands as recordings
 from inspector.redact import redact
 from inspector.training import commands
-
-if TYPE_CHECKING:
-    from inspector.keys import ClientKeys
+from inspector.view import commands as viewing
 
 EXIT_CODES = """\
 exit codes:
@@ -99,6 +96,8 @@ def build_parser() -> argparse.ArgumentParser:
     listen.add_argument("--server", type=Path, metavar="FILE", help="the daemon's public key, where it asks for keys")
     listen.set_defaults(verb=_listen)
 
+    viewing.register(verbs)
+
     simulate = verbs.add_parser("simulate", help="write pictures of the simulated line, with masks, as a data set")
     simulate.add_argument("out", type=Path, help="the folder to write, which must not exist or be empty")
     simulate.add_argument("--seed", type=int, default=1000, help="first seed; every later one is free to use (1000)")
@@ -166,6 +165,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _listen(options: argparse.Namespace) -> int:
     from inspector import listen
+    from inspector.keys import ClientKeys
 
     return listen.run(
         options.endpoint,
@@ -173,18 +173,8 @@ def _listen(options: argparse.Namespace) -> int:
         keep=options.keep,
         count=options.count,
         as_json=options.json,
-        keys=_client_keys(options),
+        keys=ClientKeys.chosen(options.secret, options.server),
     )
-
-
-def _client_keys(options: argparse.Namespace) -> ClientKeys | None:
-    from inspector.keys import ClientKeys
-
-    if options.secret is None and options.server is None:
-        return None
-    if options.secret is None or options.server is None:
-        raise ConfigError("--secret and --server belong together: this side's secret key and the other's public one")
-    return ClientKeys.load(options.secret, options.server)
 
 
 def _keygen(options: argparse.Namespace) -> int:

@@ -122,6 +122,17 @@ class ClientKeys:
         """The keys in two files, of the subscriber's secret and of the daemon's public key; raises ConfigError."""
         return cls(_read_secret(secret_file), read_public(server_public_file))
 
+    @classmethod
+    def chosen(cls, secret_file: Path | None, server_public_file: Path | None) -> ClientKeys | None:
+        """The keys that a command line names (--secret, --server), None where it names none; raises ConfigError."""
+        if secret_file is None and server_public_file is None:
+            return None
+        if secret_file is None or server_public_file is None:
+            raise ConfigError(
+                "--secret and --server belong together: this side's secret key and the other's public one"
+            )
+        return cls.load(secret_file, server_public_file)
+
     def __repr__(self) -> str:
         return f"ClientKeys({fingerprint(self.public)}, server={fingerprint(self.server)})"
 

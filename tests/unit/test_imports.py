@@ -91,7 +91,8 @@ MAY_IMPORT = {
     "testing": "sources",
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
-    "cli": "assemble calibrate doctor journal keys listen logs models recorder simulation training",
+    "view": "asking client codecs files keys messages wire",
+    "cli": "assemble calibrate doctor journal keys listen logs models recorder simulation training view",
     "__main__": "cli",
 }
 
@@ -105,7 +106,8 @@ ONLY_IN = {
     "onnx": "training",
     "onnxruntime": "inference.runtimes.onnxruntime training.reduce",
     "sqlite3": "journal",
-    "zmq": "answering binding outputs catchup triggers client doctor.ports guard keys listen",
+    "zmq": "answering binding outputs catchup triggers client doctor.ports guard keys listen view.recall view.serve",
+    "websockets": "view.serve view.site",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",
     "harvesters": "sources.producers",

@@ -1,0 +1,299 @@
+"""What is known of a line, added up message by message: pure, bounded, and told in what JSON can say."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from inspector import wire
+from inspector.messages import (
+    BeatMessage,
+    EventMessage,
+    Gone,
+    Item,
+    Judged,
+    PartMessage,
+    PreviewMessage,
+    ResultMessage,
+    VerdictMessage,
+)
+from inspector.types import Event, Verdict
+from inspector.view.history import MILLISECONDS, SCORES, History, Pace, Spread
+from inspector.view.pictures import Defect
+from inspector.view.shelf import Place, Shelf
+
+SILENCE_SECONDS = 3.0
+"""So long without a beat, and nothing that is shown counts as live."""
+STATES = frozenset({"connecting", "streaming", "stalled", "frozen", "lost", "ended"})
+"""What an event may say of a camera for good; other events tell of something that happened once."""
+ROWS, EVENTS = 60, 100
+"""Newest verdicts and events that are listed."""
+DEFECTS, DEFECT_BYTES = 300, 128 << 20
+VERDICTS, VERDICT_BYTES = 20_000, 32 << 20
+
+
+@dataclass
+class Camera:
+    """One camera. Moments are monotonic seconds.
+
+    state: the last that an event told;  live, live_at: the newest preview and when it came
+    defect: the newest result;  live_version, defect_version: count up with what there is to show of it
+    """
+
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    pace: Pace = field(default_factory=Pace)
+    history: History = field(default_factory=History)
+    scores: Spread = field(default_factory=lambda: Spread(SCORES))
+    latencies: Spread = field(default_factory=lambda: Spread(MILLISECONDS))
+    last: VerdictMessage | None = None
+    last_at: float = 0.0
+    threshold: float | None = None
+    state: Event | None = None
+    live: PreviewMessage | None = None
+    live_at: float = 0.0
+    defect: Defect | None = None
+    defect_at: float = 0.0
+    live_version: int = 0
+    defect_version: int = 0
+
+    @property
+    def live_is_defect(self) -> bool:
+        """Whether the newest preview is of the frame of the newest result."""
+        if self.live is None or self.defect is None:
+            return False
+        return (self.live.session, self.live.frame) == (self.defect.message.session, self.defect.message.frame)
+
+
+@dataclass
+class Station:
+    """The parts that a station's cameras saw."""
+
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    last: PartMessage | None = None
+
+
+class State:
+    """A line as far as it was heard of."""
+
+    def __init__(self) -> None:
+        self.cameras: dict[str, Camera] = {}
+        self.stations: dict[str, Station] = {}
+        self.rows: deque[dict[str, Any]] = deque(maxlen=ROWS)
+        self.defect_rows: deque[dict[str, Any]] = deque(maxlen=ROWS)
+        self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
+        self.defects: Shelf[Defect] = Shelf(DEFECTS, DEFECT_BYTES)
+        self.verdicts: Shelf[VerdictMessage] = Shelf(VERDICTS, VERDICT_BYTES)
+        self.catchup: str | None = None
+        self.missing = 0
+        self.version = 0
+        """Counts up with all that changes; rows are numbered by it."""
+        self._line: str | None = None
+        self._session: int | None = None
+        self._sessions = 0
+        self._beat: BeatMessage | None = None
+        self._beat_at = 0.0
+
+    def take(self, item: Item, now: float) -> None:
+        """Add what came at `now`, monotonic seconds."""
+        self.version += 1
+        if isinstance(item, Gone):
+            self.missing += item.count
+            return
+        self._line = item.line
+        if isinstance(item, BeatMessage):
+            self._beat, self._beat_at, self.catchup = item, now, item.catchup
+            self._begin(item.session)
+        elif isinstance(item, PreviewMessage):
+            self._show(item, now)
+        elif isinstance(item, EventMessage):
+            self._happened(item)
+        elif isinstance(item, PartMessage):
+            self._gathered(item)
+        elif isinstance(item, ResultMessage):
+            self._defective(item, now)
+        else:
+            self._judged(item, now)
+
+    def unheard_states(self) -> list[Place]:
+        """Where the daemon told the state of cameras, of which we heard nothing as we came later."""
+        if self._beat is None:
+            return []
+        told = self._beat.sequences.items()
+        mine = {wire.topic("event", self._beat.line, name) for name, camera in self.cameras.items() if camera.state}
+        return [
+            Place(topic, self._beat.session, sequence)
+            for topic, sequence in told
+            if topic.startswith("event/") and not topic.endswith("/daemon/") and sequence and topic not in mine
+        ]
+
+    def result_of(self, verdict: VerdictMessage) -> Defect | None:
+        """The result of the same frame, if it is kept."""
+        frame = verdict.session, verdict.camera, verdict.frame
+        found = (
+            one
+            for one in self.defects.newest()
+            if (one.message.session, one.message.camera, one.message.frame) == frame
+        )
+        return next(found, None)
+
+    def daemon(self, now: float) -> dict[str, Any]:
+        """Whether the daemon is there. `heard`: seconds since its last beat, null before the first."""
+        heard = None if self._beat is None else now - self._beat_at
+        if self._beat is None or heard is None:
+            state = "waiting"
+        elif self._beat.final:
+            state = "stopped"
+        else:
+            state = "silent" if heard > SILENCE_SECONDS else "running"
+        return {
+            "state": state,
+            "heard": heard,
+            "line": self._line,
+            "restarts": max(self._sessions - 1, 0),
+            "missing": self.missing,
+        }
+
+    def brief(self, now: float) -> dict[str, dict[str, Any]]:
+        """Of each camera what changes with every frame."""
+        return {name: _brief(camera, now) for name, camera in sorted(self.cameras.items())}
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Of each station its counts and its last part."""
+        return {
+            name: _counts(station.counts)
+            | {"part": station.last and station.last.part, "verdict": station.last and station.last.verdict.value}
+            for name, station in sorted(self.stations.items())
+        }
+
+    def survey(self, now: float) -> dict[str, Any]:
+        """Of each camera what people look at now and then: over time, distributions, the threshold; and the events."""
+        now_ns = self._now_ns(now)
+        return {
+            "now": now_ns / 1e6,
+            "cameras": {name: _survey(camera, now_ns) for name, camera in sorted(self.cameras.items())},
+            "events": list(self.events),
+        }
+
+    def _now_ns(self, now: float) -> int:
+        """The daemon's wall clock, as its last beat told it."""
+        if self._beat is None:
+            return max((camera.last.captured_ns for camera in self.cameras.values() if camera.last), default=0)
+        since = 0.0 if self._beat.final else now - self._beat_at
+        return self._beat.at_ns + round(since * 1e9)
+
+    def _begin(self, session: int) -> None:
+        if session != self._session:
+            self._session = session
+            self._sessions += 1
+
+    def _camera(self, name: str) -> Camera:
+        return self.cameras.setdefault(name, Camera())
+
+    def _judged(self, message: VerdictMessage, now: float) -> None:
+        camera = self._camera(message.camera)
+        camera.counts[message.verdict] += 1
+        if message.reason is not None:
+            camera.reasons[message.reason.value] += 1
+        camera.pace.add(now)
+        camera.last, camera.last_at = message, now
+        camera.history.add(message.verdict, message.captured_ns)
+        camera.latencies.add(message.verdict, message.latency.total * 1000)
+        if message.score is not None:
+            camera.scores.add(message.verdict, message.score)
+        camera.threshold = message.threshold if message.threshold is not None else camera.threshold
+        place = place_of(message)
+        self.verdicts.put(place, message, len(message.raw))
+        self.rows.append(self._row(message))
+
+    def _defective(self, message: ResultMessage, now: float) -> None:
+        camera = self._camera(message.camera)
+        camera.defect, camera.defect_at = Defect(message), now
+        camera.defect_version += 1
+        size = len(message.raw) + sum(len(payload.data) for payload in message.payloads)
+        self.defects.put(place_of(message), camera.defect, size)
+        self.defect_rows.append(self._row(message))
+
+    def _show(self, message: PreviewMessage, now: float) -> None:
+        if message.jpeg is None:
+            return
+        camera = self._camera(message.camera)
+        camera.live, camera.live_at = message, now
+        camera.live_version += 1
+        if camera.defect is not None and camera.live_is_defect:  # a result comes before its frame's preview
+            camera.defect.preview = message.jpeg
+            camera.defect_version += 1
+
+    def _happened(self, message: EventMessage) -> None:
+        event = message.event
+        if event.subject != "daemon":
+            camera = self._camera(event.subject)
+            if event.state in STATES and (camera.state is None or event.at_ns >= camera.state.at_ns):
+                camera.state = event
+        self.events.append(
+            {"subject": event.subject, "state": event.state, "detail": event.detail, "at": event.at_ns / 1e6}
+        )
+
+    def _gathered(self, message: PartMessage) -> None:
+        station = self.stations.setdefault(message.station, Station())
+        station.counts[message.verdict] += 1
+        station.last = message
+
+    def _row(self, message: VerdictMessage | ResultMessage) -> dict[str, Any]:
+        return {"id": self.version, **told(message)}
+
+
+def place_of(message: VerdictMessage | ResultMessage) -> Place:
+    """Where a verdict or result was published."""
+    return Place(wire.topic(message.kind, message.line, message.camera), message.session, message.sequence)
+
+
+def told(message: VerdictMessage | ResultMessage) -> dict[str, Any]:
+    """What is listed of a verdict or result. `at`: milliseconds since 1970;  latency: seconds from capture on."""
+    place = place_of(message)
+    return _verdict(message) | {
+        "link": f"{place.topic}{place.session}/{place.sequence}",
+        "camera": message.camera,
+        "part": message.part,
+        "at": message.captured_ns / 1e6,
+        "latency": message.latency.total,
+        "regions": len(message.defects),
+        "residual": message.residual,
+    }
+
+
+def _verdict(message: Judged) -> dict[str, Any]:
+    return {
+        "frame": message.frame,
+        "verdict": message.verdict.value,
+        "reason": message.reason and message.reason.value,
+        "cause": message.cause,
+        "score": message.score,
+    }
+
+
+def _brief(camera: Camera, now: float) -> dict[str, Any]:
+    return _counts(camera.counts) | {
+        "rate": camera.pace.rate(now),
+        "last": camera.last and _verdict(camera.last),
+        "age": now - camera.last_at if camera.last else None,
+        "state": camera.state and camera.state.state,
+    }
+
+
+def _survey(camera: Camera, now_ns: int) -> dict[str, Any]:
+    return {
+        "history": camera.history.until(now_ns),
+        "scores": camera.scores.counts(),
+        "latencies": camera.latencies.counts(),
+        "median": camera.latencies.quantile(0.5),
+        "slowest": camera.latencies.quantile(0.99),
+        "threshold": camera.threshold,
+        "reasons": dict(camera.reasons),
+        "detail": camera.state and camera.state.detail,
+    }
+
+
+def _counts(counts: Counter[Verdict]) -> dict[str, Any]:
+    return {verdict.value: counts[verdict] for verdict in Verdict}

@@ -1,0 +1,27 @@
+// Elements in a line; text is text, so that nothing that was published is ever taken for HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const $ = (selector) => document.querySelector(selector);
+
+export function make(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function draw(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+// A verdict is told by colour, shape and word; this is the first two.
+export function shape(name) {
+  return draw("svg", { class: `shape ${name}`, "aria-hidden": "true" }, draw("use", { href: `#shape-${name}` }));
+}
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}

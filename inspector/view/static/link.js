@@ -1,0 +1,46 @@
+// The connection to the server. The next update is asked for when the last one is drawn, so that nothing piles up here.
+
+const AGAIN = 500; // milliseconds until the next try, twice as long each time
+const LONGEST = 5000;
+
+// Four bytes of length, JSON, and the bytes that its `parts` tell the lengths of.
+export function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0);
+  const said = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  let at = 4 + length;
+  said.parts = said.parts.map((size) => new Uint8Array(buffer, (at += size) - size, size));
+  return said;
+}
+
+export async function mayLook(token) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  return (await fetch("/session", { headers })).ok;
+}
+
+export async function message(place) {
+  const answer = await fetch(`/message/${place}`);
+  return answer.ok ? unpack(await answer.arrayBuffer()) : null;
+}
+
+// onUpdate: awaited for each update;  onRefused: the server is there, and wants a token
+export function connect(onUpdate, onRefused) {
+  let pause = AGAIN;
+  const open = () => {
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+    const ask = () => socket.readyState === WebSocket.OPEN && socket.send("next");
+    socket.binaryType = "arraybuffer";
+    socket.onopen = ask;
+    socket.onmessage = async (event) => {
+      pause = AGAIN;
+      await onUpdate(unpack(event.data), socket);
+      requestAnimationFrame(ask); // not while the page is hidden: then nobody needs an update
+    };
+    socket.onclose = async () => {
+      const refused = !(await mayLook().catch(() => true));
+      if (refused) return onRefused();
+      setTimeout(open, pause);
+      pause = Math.min(2 * pause, LONGEST);
+    };
+  };
+  open();
+}

@@ -1,0 +1,31 @@
+// The newest verdicts and the last defects; each leads to its permanent link.
+
+import { $, make, shape } from "./dom.js";
+import { clock, number, said, t } from "./words.js";
+
+const MOST = 60; // rows of each list
+const rows = { rows: [], defects: [] };
+
+export const defects = () => rows.defects;
+
+export function take(update) {
+  for (const list of ["rows", "defects"]) {
+    if (update[list].length === 0 && rows[list].length > 0) continue;
+    rows[list] = [...update[list].reverse(), ...rows[list]].slice(0, MOST);
+    const shown = rows[list].map((row) => make("li", {}, line(row)));
+    $(`#${list} ol`).replaceChildren(...(shown.length ? shown : [make("li", {}, t("no_defects"))]));
+  }
+}
+
+function line(row) {
+  const why = row.cause ? said("cause", row.cause) : row.reason ? said("reason", row.reason) : null;
+  return make(
+    "a",
+    { href: `#/${row.link}`, "data-link": row.link, "data-verdict": row.verdict },
+    shape(row.verdict),
+    make("b", {}, t(`verdict.${row.verdict}`)),
+    make("span", { class: "who" }, `${row.camera} ${row.frame}`),
+    make("span", { class: "why" }, why ?? (row.score === null ? "" : number(row.score, 2))),
+    make("time", {}, clock(row.at)),
+  );
+}

@@ -1,0 +1,137 @@
+// A tile a camera: its newest picture or its last defect, stamped with verdict and age, and what the camera does.
+
+import { choices, choose } from "./choices.js";
+import { $, make, shape } from "./dom.js";
+import { Picture } from "./picture.js";
+import { number, said, seconds, t } from "./words.js";
+
+const FRESH = 5; // seconds for which a tile shows plainly that there was a defect
+const OLD = 3; // seconds after which a live picture is called old
+const WELL = [null, "streaming"];
+const now = () => performance.now() / 1000;
+
+class Tile {
+  constructor(name) {
+    this.name = name;
+    this.canvas = make("canvas", { width: 640, height: 480 });
+    this.stamp = make("p", { class: "stamp" });
+    this.badge = make("p", { class: "badge" });
+    this.counts = make("p", { class: "counts" });
+    this.note = make("p", { class: "note" });
+    this.element = make(
+      "article",
+      { class: "tile", tabindex: "0", "data-camera": name, click: () => toggle(name), keydown: (e) => this.#key(e) },
+      make("header", {}, make("h3", {}, name), this.badge),
+      make("div", { class: "frame" }, this.canvas, this.stamp, this.note),
+      this.counts,
+    );
+    this.picture = new Picture(this.canvas);
+    this.live = this.defect = null;
+    this.liveAt = this.defectAt = null;
+    this.brief = null;
+  }
+
+  async take(brief, told, parts) {
+    this.brief = brief;
+    this.liveAt = told.live_age === undefined ? null : now() - told.live_age;
+    this.defectAt = told.defect_age === undefined ? null : now() - told.defect_age;
+    if (told.defect) this.defect = await Picture.load(told.defect, parts);
+    if (told.live) {
+      const same = told.live.is_defect && this.defect?.frame === told.live.frame ? this.defect : {};
+      const live = await Picture.load(told.live, parts);
+      this.live = { ...live, outlines: same.outlines ?? [], pieces: same.pieces ?? [] };
+    }
+  }
+
+  draw() {
+    const live = choices.mode === "live" && this.live !== null;
+    const shown = live ? this.live : this.defect;
+    this.picture.border = choices.repaired ? 0 : 1;
+    this.picture.outline = choices.outline;
+    if (shown) this.picture.show(shown);
+    this.element.dataset.frame = shown?.frame ?? "";
+    this.element.dataset.shown = shown?.verdict ?? "";
+    this.age();
+    if (this.brief) this.#describe(this.brief);
+    this.element.classList.toggle("chosen", choices.camera === this.name);
+  }
+
+  // What changes without any message.
+  age() {
+    const live = choices.mode === "live" && this.live !== null;
+    const shown = live ? this.live : this.defect;
+    const at = live ? this.liveAt : this.defectAt;
+    const since = this.defectAt === null ? Infinity : now() - this.defectAt;
+    const old = live && now() - at > OLD;
+    this.element.classList.toggle("fresh", since < FRESH);
+    this.element.classList.toggle("old", old || this.#isIll());
+    if (shown)
+      this.stamp.replaceChildren(
+        shape(shown.verdict),
+        make("b", {}, t(`verdict.${shown.verdict}`)),
+        ` ${t("frame")} ${shown.frame} · ${t("seconds_ago", { seconds: seconds(now() - at) })}`,
+      );
+    const notes = [];
+    if (this.#isIll()) notes.push(said("state", this.brief.state));
+    if (this.brief?.last?.cause) notes.push(said("cause", this.brief.last.cause));
+    if (old) notes.push(t("old_picture", { seconds: seconds(now() - at) }));
+    else if (since < FRESH) notes.push(t("defect_ago", { seconds: seconds(since) }));
+    if (!shown) notes.push(choices.mode === "live" ? t("no_pictures") : t("no_defects"));
+    else if (!shown.base) notes.push(t("frame_missing"));
+    this.note.textContent = notes.join(" · ");
+  }
+
+  #isIll() {
+    return this.brief !== null && !WELL.includes(this.brief.state);
+  }
+
+  #describe(brief) {
+    const verdict = brief.last?.verdict;
+    this.element.dataset.verdict = verdict ?? "";
+    for (const each of ["ok", "ng", "unknown"]) this.element.dataset[each] = brief[each];
+    this.badge.replaceChildren(...(verdict ? [shape(verdict), make("b", {}, t(`verdict.${verdict}`))] : []));
+    this.counts.replaceChildren(
+      ...["ok", "ng", "unknown"].flatMap((each) => [shape(each), make("span", {}, number(brief[each]))]),
+      make("span", { class: "rate" }, `${number(brief.rate)} ${t("rate")}`),
+    );
+  }
+
+  #key(event) {
+    if (event.key === " ") toggle(this.name);
+    else if (event.key === "Enter") this.element.dispatchEvent(new CustomEvent("open-defect", { bubbles: true, detail: this.name }));
+    else return;
+    event.preventDefault();
+  }
+}
+
+const tiles = new Map();
+
+export const names = () => [...tiles.keys()];
+
+export function toggle(name) {
+  choose("camera", choices.camera === name ? null : name);
+}
+
+export async function take({ cameras, pictures, parts }) {
+  for (const name of Object.keys(cameras)) if (!tiles.has(name)) add(name);
+  await Promise.all(Object.entries(cameras).map(([name, brief]) => tiles.get(name).take(brief, pictures[name], parts)));
+  draw();
+}
+
+export function draw() {
+  for (const tile of tiles.values()) tile.draw();
+}
+
+export function age() {
+  for (const tile of tiles.values()) tile.age();
+}
+
+function add(name) {
+  tiles.set(name, new Tile(name));
+  const sorted = [...tiles.keys()].sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
+  const ordered = sorted.map((each) => [each, tiles.get(each)]);
+  tiles.clear();
+  for (const [each, tile] of ordered) tiles.set(each, tile);
+  $("#tiles").replaceChildren(...ordered.map(([, tile]) => tile.element));
+  $("#tiles").dataset.many = ordered.length > 9 ? "16" : ordered.length > 4 ? "9" : "4";
+}
