@@ -9,6 +9,7 @@ need systemd-analyze systemd
 need ip iproute2
 need node nodejs
 need npm npm
+need chromium chromium
 need cc "gcc libc6-dev"
 need arv-fake-gv-camera-0.8 "aravis-tools gir1.2-aravis-0.8"
 # What pip builds the tests' PyGObject with, where it has none for this Python.
