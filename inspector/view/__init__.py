@@ -2,6 +2,6 @@
 
     daemon -> subscriber -> State -> what each browser lacks -> browser
 
-It only reads. A browser asks for the next update when it has drawn the last one, so that a slow one gets the newest
+It only reads. A browser asks for each update when it begins to draw the one before, so that a slow one gets the newest
 state and never a queue.
 """

@@ -33,7 +33,7 @@ SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 """Then it hears that nothing is new: it must never take silence for good."""
 NEXT = "next"
-"""What a browser says when it has drawn an update."""
+"""What a browser says for each update that it wants."""
 
 _MESSAGE = re.compile(r"/message/((?:verdict|result)/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}/)(\d{1,19})/(\d{1,19})")
 

@@ -30,7 +30,7 @@ STATES = frozenset({"connecting", "streaming", "stalled", "frozen", "lost", "end
 ROWS, EVENTS = 60, 100
 """Newest verdicts and events that are listed."""
 DEFECTS, DEFECT_BYTES = 300, 128 << 20
-VERDICTS, VERDICT_BYTES = 20_000, 32 << 20
+VERDICTS, VERDICT_BYTES = 5_000, 16 << 20
 
 
 @dataclass

@@ -65,12 +65,16 @@ function askForToken() {
 }
 
 async function begin() {
-  await loadWords();
+  const [may] = await Promise.all([mayLook(tokenFromAddress()), loadWords()]);
   listen();
   apply();
   onChoice(apply);
-  setInterval(() => (banner.show(), tiles.age()), TICK);
-  if (!(await mayLook(tokenFromAddress()))) return askForToken();
+  setInterval(() => {
+    banner.show();
+    tiles.age();
+    lists.draw();
+  }, TICK);
+  if (!may) return askForToken();
   connect(update, askForToken);
   document.addEventListener("open-defect", ({ detail: camera }) => {
     const row = lists.defects().find((each) => each.camera === camera);

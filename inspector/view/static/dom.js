@@ -17,6 +17,28 @@ export function shape(name) {
   return draw("svg", { class: `shape ${name}`, "aria-hidden": "true" }, draw("use", { href: `#shape-${name}` }));
 }
 
+// Changes an element only where it says something else already: most of what is told did not change.
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// A shape and a word that change together.
+export class Mark {
+  constructor(attributes = {}) {
+    this.word = make("b");
+    this.name = null;
+    this.element = make("span", attributes, this.word);
+  }
+
+  show(name, word) {
+    say(this.word, word);
+    if (this.name === name) return;
+    this.name = name;
+    this.element.querySelector("svg")?.remove();
+    this.element.prepend(shape(name));
+  }
+}
+
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name, value);

@@ -1,4 +1,5 @@
-// The connection to the server. The next update is asked for when the last one is drawn, so that nothing piles up here.
+// The connection to the server. While an update is drawn the next one is asked for, and none beyond that: so the server
+// is never waited for, and nothing piles up here.
 
 const AGAIN = 500; // milliseconds until the next try, twice as long each time
 const LONGEST = 5000;
@@ -28,12 +29,17 @@ export function connect(onUpdate, onRefused) {
   const open = () => {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
     const ask = () => socket.readyState === WebSocket.OPEN && socket.send("next");
+    let drawn = Promise.resolve();
+    const draw = async (buffer) => {
+      ask();
+      await onUpdate(unpack(buffer));
+      await new Promise(requestAnimationFrame); // not while the page is hidden: then nobody needs an update
+    };
     socket.binaryType = "arraybuffer";
     socket.onopen = ask;
-    socket.onmessage = async (event) => {
+    socket.onmessage = (event) => {
       pause = AGAIN;
-      await onUpdate(unpack(event.data), socket);
-      requestAnimationFrame(ask); // not while the page is hidden: then nobody needs an update
+      drawn = drawn.then(() => draw(event.data)).catch(console.error); // a bug; the next update may do better
     };
     socket.onclose = async () => {
       const refused = !(await mayLook().catch(() => true));

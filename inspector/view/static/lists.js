@@ -4,14 +4,25 @@ import { $, make, shape } from "./dom.js";
 import { clock, number, said, t } from "./words.js";
 
 const MOST = 60; // rows of each list
+const PAUSE = 500; // milliseconds: nobody reads faster, and a list costs more to draw than a picture
 const rows = { rows: [], defects: [] };
+const drawn = { rows: null, defects: null };
+let drawnAt = -Infinity;
 
 export const defects = () => rows.defects;
 
 export function take(update) {
+  for (const list of ["rows", "defects"])
+    if (update[list].length > 0) rows[list] = [...update[list].reverse(), ...rows[list]].slice(0, MOST);
+  draw();
+}
+
+export function draw() {
+  if (performance.now() - drawnAt < PAUSE) return;
+  drawnAt = performance.now();
   for (const list of ["rows", "defects"]) {
-    if (update[list].length === 0 && rows[list].length > 0) continue;
-    rows[list] = [...update[list].reverse(), ...rows[list]].slice(0, MOST);
+    if (drawn[list] === rows[list]) continue;
+    drawn[list] = rows[list];
     const shown = rows[list].map((row) => make("li", {}, line(row)));
     $(`#${list} ol`).replaceChildren(...(shown.length ? shown : [make("li", {}, t("no_defects"))]));
   }

@@ -2,7 +2,7 @@
 
 const GREY = "#808080";
 
-const picture = (bytes) => createImageBitmap(new Blob([bytes]));
+const picture = (bytes) => createImageBitmap(new Blob([bytes])).catch(() => null); // damaged: there is none
 
 export class Picture {
   constructor(canvas) {
@@ -10,6 +10,7 @@ export class Picture {
     this.border = 1; // where "repaired" begins, as a share of the width; 1: nowhere
     this.outline = true;
     this.shown = null;
+    this.drawn = "";
   }
 
   // said: size, outlines, pieces and base, as the server tells them;  parts: the bytes that they speak of
@@ -18,12 +19,15 @@ export class Picture {
     const pieces = await Promise.all(
       (said.pieces ?? []).map(async ({ box, part }) => ({ box, image: await picture(parts[part]) })),
     );
-    return { ...said, base, pieces, outlines: said.outlines ?? [] };
+    return { ...said, base, pieces: pieces.filter(({ image }) => image !== null), outlines: said.outlines ?? [] };
   }
 
+  // Draws where something is new.
   show(loaded) {
-    if (this.shown?.base !== loaded.base) this.shown?.base?.close?.();
+    const how = `${this.border} ${this.outline}`;
+    if (this.shown === loaded && this.drawn === how) return;
     this.shown = loaded;
+    this.drawn = how;
     this.draw();
   }
 

@@ -1,12 +1,13 @@
 // A tile a camera: its newest picture or its last defect, stamped with verdict and age, and what the camera does.
 
 import { choices, choose } from "./choices.js";
-import { $, make, shape } from "./dom.js";
+import { $, Mark, make, say, shape } from "./dom.js";
 import { Picture } from "./picture.js";
 import { number, said, seconds, t } from "./words.js";
 
 const FRESH = 5; // seconds for which a tile shows plainly that there was a defect
-const OLD = 3; // seconds after which a live picture is called old
+const OLD = 3; // seconds by which a live picture may be behind the last verdict; a slow line's pictures are not old
+const VERDICTS = ["ok", "ng", "unknown"];
 const WELL = [null, "streaming"];
 const now = () => performance.now() / 1000;
 
@@ -14,16 +15,20 @@ class Tile {
   constructor(name) {
     this.name = name;
     this.canvas = make("canvas", { width: 640, height: 480 });
-    this.stamp = make("p", { class: "stamp" });
-    this.badge = make("p", { class: "badge" });
-    this.counts = make("p", { class: "counts" });
+    this.about = make("span");
+    this.stamped = new Mark();
+    this.stamp = make("p", { class: "stamp", hidden: "" }, this.stamped.element, " ", this.about);
+    this.badge = new Mark({ class: "badge" });
+    this.counts = Object.fromEntries(VERDICTS.map((each) => [each, make("span")]));
+    this.rate = make("span", { class: "rate" });
+    const counts = VERDICTS.flatMap((each) => [shape(each), this.counts[each]]);
     this.note = make("p", { class: "note" });
     this.element = make(
       "article",
       { class: "tile", tabindex: "0", "data-camera": name, click: () => toggle(name), keydown: (e) => this.#key(e) },
-      make("header", {}, make("h3", {}, name), this.badge),
+      make("header", {}, make("h3", {}, name), this.badge.element),
       make("div", { class: "frame" }, this.canvas, this.stamp, this.note),
-      this.counts,
+      make("p", { class: "counts" }, ...counts, this.rate),
     );
     this.picture = new Picture(this.canvas);
     this.live = this.defect = null;
@@ -33,14 +38,17 @@ class Tile {
 
   async take(brief, told, parts) {
     this.brief = brief;
+    this.lastAt = brief.age === null ? null : now() - brief.age;
     this.liveAt = told.live_age === undefined ? null : now() - told.live_age;
     this.defectAt = told.defect_age === undefined ? null : now() - told.defect_age;
+    const before = [this.live, this.defect];
     if (told.defect) this.defect = await Picture.load(told.defect, parts);
     if (told.live) {
       const same = told.live.is_defect && this.defect?.frame === told.live.frame ? this.defect : {};
       const live = await Picture.load(told.live, parts);
       this.live = { ...live, outlines: same.outlines ?? [], pieces: same.pieces ?? [] };
     }
+    for (const old of before) if (old && old !== this.live && old !== this.defect) old.base?.close(); // a megabyte each
   }
 
   draw() {
@@ -62,15 +70,15 @@ class Tile {
     const shown = live ? this.live : this.defect;
     const at = live ? this.liveAt : this.defectAt;
     const since = this.defectAt === null ? Infinity : now() - this.defectAt;
-    const old = live && now() - at > OLD;
+    const stale = document.body.classList.contains("stale");
+    const old = live && (stale || this.lastAt - at > OLD);
     this.element.classList.toggle("fresh", since < FRESH);
     this.element.classList.toggle("old", old || this.#isIll());
-    if (shown)
-      this.stamp.replaceChildren(
-        shape(shown.verdict),
-        make("b", {}, t(`verdict.${shown.verdict}`)),
-        ` ${t("frame")} ${shown.frame} · ${t("seconds_ago", { seconds: seconds(now() - at) })}`,
-      );
+    this.stamp.hidden = !shown;
+    if (shown) {
+      this.stamped.show(shown.verdict, t(`verdict.${shown.verdict}`));
+      say(this.about, `${t("frame")} ${shown.frame} · ${t("seconds_ago", { seconds: seconds(now() - at) })}`);
+    }
     const notes = [];
     if (this.#isIll()) notes.push(said("state", this.brief.state));
     if (this.brief?.last?.cause) notes.push(said("cause", this.brief.last.cause));
@@ -78,7 +86,7 @@ class Tile {
     else if (since < FRESH) notes.push(t("defect_ago", { seconds: seconds(since) }));
     if (!shown) notes.push(choices.mode === "live" ? t("no_pictures") : t("no_defects"));
     else if (!shown.base) notes.push(t("frame_missing"));
-    this.note.textContent = notes.join(" · ");
+    say(this.note, notes.join(" · "));
   }
 
   #isIll() {
@@ -88,12 +96,12 @@ class Tile {
   #describe(brief) {
     const verdict = brief.last?.verdict;
     this.element.dataset.verdict = verdict ?? "";
-    for (const each of ["ok", "ng", "unknown"]) this.element.dataset[each] = brief[each];
-    this.badge.replaceChildren(...(verdict ? [shape(verdict), make("b", {}, t(`verdict.${verdict}`))] : []));
-    this.counts.replaceChildren(
-      ...["ok", "ng", "unknown"].flatMap((each) => [shape(each), make("span", {}, number(brief[each]))]),
-      make("span", { class: "rate" }, `${number(brief.rate)} ${t("rate")}`),
-    );
+    if (verdict) this.badge.show(verdict, t(`verdict.${verdict}`));
+    for (const each of VERDICTS) {
+      this.element.dataset[each] = brief[each];
+      say(this.counts[each], number(brief[each]));
+    }
+    say(this.rate, `${number(brief.rate)} ${t("rate")}`);
   }
 
   #key(event) {

@@ -1,32 +1,39 @@
 // The line's name, whether it runs, and all verdicts since this view began to listen.
 
-import { $, make, shape } from "./dom.js";
+import { $, Mark, make, say, shape } from "./dom.js";
 import { number, t } from "./words.js";
 
 const SHAPES = { running: "ok", silent: "off", stopped: "off", waiting: "unknown" };
+const VERDICTS = ["ok", "ng", "unknown"];
+const daemonMark = new Mark();
+const figures = new Map();
 
 export function show({ daemon, cameras, stations }) {
-  $("#line").textContent = daemon.line ?? "";
-  document.title = daemon.line ?? "inspector";
-  $("#daemon").replaceChildren(shape(SHAPES[daemon.state]), make("b", {}, t(`daemon.${daemon.state}`)));
+  say($("#line"), daemon.line ?? "");
+  if (daemon.line) document.title = daemon.line;
+  daemonMark.show(SHAPES[daemon.state], t(`daemon.${daemon.state}`));
+  if (!daemonMark.element.isConnected) $("#daemon").append(daemonMark.element);
   $("#daemon").dataset.state = daemon.state;
   const all = Object.values(cameras);
   const sum = (name) => all.reduce((total, camera) => total + camera[name], 0);
-  const figures = ["ok", "ng", "unknown"].map((each) => figure(t(`verdict.${each}`), sum(each), each, each));
-  figures.push(figure(t("rate"), sum("rate"), "rate"));
-  if (daemon.restarts) figures.push(figure(t("restarts"), daemon.restarts, "restarts"));
-  figures.push(figure(t("missing"), daemon.missing, "missing"));
-  for (const [name, of] of Object.entries(stations)) figures.push(parts(name, of));
-  $("#totals").replaceChildren(...figures);
+  for (const each of VERDICTS) figure(each, t(`verdict.${each}`), [each], [sum(each)]);
+  figure("rate", t("rate"), [], [sum("rate")]);
+  figure("missing", t("missing"), [], [daemon.missing]);
+  figure("restarts", t("restarts"), [], [daemon.restarts]);
+  for (const [name, of] of Object.entries(stations))
+    figure(`station-${name}`, `${t("part")} ${name}`, VERDICTS, VERDICTS.map((each) => of[each]));
 }
 
-function figure(word, value, id, shaped = null) {
-  const shown = shaped ? [shape(shaped), number(value)] : [number(value)];
-  return make("div", { "data-figure": id, "data-value": value }, make("dt", {}, word), make("dd", {}, ...shown));
-}
-
-// A station's parts in one figure.
-function parts(name, of) {
-  const counts = ["ok", "ng", "unknown"].flatMap((each) => [shape(each), `${number(of[each])} `]);
-  return make("div", { "data-station": name }, make("dt", {}, `${t("part")} ${name}`), make("dd", {}, ...counts));
+// One figure, or several with a shape each.
+function figure(id, word, shapes, values) {
+  if (!figures.has(id)) {
+    const places = values.map(() => make("span"));
+    const shown = places.flatMap((place, at) => (shapes[at] ? [shape(shapes[at]), place, " "] : [place]));
+    const element = make("div", { "data-figure": id }, make("dt", {}, word), make("dd", {}, ...shown));
+    figures.set(id, { element, places });
+    $("#totals").append(element);
+  }
+  const { element, places } = figures.get(id);
+  element.dataset.value = values[0];
+  places.forEach((place, at) => say(place, number(values[at])));
 }

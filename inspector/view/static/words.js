@@ -29,9 +29,17 @@ export function said(family, word) {
   return words[`${family}.${word}`] ?? word;
 }
 
+const formats = new Map(); // making one takes longer than using it a thousand times
+
+function format(kind, name, options) {
+  if (!formats.has(name)) formats.set(name, new kind(language(), options));
+  return formats.get(name);
+}
+
 export function number(value, digits = 0) {
+  if (value === null || value === undefined) return "–";
   const fixed = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return value === null || value === undefined ? "–" : value.toLocaleString(language(), fixed);
+  return format(Intl.NumberFormat, digits, fixed).format(value);
 }
 
 // Seconds for people: tenths while they are few.
@@ -40,7 +48,7 @@ export function seconds(value) {
 }
 
 export function clock(milliseconds, precise = false) {
-  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   if (precise) Object.assign(time, { year: "numeric", month: "2-digit", day: "2-digit", fractionalSecondDigits: 3 });
-  return new Date(milliseconds).toLocaleString(language(), time);
+  return format(Intl.DateTimeFormat, precise ? "precise" : "clock", time).format(milliseconds);
 }
