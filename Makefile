@@ -59,7 +59,7 @@ clean:  ## remove what was installed and written here
 
 $(VENV)/.run: $(PROJECT)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/$(PIP) --editable '.[cpu]'
+	$(VENV)/bin/$(PIP) --editable '.[cpu,view]'
 	@touch $@
 
 $(VENV)/.dev: $(PROJECT)

@@ -8,7 +8,8 @@ mkdir -p run
 # In a session of its own, Ctrl-C reaches the subscriber alone, and the daemon is asked to stop below, once.
 setsid "$bin/inspector" run deploy/demo.toml 2>"$log" &
 daemon=$!
-trap 'kill -TERM $daemon 2>/dev/null || true; wait $daemon || true; tail -n 1 "$log"' EXIT
+view=
+trap 'kill -TERM $view $daemon 2>/dev/null || true; wait $daemon || true; tail -n 1 "$log"' EXIT
 trap 'exit 0' INT TERM
 
 ready='import urllib.request; urllib.request.urlopen("http://127.0.0.1:9600/readyz", timeout=1)'
@@ -17,5 +18,7 @@ until "$bin/python" -c "$ready" 2>/dev/null; do
     sleep 0.2
 done
 echo "The daemon runs; its log is $log, its metrics are at http://127.0.0.1:9600/metrics"
+setsid "$bin/inspector" view tcp://127.0.0.1:5600 &  # says where the page is
+view=$!
 echo "Newest defects: $PWD/run/defects (before | mask | repaired). Ctrl-C stops both."
 "$bin/inspector" listen tcp://127.0.0.1:5600 --save run/defects

@@ -199,12 +199,12 @@ def test_the_environment_is_read_in_one_place():
     assert {module for module in TREES if touches(module)} == ENVIRONMENT_IN
 
 
-def test_the_daemon_runs_without_what_training_needs():
+def test_the_daemon_runs_without_what_training_and_the_page_need():
     script = "import sys, inspector.assemble; print(*{name.split('.')[0] for name in sys.modules}, sep='\\n')"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(run.stdout.split())
     assert "zmq" in loaded
-    assert loaded & {"torch", "matplotlib", "onnx", "jinja2", "scipy"} == set()
+    assert loaded & {"torch", "matplotlib", "onnx", "jinja2", "scipy", "websockets"} == set()
 
 
 def test_importing_the_package_switches_telemetry_off():
