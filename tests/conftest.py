@@ -49,15 +49,27 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def node_script(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """How to call the Node.js example, with the library beside it, as its manual says."""
-    folder = tmp_path_factory.mktemp("node")
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm; install Debian's nodejs and npm")
-    command = ["npm", "install", "--no-audit", "--no-fund", "zeromq@6"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm's zeromq cannot be had here: {done.stderr.strip()[-300:]}")
+    folder = npm_installed(tmp_path_factory.mktemp("node"), "zeromq@6")
     shutil.copy(EXAMPLES / "subscribe.mjs", folder)
     return ["node", str(folder / "subscribe.mjs")]
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core, a script that finds what shuts people out of a page."""
+    folder = npm_installed(tmp_path_factory.mktemp("axe"), "axe-core@4")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def npm_installed(folder: Path, package: str) -> Path:
+    """`folder` with a package in it; skips where it cannot be had."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm; install Debian's nodejs and npm")
+    command = ["npm", "install", "--no-audit", "--no-fund", package]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm's {package} cannot be had here: {done.stderr.strip()[-300:]}")
+    return folder
 
 
 @pytest.fixture(params=["python", pytest.param("node", marks=pytest.mark.full)])

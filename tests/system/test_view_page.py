@@ -5,7 +5,7 @@
 3. the server of the page goes away and comes back
 4. everything by the keyboard
 5. a permanent link shows the same in another browser, also after the server of the page was restarted
-6. both languages, light and dark; no word that is not in the dictionaries
+6. both languages, light and dark; no word that is not in the dictionaries; what axe-core finds
 7. the token; and strange pages cannot connect
 """
 
@@ -436,6 +436,22 @@ def test_light_and_dark_are_the_systems_and_can_be_changed(browser, scheme: str,
         shown.page.keyboard.press("t")
         until(lambda: shown.page.get_attribute("html", "data-theme") == "dark")
         assert is_dark() is True
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out(browser, running: Factory, axe: str, scheme: str) -> None:
+    with View(running.endpoint) as view, Shown(browser, view.url, color_scheme=scheme) as shown:
+        shown.has('.tile[data-frame]:not([data-frame=""])')
+        shown.has("#scores svg text")
+        shown.has("#defects a")
+        shown.page.evaluate(axe)
+        for place, key in (("body", None), ("#detail[open] canvas", "n"), ("#help[open]", "?")):
+            if key is not None:
+                shown.page.keyboard.press(key)
+            shown.has(place)
+            found = shown.page.evaluate("axe.run()")["violations"]
+            assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+            shown.page.keyboard.press("Escape")
 
 
 # ---- 7

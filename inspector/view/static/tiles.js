@@ -26,7 +26,7 @@ class Tile {
     this.element = make(
       "article",
       { class: "tile", tabindex: "0", "data-camera": name, click: () => toggle(name), keydown: (e) => this.#key(e) },
-      make("header", {}, make("h3", {}, name), this.badge.element),
+      make("header", {}, make("h2", {}, name), this.badge.element),
       make("div", { class: "frame" }, this.canvas, this.stamp, this.note),
       make("p", { class: "counts" }, ...counts, this.rate),
     );
