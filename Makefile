@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check --constraint constraints.
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors bench-frames soak faults docs clean
+.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors bench-frames bench-view soak faults docs clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-detectors: $(VENV)/.dev $(OPENVINO)/.dev $(ANOMALIB)/.done  ## time the de
 
 bench-frames: $(VENV)/.dev  ## measure large frames: small defects found, what tiling costs, memory
 	$(VENV)/bin/python -m benchmarks.frames
+
+bench-view: $(FULL)/.full  ## measure the page for browsers: what it costs, what it holds, how fast it is there
+	$(FULL)/bin/python -m benchmarks.view
 
 docs: $(VENV)/.dev  ## write the documents that are generated from the code
 	$(VENV)/bin/python -m inspector.docs

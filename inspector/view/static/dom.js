@@ -22,6 +22,10 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+export function note(element, name, value) {
+  if (element.dataset[name] !== String(value)) element.dataset[name] = value;
+}
+
 // A shape and a word that change together.
 export class Mark {
   constructor(attributes = {}) {

@@ -1,7 +1,7 @@
 // A tile a camera: its newest picture or its last defect, stamped with verdict and age, and what the camera does.
 
 import { choices, choose } from "./choices.js";
-import { $, Mark, make, say, shape } from "./dom.js";
+import { $, Mark, make, note, say, shape } from "./dom.js";
 import { Picture } from "./picture.js";
 import { number, said, seconds, t } from "./words.js";
 
@@ -49,6 +49,7 @@ class Tile {
       this.live = { ...live, outlines: same.outlines ?? [], pieces: same.pieces ?? [] };
     }
     for (const old of before) if (old && old !== this.live && old !== this.defect) old.base?.close(); // a megabyte each
+    this.draw(); // each as soon as it is decoded
   }
 
   draw() {
@@ -57,8 +58,8 @@ class Tile {
     this.picture.border = choices.repaired ? 0 : 1;
     this.picture.outline = choices.outline;
     if (shown) this.picture.show(shown);
-    this.element.dataset.frame = shown?.frame ?? "";
-    this.element.dataset.shown = shown?.verdict ?? "";
+    note(this.element, "frame", shown?.frame ?? "");
+    note(this.element, "shown", shown?.verdict ?? "");
     this.age();
     if (this.brief) this.#describe(this.brief);
     this.element.classList.toggle("chosen", choices.camera === this.name);
@@ -95,10 +96,10 @@ class Tile {
 
   #describe(brief) {
     const verdict = brief.last?.verdict;
-    this.element.dataset.verdict = verdict ?? "";
+    note(this.element, "verdict", verdict ?? "");
     if (verdict) this.badge.show(verdict, t(`verdict.${verdict}`));
     for (const each of VERDICTS) {
-      this.element.dataset[each] = brief[each];
+      note(this.element, each, brief[each]);
       say(this.counts[each], number(brief[each]));
     }
     say(this.rate, `${number(brief.rate)} ${t("rate")}`);
@@ -123,7 +124,6 @@ export function toggle(name) {
 export async function take({ cameras, pictures, parts }) {
   for (const name of Object.keys(cameras)) if (!tiles.has(name)) add(name);
   await Promise.all(Object.entries(cameras).map(([name, brief]) => tiles.get(name).take(brief, pictures[name], parts)));
-  draw();
 }
 
 export function draw() {
