@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import stat
 import time
@@ -310,6 +311,28 @@ def test_an_endpoint_that_is_none_is_said_in_a_sentence() -> None:
 
 
 # ---- with a real daemon
+
+
+def test_a_daemon_that_asks_for_keys_is_followed_with_keys_alone(bright: Path, tmp_path: Path) -> None:
+    for name in ("daemon", "viewer"):
+        assert run("keygen", name, "--out", tmp_path).returncode == 0
+    admitted = tmp_path / "subscribers"
+    admitted.mkdir()
+    shutil.copy(tmp_path / "viewer.pub", admitted)
+    config = endless(tmp_path, bright, rate=50, publish='catchup = "tcp://127.0.0.1:*"')
+    tables = (
+        '[journal]\npath = "journal.sqlite"\n[security]\nsecret_key = "daemon.secret"\nsubscribers = "subscribers"\n'
+    )
+    config.write_text(config.read_text() + tables)
+    keys = ("--secret", tmp_path / "viewer.secret", "--server", tmp_path / "daemon.pub")
+    with Process(config) as daemon:
+        daemon.keep_reading()
+        with View(daemon.endpoint, *keys) as view, View(daemon.endpoint) as stranger:
+            with view.page() as page, stranger.page() as nothing:
+                until_told(page, "no verdict", lambda: page.rows and page.daemon["state"] == "running")
+                # Told before the view came, and asked of the journal by the same keys.
+                until_told(page, "no state", lambda: page.last["cameras"]["cam1"]["state"] == "streaming")
+                assert nothing.next()["daemon"]["state"] == "waiting"
 
 
 def test_what_a_real_daemon_publishes_is_shown(bright: Path, tmp_path: Path) -> None:
