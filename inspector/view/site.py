@@ -19,13 +19,13 @@ from websockets.http11 import Request, Response
 from inspector import address, wire
 from inspector.codecs import PREVIEW_PIXELS
 from inspector.messages import Message, ResultMessage, VerdictMessage
-from inspector.view import pages
+from inspector.view import pages, told
 from inspector.view.access import Access
 from inspector.view.packing import Parcel
 from inspector.view.pictures import Defect
 from inspector.view.recall import Recall
 from inspector.view.shelf import Place
-from inspector.view.state import State, told
+from inspector.view.state import State
 from inspector.view.updates import Updates
 
 SHORTEST_PAUSE = 0.05
@@ -130,7 +130,7 @@ class Site:
 def _detail(kept: Defect | VerdictMessage) -> bytes:
     parcel = Parcel()
     message = kept.message if isinstance(kept, Defect) else kept
-    said: dict[str, Any] = {"row": told(message), "header": json.loads(message.raw), "raw": message.raw.decode()}
+    said: dict[str, Any] = {"row": told.row(message), "header": json.loads(message.raw), "raw": message.raw.decode()}
     if isinstance(kept, Defect):
         said["picture"] = parcel.picture(kept, kept.best)
         said["is_whole"] = kept.frame is not None or max(kept.message.size or (0,)) <= PREVIEW_PIXELS

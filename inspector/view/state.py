@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import deque
 from typing import Any
 
 from inspector import wire
@@ -12,14 +11,13 @@ from inspector.messages import (
     EventMessage,
     Gone,
     Item,
-    Judged,
     PartMessage,
     PreviewMessage,
     ResultMessage,
     VerdictMessage,
 )
-from inspector.types import Event, Verdict
-from inspector.view.history import MILLISECONDS, SCORES, History, Pace, Spread
+from inspector.view import told
+from inspector.view.camera import Camera, Station
 from inspector.view.pictures import Defect
 from inspector.view.shelf import Place, Shelf
 
@@ -31,47 +29,6 @@ ROWS, EVENTS = 60, 100
 """Newest verdicts and events that are listed."""
 DEFECTS, DEFECT_BYTES = 300, 128 << 20
 VERDICTS, VERDICT_BYTES = 5_000, 16 << 20
-
-
-@dataclass
-class Camera:
-    """One camera. Moments are monotonic seconds.
-
-    state: the last that an event told;  live, live_at: the newest preview and when it came
-    defect: the newest result;  live_version, defect_version: count up with what there is to show of it
-    """
-
-    counts: Counter[Verdict] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    pace: Pace = field(default_factory=Pace)
-    history: History = field(default_factory=History)
-    scores: Spread = field(default_factory=lambda: Spread(SCORES))
-    latencies: Spread = field(default_factory=lambda: Spread(MILLISECONDS))
-    last: VerdictMessage | None = None
-    last_at: float = 0.0
-    threshold: float | None = None
-    state: Event | None = None
-    live: PreviewMessage | None = None
-    live_at: float = 0.0
-    defect: Defect | None = None
-    defect_at: float = 0.0
-    live_version: int = 0
-    defect_version: int = 0
-
-    @property
-    def live_is_defect(self) -> bool:
-        """Whether the newest preview is of the frame of the newest result."""
-        if self.live is None or self.defect is None:
-            return False
-        return (self.live.session, self.live.frame) == (self.defect.message.session, self.defect.message.frame)
-
-
-@dataclass
-class Station:
-    """The parts that a station's cameras saw."""
-
-    counts: Counter[Verdict] = field(default_factory=Counter)
-    last: PartMessage | None = None
 
 
 class State:
@@ -120,11 +77,11 @@ class State:
         """Where the daemon told the state of cameras, of which we heard nothing as we came later."""
         if self._beat is None:
             return []
-        told = self._beat.sequences.items()
+        published = self._beat.sequences.items()
         mine = {wire.topic("event", self._beat.line, name) for name, camera in self.cameras.items() if camera.state}
         return [
             Place(topic, self._beat.session, sequence)
-            for topic, sequence in told
+            for topic, sequence in published
             if topic.startswith("event/") and not topic.endswith("/daemon/") and sequence and topic not in mine
         ]
 
@@ -157,22 +114,18 @@ class State:
 
     def brief(self, now: float) -> dict[str, dict[str, Any]]:
         """Of each camera what changes with every frame."""
-        return {name: _brief(camera, now) for name, camera in sorted(self.cameras.items())}
+        return {name: camera.brief(now) for name, camera in sorted(self.cameras.items())}
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """Of each station its counts and its last part."""
-        return {
-            name: _counts(station.counts)
-            | {"part": station.last and station.last.part, "verdict": station.last and station.last.verdict.value}
-            for name, station in sorted(self.stations.items())
-        }
+        return {name: station.brief() for name, station in sorted(self.stations.items())}
 
     def survey(self, now: float) -> dict[str, Any]:
         """Of each camera what people look at now and then: over time, distributions, the threshold; and the events."""
         now_ns = self._now_ns(now)
         return {
             "now": now_ns / 1e6,
-            "cameras": {name: _survey(camera, now_ns) for name, camera in sorted(self.cameras.items())},
+            "cameras": {name: camera.survey(now_ns) for name, camera in sorted(self.cameras.items())},
             "events": list(self.events),
         }
 
@@ -203,7 +156,7 @@ class State:
         if message.score is not None:
             camera.scores.add(message.verdict, message.score)
         camera.threshold = message.threshold if message.threshold is not None else camera.threshold
-        place = place_of(message)
+        place = told.place_of(message)
         self.verdicts.put(place, message, len(message.raw))
         self.rows.append(self._row(message))
 
@@ -212,7 +165,7 @@ class State:
         camera.defect, camera.defect_at = Defect(message), now
         camera.defect_version += 1
         size = len(message.raw) + sum(len(payload.data) for payload in message.payloads)
-        self.defects.put(place_of(message), camera.defect, size)
+        self.defects.put(told.place_of(message), camera.defect, size)
         self.defect_rows.append(self._row(message))
 
     def _show(self, message: PreviewMessage, now: float) -> None:
@@ -241,59 +194,4 @@ class State:
         station.last = message
 
     def _row(self, message: VerdictMessage | ResultMessage) -> dict[str, Any]:
-        return {"id": self.version, **told(message)}
-
-
-def place_of(message: VerdictMessage | ResultMessage) -> Place:
-    """Where a verdict or result was published."""
-    return Place(wire.topic(message.kind, message.line, message.camera), message.session, message.sequence)
-
-
-def told(message: VerdictMessage | ResultMessage) -> dict[str, Any]:
-    """What is listed of a verdict or result. `at`: milliseconds since 1970;  latency: seconds from capture on."""
-    place = place_of(message)
-    return _verdict(message) | {
-        "link": f"{place.topic}{place.session}/{place.sequence}",
-        "camera": message.camera,
-        "part": message.part,
-        "at": message.captured_ns / 1e6,
-        "latency": message.latency.total,
-        "regions": len(message.defects),
-        "residual": message.residual,
-    }
-
-
-def _verdict(message: Judged) -> dict[str, Any]:
-    return {
-        "frame": message.frame,
-        "verdict": message.verdict.value,
-        "reason": message.reason and message.reason.value,
-        "cause": message.cause,
-        "score": message.score,
-    }
-
-
-def _brief(camera: Camera, now: float) -> dict[str, Any]:
-    return _counts(camera.counts) | {
-        "rate": camera.pace.rate(now),
-        "last": camera.last and _verdict(camera.last),
-        "age": now - camera.last_at if camera.last else None,
-        "state": camera.state and camera.state.state,
-    }
-
-
-def _survey(camera: Camera, now_ns: int) -> dict[str, Any]:
-    return {
-        "history": camera.history.until(now_ns),
-        "scores": camera.scores.counts(),
-        "latencies": camera.latencies.counts(),
-        "median": camera.latencies.quantile(0.5),
-        "slowest": camera.latencies.quantile(0.99),
-        "threshold": camera.threshold,
-        "reasons": dict(camera.reasons),
-        "detail": camera.state and camera.state.detail,
-    }
-
-
-def _counts(counts: Counter[Verdict]) -> dict[str, Any]:
-    return {verdict.value: counts[verdict] for verdict in Verdict}
+        return {"id": self.version, **told.row(message)}

@@ -6,8 +6,9 @@ import asyncio
 import time
 from typing import Any
 
+from inspector.view.camera import Camera
 from inspector.view.packing import Parcel
-from inspector.view.state import Camera, State
+from inspector.view.state import State
 
 SURVEY_SECONDS = 1.0
 

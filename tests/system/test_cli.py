@@ -55,6 +55,7 @@ def test_help_tells_of_every_verb_and_exit_code() -> None:
         "keygen",
         "ledger",
         "replay",
+        "view",
     }
     assert set(VERBS) == known
     told = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}

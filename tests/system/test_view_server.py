@@ -327,12 +327,16 @@ def test_a_daemon_that_asks_for_keys_is_followed_with_keys_alone(bright: Path, t
     keys = ("--secret", tmp_path / "viewer.secret", "--server", tmp_path / "daemon.pub")
     with Process(config) as daemon:
         daemon.keep_reading()
-        with View(daemon.endpoint, *keys) as view, View(daemon.endpoint) as stranger:
-            with view.page() as page, stranger.page() as nothing:
-                until_told(page, "no verdict", lambda: page.rows and page.daemon["state"] == "running")
-                # Told before the view came, and asked of the journal by the same keys.
-                until_told(page, "no state", lambda: page.last["cameras"]["cam1"]["state"] == "streaming")
-                assert nothing.next()["daemon"]["state"] == "waiting"
+        with (
+            View(daemon.endpoint, *keys) as view,
+            View(daemon.endpoint) as stranger,
+            view.page() as page,
+            stranger.page() as nothing,
+        ):
+            until_told(page, "no verdict", lambda: page.rows and page.daemon["state"] == "running")
+            # Told before the view came, and asked of the journal by the same keys.
+            until_told(page, "no state", lambda: page.last["cameras"]["cam1"]["state"] == "streaming")
+            assert nothing.next()["daemon"]["state"] == "waiting"
 
 
 def test_what_a_real_daemon_publishes_is_shown(bright: Path, tmp_path: Path) -> None:
