@@ -56,6 +56,11 @@ def test_help_tells_of_every_verb_and_exit_code() -> None:
         "ledger",
         "replay",
         "view",
+        "reload",
+        "models",
+        "model use",
+        "model rollback",
+        "model versions",
     }
     assert set(VERBS) == known
     told = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}

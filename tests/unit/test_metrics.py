@@ -269,7 +269,9 @@ def test_what_the_core_counts_is_read_at_the_scrape(house):
 def test_journal_keys_and_stages_are_read_at_the_scrape():
     failing = ["work-0: no progress for 31 s"]
     fallbacks = {("lines", "device"): True}
-    house = House(journal=Journal(), keys=Keys(), failing=lambda: failing, elsewhere=lambda: {"cam2"}, fallbacks=lambda: fallbacks)
+    house = House(
+        journal=Journal(), keys=Keys(), failing=lambda: failing, elsewhere=lambda: {"cam2"}, fallbacks=lambda: fallbacks
+    )
     assert house.value("inspector_journal_failing") == 1
     assert house.value("inspector_journal_bytes") == 1000
     assert house.value("inspector_journal_limit_bytes") == 2000
