@@ -64,8 +64,8 @@ def _secret_key(value: str) -> str:
         raise ValueError("a key itself has no place in a configuration; put it into a file of mode 600 and name that")
     if value.startswith(CREDENTIAL) and not value.startswith(f"{CREDENTIAL}/"):
         raise ValueError(
-            "there is no such credential of systemd's; NAME is as in the unit's LoadCredential=NAME:FILE, "
-            "without a slash, and there are none ($CREDENTIALS_DIRECTORY) outside of a unit"
+            "no credential has such a name; credential:NAME is the file NAME in the folder credentials beside the "
+            "configuration, or what the unit brings by LoadCredential=NAME:FILE, and has no slash"
         )
     return value
 

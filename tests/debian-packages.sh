@@ -6,12 +6,16 @@ missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need promtool prometheus
 need systemd-analyze systemd
+need systemd-nspawn systemd-container
+need shellcheck shellcheck
 need ip iproute2
 need node nodejs
 need npm npm
 need chromium chromium
 need cc "gcc libc6-dev"
 need arv-fake-gv-camera-0.8 "aravis-tools gir1.2-aravis-0.8"
+# The service is installed by the system's Python, in a container.
+/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 # What pip builds the tests' PyGObject with, where it has none for this Python.
 need pkg-config pkg-config
 pkg-config --exists gobject-introspection-1.0 2>/dev/null || missing="$missing libgirepository1.0-dev"

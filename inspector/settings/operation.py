@@ -84,7 +84,7 @@ class Security(Part):
 
     secret_key: SecretKey | None = None
     """The daemon's secret key: a file of mode 600 that `inspector keygen` made, relative to the configuration file, or
-    `credential:NAME` for one that systemd lays out (LoadCredential=)."""
+    `credential:NAME` for the file NAME in the folder `credentials` beside it, which the unit hands over."""
     subscribers: Annotated[Path | None, AfterValidator(_both), Field(validate_default=True)] = None
     """The folder of the subscribers' public keys, NAME.pub each, relative to the configuration file. It is looked at
     for every connection: put a key in and its owner may come, take it out and they are refused from then on."""

@@ -11,6 +11,11 @@ from inspector.values import CREDENTIAL, HIDDEN, Z85_KEY
 
 Table: TypeAlias = dict[str, Any]
 
+CREDENTIALS = "credentials"
+"""The folder beside the configuration that the unit has systemd lay out as a whole."""
+OF_FOLDER = "inspector_"
+"""What systemd puts before the names of files in it: LoadCredential=inspector:FOLDER."""
+
 _LOGIN = re.compile(r"(?i)(^rtsps?:[^?]*\?(?:.*&)?credentials=)([^&]+)")
 """The file of user and password that a camera's URL names."""
 
@@ -55,10 +60,13 @@ def _placed_url(source: str, folder: Path, credentials: str | None) -> str:
 
 
 def _placed(value: str, folder: Path, credentials: str | None) -> str:
-    """A path, relative to `folder`; of `credential:NAME` the path is where systemd laid it, if it did."""
+    """A path, relative to `folder`; of `credential:NAME` where systemd laid it, or where it takes it from."""
     name = value.removeprefix(CREDENTIAL)
     if name == value:
         return str(folder / value)
-    if credentials is None or "/" in name or name in ("", ".", ".."):
+    if "/" in name or name in ("", ".", ".."):
         return f"{CREDENTIAL}{name.lstrip('/')}"  # which is refused, as no path
-    return f"{CREDENTIAL}{Path(credentials, name)}"
+    if credentials is None:  # whoever looks at the configuration outside of the unit may read the file itself
+        return str(folder / CREDENTIALS / name)
+    laid, of_folder = Path(credentials, name), Path(credentials, f"{OF_FOLDER}{name}")
+    return f"{CREDENTIAL}{of_folder if of_folder.exists() else laid}"

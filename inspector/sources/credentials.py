@@ -24,8 +24,8 @@ def read(where: str) -> str:
     from_systemd = where.startswith(CREDENTIAL)
     if from_systemd and not path.is_absolute():
         raise ConfigError(
-            f"credentials {where!r}: there is no such credential of systemd's; NAME is as in the unit's "
-            "LoadCredential=NAME:FILE, and there are none ($CREDENTIALS_DIRECTORY) outside of a unit"
+            f"credentials {where!r}: no credential has such a name; credential:NAME is the file NAME in the folder "
+            "credentials beside the configuration, or what the unit lays out by LoadCredential=NAME:FILE; no slash"
         )
     try:
         with files.open_plain(path) as file:

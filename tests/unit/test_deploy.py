@@ -17,7 +17,7 @@ from inspector.settings import Daemon, Http, Settings, load
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "deploy/inspector.toml"
-UNITS = sorted((ROOT / "systemd").glob("*.service"))
+UNIT = ROOT / "systemd/inspector.service"
 COMMENTED_KEY = re.compile(r"^#(\w+ = |\[\[)", re.MULTILINE)
 """A default in the sample, `#key = value`, or a table that may be there; prose has a space after the #."""
 
@@ -29,10 +29,11 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def unit(path: Path) -> dict[str, list[str]]:
-    """A unit's keys with all their values; sections do not matter here."""
+@pytest.fixture(scope="module")
+def unit() -> dict[str, list[str]]:
+    """The unit's keys with all their values; sections do not matter here."""
     keys: dict[str, list[str]] = {}
-    for line in path.read_text().splitlines():
+    for line in UNIT.read_text().splitlines():
         if line and line[0] not in "#[":
             key, _, value = line.partition("=")
             keys.setdefault(key, []).append(value)
@@ -88,53 +89,65 @@ def test_the_demo_runs_four_simulated_lines_on_what_ships():
     assert settings.publish.source == "jpeg"
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 class TestUnit:
-    def test_it_starts_a_verb_that_exists(self, path):
-        (start,) = unit(path)["ExecStart"]
+    def test_it_starts_a_verb_that_exists(self, unit):
+        (start,) = unit["ExecStart"]
         program, *arguments = start.split()
         assert Path(program).name == "inspector"
-        assert build_parser().parse_args(arguments).config.is_absolute()
+        assert build_parser().parse_args(arguments).config == Path("/etc/inspector/%N.toml")
 
-    def test_a_drain_fits_before_the_kill(self, path):
+    def test_each_line_has_a_state_of_its_own(self, unit):
+        for key in ("StateDirectory", "RuntimeDirectory", "CacheDirectory"):
+            assert unit[key] == ["%N"]
+
+    def test_a_drain_fits_before_the_kill(self, unit):
         # Half as long again: the publisher and a hung reader get a share of their own.
-        assert float(unit(path)["TimeoutStopSec"][0]) > 1.5 * Daemon().drain
+        assert float(unit["TimeoutStopSec"][0]) > 1.5 * Daemon().drain
 
-    def test_the_watchdog_waits_longer_than_a_stall(self, path):
-        assert float(unit(path)["WatchdogSec"][0]) > Daemon().stall
+    def test_the_watchdog_waits_longer_than_a_stall(self, unit):
+        assert float(unit["WatchdogSec"][0]) > Daemon().stall
 
-    def test_only_what_a_restart_can_mend_is_restarted(self, path):
-        hopeless = {int(code) for code in unit(path)["RestartPreventExitStatus"][0].split()}
-        mendable = {errors.SourceError, errors.OutputError, errors.ModelError}
-        kinds = (errors.ConfigError, errors.BundleError, errors.DeviceError)
-        assert hopeless == {kind.exit_code for kind in kinds}
+    def test_only_what_a_restart_can_mend_is_restarted(self, unit):
+        hopeless = {int(code) for code in unit["RestartPreventExitStatus"][0].split()}
+        mendable = {errors.SourceError, errors.OutputError, errors.ModelError, errors.DeviceError}
+        assert hopeless == {kind.exit_code for kind in (errors.ConfigError, errors.BundleError)}
         assert hopeless & {kind.exit_code for kind in mendable} == set()
-        assert unit(path)["Restart"] == ["on-failure"]
-        assert unit(path)["StartLimitIntervalSec"] == ["0"]
+        assert unit["Restart"] == ["on-failure"]
+        assert unit["StartLimitIntervalSec"] == ["0"]
 
-    def test_it_phones_nobody(self, path):
-        assert "ORT_DISABLE_TELEMETRY=1" in unit(path)["Environment"]
+    def test_it_phones_nobody(self, unit):
+        assert "ORT_DISABLE_TELEMETRY=1" in unit["Environment"]
 
     @pytest.mark.full
-    def test_systemd_has_no_complaint(self, path, tmp_path):
-        if shutil.which("systemd-analyze") is None:
-            pytest.skip("systemd-analyze is not installed: the units are not verified")
+    @pytest.mark.parametrize("name", ["inspector.service", "inspector@press.service"])
+    def test_systemd_has_no_complaint(self, name, tmp_path):
         # The program is not installed where the unit wants it, and verify would say so.
-        text = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", path.read_text(), flags=re.MULTILINE)
-        copy = tmp_path / path.name
-        copy.write_text(text)
-        run = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60)
+        text = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", UNIT.read_text(), flags=re.MULTILINE)
+        (tmp_path / name.replace("press", "")).write_text(text)
+        run = analyse("verify", tmp_path / name)
         # An unknown key is said on stderr alone, with exit code 0; other units of this machine are not our matter.
-        assert [line for line in run.stderr.splitlines() if path.stem in line] == []
+        assert [line for line in run.stderr.splitlines() if "inspector" in line] == []
         assert run.returncode == 0
 
+    @pytest.mark.full
+    def test_it_is_hardened(self):
+        run = analyse("security", "--offline=true", "--threshold=20", UNIT)  # tenths: 2.0 of 10, of which 0 is best
+        assert run.returncode == 0, run.stdout[-200:]
 
-def test_the_template_differs_only_in_its_instance():
-    plain, template = (unit(path) for path in UNITS)
-    assert plain.keys() == template.keys()
-    for key, values in template.items():
-        if key != "Description":
-            assert [re.sub("inspector-%i|%i", "inspector", value) for value in values] == plain[key], key
+
+def analyse(*arguments: object) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed: the unit is not verified")
+    return subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.full
+def test_shell_scripts_are_clean():
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed: the shell scripts are not checked")
+    scripts = [*ROOT.glob("deploy/*.sh"), *ROOT.glob("tests/*.sh")]
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_container_asks_for_health_where_it_is_served():

@@ -469,23 +469,31 @@ def test_a_cameras_login_lies_beside_the_configuration_or_where_systemd_lays_it(
 
     assert source("my%20login") == f"rtsp://host/live?a=1&credentials={quote(str(tmp_path))}/my%20login&b=2"
     assert source("/run/login") == "rtsp://host/live?a=1&credentials=/run/login&b=2"
+    assert (
+        source("credential:front") == f"rtsp://host/live?a=1&credentials={quote(str(tmp_path))}/credentials/front&b=2"
+    )
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
     assert source("credential:front").endswith("credentials=credential%3A/run/credentials/inspector.service/front&b=2")
 
 
-def test_a_credential_is_where_systemd_lays_it(config, monkeypatch):
-    text = CAMERA + SECURITY.replace("daemon.secret", "credential:inspector")
+def test_a_credential_is_where_systemd_lays_it_or_takes_it_from(config, monkeypatch, tmp_path):
+    path = config(CAMERA + SECURITY.replace("daemon.secret", "credential:line1.secret"))
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    (problem,) = problems_of(config(text))
-    assert "secret_key = 'credential:inspector': there is no such credential of systemd's" in problem
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
-    assert load(config(text), {}).security.secret_key == "credential:/run/credentials/inspector.service/inspector"
+    assert load(path, {}).security.secret_key == str(path.parent / "credentials" / "line1.secret")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load(path, {}).security.secret_key == f"credential:{tmp_path}/line1.secret"
+    (tmp_path / "inspector_line1.secret").touch()  # LoadCredential=inspector:FOLDER
+    assert load(path, {}).security.secret_key == f"credential:{tmp_path}/inspector_line1.secret"
 
 
+@pytest.mark.parametrize("laid", [True, False])
 @pytest.mark.parametrize("name", ["", "..", "../shadow", "/etc/shadow", "a/b"])
-def test_a_credential_is_systemds_or_none(config, monkeypatch, name):
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
-    problems_of(config(CAMERA + SECURITY.replace("daemon.secret", f"credential:{name}")))
+def test_a_credential_lies_nowhere_else(config, monkeypatch, name, laid):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    if laid:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/inspector.service")
+    (problem,) = problems_of(config(CAMERA + SECURITY.replace("daemon.secret", f"credential:{name}")))
+    assert "no credential has such a name" in problem
 
 
 @pytest.mark.parametrize("prefix", ["", "/"])

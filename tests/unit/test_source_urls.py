@@ -164,7 +164,7 @@ def test_a_file_that_will_not_do_is_refused_unseen(tmp_path: Path, content: str,
     [
         ("credentials=/no/such/file", "credentials /no/such/file cannot be read (No such file or directory); write"),
         ("credentials=/dev", "credentials /dev "),
-        ("credentials=credential:front", "there is no such credential of systemd's; NAME is as in the unit's"),
+        ("credentials=credential:front", "no credential has such a name; credential:NAME is the file"),
         ("stamps=mine", "stamps = 'mine' is not allowed; give 'stream' or 'arrival'"),
     ],
 )

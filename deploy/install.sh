@@ -1,0 +1,140 @@
+#!/bin/sh
+# Installs this checkout as a service, beside the version that runs; deploy/README.md has the steps around it.
+#
+#   sh deploy/install.sh [cpu|gpu|openvino]   install or upgrade; without a word as before, at first for CPUs
+#   sh deploy/install.sh rollback             go back to the version before; once more goes forward again
+#
+# Lines that run are restarted. If one is not ready with the new version, the version before is put back.
+set -eu
+cd "$(dirname "$0")/.."
+
+root=/opt/inspector
+config=/etc/inspector
+units=/usr/local/lib/systemd/system
+python=${PYTHON:-/usr/bin/python3}
+
+say() { echo "install: $*"; }
+fail() { echo "install: $*" >&2; exit 1; }
+
+# The version that a link of $root names, or nothing.
+named() { basename "$(readlink "$root/$1" || true)"; }
+
+point() { ln -sfn "versions/$2" "$root/.$1" && mv -T "$root/.$1" "$root/$1"; }
+
+# What this checkout is: its version, a checksum over all that is installed of it, and the build of ONNX Runtime.
+identity() {
+    version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' inspector/__init__.py)
+    sum=$(find inspector models systemd pyproject.toml constraints.txt -type f ! -name '*.pyc' -print0 |
+        sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
+    echo "$version-$sum-$1"
+}
+
+require() {
+    [ "$(id -u)" -eq 0 ] || fail "only root can install a service; run it with sudo"
+    [ -d /run/systemd/system ] || fail "systemd does not run here; deploy/README.md says how to use a container"
+    [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 252 ] || fail "systemd is older than 252"
+    mkdir -p "$root/versions"
+    exec 9>"$root/.lock"
+    flock -n 9 || fail "it runs already, in another terminal; wait for its end"
+}
+
+require_python() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$python is no Python 3.11 or later; name one with PYTHON=/usr/bin/python3.N"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python cannot make virtual environments; apt-get install python3-venv"
+    case $("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))') in
+    /home/* | /root/*) fail "$python is in somebody's home, which the service cannot see; take the system's" ;;
+    esac
+}
+
+build() {
+    new=$root/versions/$1 runtime=$2
+    rm -rf "$new"
+    say "making $new with $("$python" --version), and $runtime from pip"
+    "$python" -m venv "$new"
+    # From a copy: pip leaves files in the folder that it builds from, and takes in what an older build left there.
+    mkdir "$new/source"
+    cp -r inspector pyproject.toml constraints.txt README.md LICENSE "$new/source"
+    "$new/bin/pip" install --quiet --disable-pip-version-check \
+        --constraint constraints.txt "$new/source[$runtime]" || fail "pip could not install it; nothing has changed"
+    rm -r "$new/source"
+    cp -r models "$new/models"
+    install -m 644 systemd/inspector.service "$new/inspector.service"
+    "$new/bin/inspector" --version >/dev/null
+    echo "$runtime" >"$new/runtime" # the last file: a version without it is not complete
+}
+
+# Folders and a first configuration; what is there already is left alone.
+lay_out() {
+    install -d "$config"
+    install -d -m 700 "$config/credentials"
+    if [ ! -e "$config/inspector.toml" ]; then
+        say "writing $config/inspector.toml: one simulated camera, every key explained"
+        sed "s#\"../models/#\"$root/current/models/#" deploy/inspector.toml >"$config/inspector.toml"
+    fi
+    ln -sfn "$root/current/bin/inspector" /usr/local/bin/inspector
+}
+
+activate() {
+    point current "$1"
+    for unit in inspector.service inspector@.service; do
+        install -D -m 644 "$root/current/inspector.service" "$units/$unit"
+    done
+    systemctl daemon-reload
+}
+
+restart() {
+    for unit in $(systemctl list-units --plain --no-legend --state=active,activating,reloading \
+        'inspector.service' 'inspector@*.service' | cut -d ' ' -f 1); do
+        say "restarting $unit"
+        systemctl restart "$unit" || { say "$unit is not ready; journalctl -u $unit says why"; return 1; }
+    done
+}
+
+# Let $1 take over from the version that is current.
+switch() {
+    old=$(named current)
+    activate "$1"
+    if ! restart; then
+        [ -n "$old" ] || fail "$1 does not run"
+        activate "$old"
+        restart || true
+        fail "$1 does not run here; $old is back"
+    fi
+    [ -z "$old" ] || point previous "$old"
+    say "$1 is current${old:+, $old the one before}"
+}
+
+clean() {
+    for folder in "$root"/versions/*; do
+        case $(basename "$folder") in
+        "$(named current)" | "$(named previous)") ;;
+        *) say "removing $folder" && rm -rf "$folder" ;;
+        esac
+    done
+}
+
+require
+case ${1:-} in
+rollback)
+    [ -L "$root/previous" ] || fail "there is no version before this one"
+    switch "$(named previous)"
+    ;;
+cpu | gpu | openvino | "")
+    runtime=${1:-$(cat "$root/current/runtime" 2>/dev/null || echo cpu)}
+    wanted=$(identity "$runtime")
+    if [ ! -e "$root/versions/$wanted/runtime" ]; then
+        require_python
+        build "$wanted" "$runtime"
+    fi
+    lay_out
+    if [ "$wanted" = "$(named current)" ]; then
+        say "$wanted is current already"
+    else
+        switch "$wanted"
+        clean
+    fi
+    ;;
+*) fail "$1 is not cpu, gpu, openvino or rollback" ;;
+esac
