@@ -56,6 +56,7 @@ from inspector.sources.isolated import Isolated
 from inspector.sources.scan import Scan
 from inspector.sources.stacked import Stacked
 from inspector.sources.throttle import Throttle
+from inspector.status import Recent, Status
 from inspector.types import Cause, Inspection
 from inspector.wire import Encoder
 from inspector.worker import Station, Worker
@@ -156,9 +157,11 @@ def assemble(
         )
         places = [station.name for station in settings.station]
         formats = _formats(settings)
+        recent = Recent(clock)
 
         def observe(inspection: Inspection, encode_seconds: float, publish_seconds: float) -> None:
             metrics.observe(inspection, encode_seconds, publish_seconds)
+            recent.observe(inspection)
             shadow.offer(inspection)
 
         publisher = Publisher(
@@ -240,8 +243,10 @@ def assemble(
         if not rehearsal:
             changes.begin()
         reload = None if reread is None else partial(jobs.submit, changes.reload)
+        journal = record.keeping.journal if record.keeping else None
+        status = Status(pipeline.readers, recent, lambda: journal is not None and journal.failing)
         daemon = Daemon(
-            pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside, reload
+            pipeline, wake, settings.daemon.drain, settings.daemon.stall, clock, record.news, beside, reload, status
         )
         core = Core(
             counts=pipeline.ledger.counts,
@@ -258,7 +263,7 @@ def assemble(
             shadow=shadow.counts,
             denied=dict.fromkeys(REFUSALS, 0) if guard is None else guard.denied,
             keys=guard,
-            journal=record.keeping.journal if record.keeping else None,
+            journal=journal,
             catchup=catchup,
             recorder=recorder,
             shift=record.shift,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from inspector import __version__, logs
+from inspector import __version__, logs, notify
 from inspector.calibrate import commands as calibrating
 from inspector.doctor import commands as examining
 from inspector.errors import ConfigError, InspectorError, working_in
@@ -144,6 +145,8 @@ def _from_none(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     from inspector.assemble import assemble, read
 
+    faulthandler.enable()  # a crash, or the watchdog's SIGABRT, says where each thread was
+    notify.status("the models prove themselves")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon takes it: a reload may not end one that starts
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)

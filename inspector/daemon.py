@@ -23,6 +23,8 @@ from inspector.types import Event, Verdict
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LONGEST_STOP = 2.5
+"""Times the drain that a stop takes, where readers, the publisher and the journal use up their own shares as well."""
 LONGEST_NAP = 1.0
 """Seconds between looks at the stages."""
 
@@ -56,6 +58,7 @@ class Daemon:
     beside: stages that serve whoever is outside; watched like the pipeline's own, started and stopped by others
     reload: has the configuration read again, at SIGHUP, by another thread; it gives a sentence on what came of it, or
         raises InspectorError. Frames are judged meanwhile, and by what was in force where it fails
+    status: makes a line for people of how the line does; without it, they are told the counts
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Daemon:
         news: Sequence[Event] = (),
         beside: Sequence[Stage] = (),
         reload: Callable[[], Future[str]] | None = None,
+        status: Callable[[], str] | None = None,
     ) -> None:
         self.ready = False
         self._pipeline = pipeline
@@ -79,6 +83,7 @@ class Daemon:
         self._news = news
         self._signalled: signal.Signals | None = None
         self._reload = reload
+        self._tell = status or self._status
         self._hung_up = False
         self._reloads: list[Future[str]] = []
 
@@ -95,7 +100,7 @@ class Daemon:
             while self._signalled is None and not self._ended() and not self._failed():
                 if not self.failing():
                     notify.watchdog()
-                notify.status(self._status())
+                notify.status(self._line())
                 self._wake.sleep(self._nap())
                 self._see_to_reloads()
             return self._stop()
@@ -114,7 +119,8 @@ class Daemon:
     def _stop(self) -> int:
         why = self._signalled.name if self._signalled else "a failed stage" if self._failed() else "all sources ended"
         log.info("stopping (%s): up to %.1f s for the frames in flight", why, self._drain)
-        notify.stopping()
+        notify.stopping(LONGEST_STOP * self._drain)
+        notify.status(f"stopping ({why}): {self._status()}")
         self.ready = False
         self._announce("stopping", why)
         cut = self._pipeline.drain(self._drain)
@@ -178,6 +184,10 @@ class Daemon:
     def _nap(self) -> float:
         interval = notify.watchdog_interval()
         return LONGEST_NAP if interval is None else min(LONGEST_NAP, interval / 3)
+
+    def _line(self) -> str:
+        """What `systemctl status` shows: what hangs, then how the line does."""
+        return "; ".join([*self.failing(), self._tell()])
 
     def _status(self) -> str:
         counts = self._pipeline.ledger.counts().values()

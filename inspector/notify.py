@@ -13,6 +13,9 @@ from typing import TextIO
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 1.0
+"""Seconds that a message may wait for a systemd that is busy."""
+
 
 def ready() -> None:
     """Say that the service is up: ends `systemctl start`."""
@@ -27,9 +30,9 @@ def reloading() -> None:
     _send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
-def stopping() -> None:
-    """Say that the service is on its way down."""
-    _send("STOPPING=1")
+def stopping(seconds: float) -> None:
+    """Say that the service is on its way down, and may take so long even if TimeoutStopSec= is shorter."""
+    _send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
 
 def status(text: str) -> None:
@@ -67,6 +70,7 @@ def _send(message: str) -> None:
         address = f"\0{address[1:]}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(PATIENCE)
             sender.connect(address)
             sender.send(message.encode())
     except OSError as error:  # the line goes on; if it mattered, systemd acts on the silence

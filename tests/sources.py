@@ -16,7 +16,7 @@ class HandSource:
     def __init__(self, live: bool = True) -> None:
         self.live = live
         self.opened = 0
-        self._shots: queue.Queue[Shot | SourceError | None] = queue.Queue()
+        self._shots: queue.Queue[Shot | Exception | None] = queue.Queue()
         self._closed = threading.Event()
 
     def show(self, image: Image, part: str | None = None, captured_ns: int | None = None) -> None:
@@ -27,6 +27,10 @@ class HandSource:
 
     def fail(self, why: str) -> None:
         self._shots.put(SourceError(why))
+
+    def surprise(self, error: Exception) -> None:
+        """Raise what no source may."""
+        self._shots.put(error)
 
     def refuse(self, why: str) -> None:
         self._shots.put(RefusedError(why))
@@ -40,7 +44,7 @@ class HandSource:
             shot = self._shots.get()
             if shot is None:
                 return
-            if isinstance(shot, SourceError):
+            if isinstance(shot, Exception):
                 raise shot
             yield shot
 

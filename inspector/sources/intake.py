@@ -86,6 +86,7 @@ class Intake:
         self._entering = threading.Lock()
         says = f"camera {camera.name}: {{count}} unusable, last {{detail}}"
         self._unusable = Tally(log, logging.WARNING, says, clock, camera.name)
+        self._puzzled = ""
 
     def flush(self) -> None:
         """Log what was gathered for the log."""
@@ -100,8 +101,8 @@ class Intake:
         image = shot.image if fault is None else None
         too_much = None if image is None else self._too_much(deadline)
         wanted = image if too_much is None else None
-        finding = _NOTHING_FOUND if wanted is None else self._state.monitor.look(wanted, captured)
-        standard, fitted, misfit = self.fit(wanted if finding.cause is None else None)
+        standard = self._camera.standard()
+        finding, fitted, misfit = self._look_at(wanted, standard, captured)
         missed: list[Frame] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
@@ -193,13 +194,34 @@ class Intake:
             cause = Cause.MISSING if reason is Reason.CAMERA else None
             self._settle(Inspection(frame, Verdict.UNKNOWN, reason, cause=cause))
 
-    def fit(self, image: Image | None) -> tuple[Standard, Image | None, str | None]:
+    def _look_at(
+        self, image: Image | None, standard: Standard, captured: float
+    ) -> tuple[Finding, Image | None, str | None]:
+        """What the monitor finds, and what the detector is shown of a picture, or why it takes no such one."""
+        finding = _NOTHING_FOUND
+        if image is None:
+            return finding, None, None
+        try:
+            finding = self._state.monitor.look(image, captured)
+            return finding, *_shown(None if finding.cause else image, standard)
+        except Exception as error:  # a picture that nobody foresaw costs its own verdict and nothing else
+            detail = f"looking at it failed with {error!r}"
+            if detail != self._puzzled:  # where it came from is told when it is news
+                self._puzzled = detail
+                log.error("camera %s: %s", self._camera.name, detail, exc_info=error)
+            return finding, None, detail
+
+    def fit(self, image: Image) -> tuple[Standard, Image | None, str | None]:
         """What judges the camera's next frame, and what that is shown of a picture, or why it takes no such one."""
         standard = self._camera.standard()
-        try:
-            return standard, None if image is None else standard.fit(image), None
-        except ModelError as error:
-            return standard, None, str(error)
+        return standard, *_shown(image, standard)
+
+
+def _shown(image: Image | None, standard: Standard) -> tuple[Image | None, str | None]:
+    try:
+        return None if image is None else standard.fit(image), None
+    except ModelError as error:
+        return None, str(error)
 
 
 def _fault(image: np.ndarray) -> str | None:

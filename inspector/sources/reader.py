@@ -62,6 +62,7 @@ class Reader:
         self._changing = threading.RLock()  # so that events come in the order of the changes
         self._latest = float("-inf")
         self._said, self._said_at = "", float("-inf")
+        self._puzzled = ""
 
     def run(self, beat: Callable[[], None]) -> None:
         """Read until the source comes to its end, or until `stop`."""
@@ -80,10 +81,10 @@ class Reader:
                 return
             except Closed:
                 return
-            except SourceError as error:
+            except Exception as error:  # also of a source that breaks its word, or of a bug: it hurts this camera alone
                 if self._stopping.is_set():
                     return
-                self._down(State.LOST, str(error))
+                self._down(State.LOST, str(error) if isinstance(error, SourceError) else self._puzzle(error))
                 if not self._source.live:
                     self.failed = True
                     return
@@ -93,6 +94,14 @@ class Reader:
             pause = FIRST_PAUSE if self.intake.number > before else min(2 * pause, longest)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
             self.state.reconnects += 1
+
+    def _puzzle(self, error: Exception) -> str:
+        """What to say of an exception that nobody foresaw; where it came from is logged when it is news."""
+        detail = f"reading it failed with {error!r}"
+        if detail != self._puzzled:
+            self._puzzled = detail
+            log.error("camera %s: %s", self.camera, detail, exc_info=error)
+        return detail
 
     def stop(self) -> None:
         """Read nothing more; from any thread."""

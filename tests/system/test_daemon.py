@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -178,13 +179,14 @@ def test_9_systemd_hears_of_it(bright: Path, tmp_path: Path) -> None:
         config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20")
         heard: list[str] = []
         with Process(config, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000") as daemon:
-            while not {"READY=1", "WATCHDOG=1"} <= set(heard) or not any(m.startswith("STATUS=1/1") for m in heard):
+            line = re.compile(r"STATUS=1/1 cameras, \S+ frames/s, p99 \S+ ms, \d+ ng, \d+ unknown in \d+ s")
+            while not {"READY=1", "WATCHDOG=1"} <= set(heard) or not any(map(line.fullmatch, heard)):
                 heard.append(notify.recv(4096).decode())
             daemon.send(signal.SIGTERM)
-            while heard[-1] != "STOPPING=1":
+            while heard[-1] != "STOPPING=1\nEXTEND_TIMEOUT_USEC=25000000":
                 heard.append(notify.recv(4096).decode())
             assert daemon.wait() == 0
-    assert heard[0] == "READY=1"
+    assert heard[:2] == ["STATUS=the models prove themselves", "READY=1"]
 
 
 def test_10_nothing_is_written_into_the_home(bright: Path, pictures: Path, tmp_path: Path) -> None:
@@ -216,6 +218,7 @@ def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path)
             daemon.keep_reading()
             stream = subscriber.messages(timeout=60)
             until(lambda: notify.recv(4096) == b"READY=1")
+            next(stream)  # the subscription has arrived
 
             def reload(text: str) -> Event:
                 """What is told of it; systemd is told that it began, and of its end."""

@@ -71,6 +71,7 @@ MAY_IMPORT = {
     "pipeline": "challenges condition ledger matching parts publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
     "models": "budget files inference judging metrics settings worker",
+    "status": "sources",
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",
     "budget": "settings worker",
@@ -78,7 +79,7 @@ MAY_IMPORT = {
     "record": "catchup guard journal ledger publisher settings stage",
     "assemble": "allowlist arrivals budget calibration challenges codecs condition daemon guard health inference jobs "
     "judging keys matching metrics mistakes models outputs pipeline publisher record recorder scrape settings sources "
-    "wire worker",
+    "status wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
@@ -92,7 +93,7 @@ MAY_IMPORT = {
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
     "view": "asking client codecs files keys messages wire",
-    "cli": "assemble calibrate doctor journal keys listen logs models recorder simulation training view",
+    "cli": "assemble calibrate doctor journal keys listen logs models notify recorder simulation training view",
     "__main__": "cli",
 }
 

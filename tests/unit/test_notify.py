@@ -23,7 +23,11 @@ def systemd(request, tmp_path, monkeypatch) -> Iterator[socket.socket]:
 
 
 def test_each_word_is_a_datagram(systemd):
-    for say, word in ((notify.ready, b"READY=1"), (notify.watchdog, b"WATCHDOG=1"), (notify.stopping, b"STOPPING=1")):
+    for say, word in (
+        (notify.ready, b"READY=1"),
+        (notify.watchdog, b"WATCHDOG=1"),
+        (lambda: notify.stopping(2.5), b"STOPPING=1\nEXTEND_TIMEOUT_USEC=2500000"),
+    ):
         say()
         assert systemd.recv(1024) == word
 

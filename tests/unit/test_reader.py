@@ -195,6 +195,24 @@ def test_a_picture_that_the_model_cannot_take_is_unknown_and_the_next_one_is_rea
     assert not bench.reader.failed
 
 
+def test_a_picture_that_nobody_foresaw_costs_its_own_verdict_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def fit(image: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError("a bug")
+
+    source = HandSource(live=True)
+    bench = Bench(source, fit=fit)
+    for _ in range(3):
+        source.show(picture())
+    source.end()
+    bench.run()
+    assert [(one.verdict, one.reason) for one in bench.settled] == 3 * [(Verdict.UNKNOWN, Reason.MODEL)]
+    assert [event.state for event in bench.events] == ["streaming", "ended"]
+    traced = [record for record in caplog.records if record.exc_info]
+    assert [record.message for record in traced] == [
+        "camera cam: looking at it failed with ZeroDivisionError('a bug')"
+    ], "where it came from is told once"
+
+
 def test_an_unreadable_picture_is_a_verdict_too() -> None:
     source = HandSource(live=False)
     bench = Bench(source)
@@ -221,6 +239,24 @@ def test_a_lost_camera_is_opened_again_and_numbers_go_on() -> None:
     assert [event.state for event in bench.events][:4] == ["streaming", "lost", "streaming", "lost"]
     assert bench.reader.state.reconnects >= 1
     assert not bench.reader.state.up
+
+
+def test_a_source_that_raises_what_it_may_not_is_a_lost_camera(caplog: pytest.LogCaptureFixture) -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=10)
+    source.show(picture())
+    source.surprise(RuntimeError("rtsp://me:secret@host went wrong"))
+    source.surprise(RuntimeError("rtsp://me:secret@host went wrong"))
+    source.show(picture())
+    source.fail("cable pulled")
+    stopper = Stopper(bench, after_events=4)
+    bench.run()
+    stopper.join()
+    assert [frame.number for frame in bench.inbox.take(9).items] == [1, 2]
+    assert [event.state for event in bench.events] == ["streaming", "lost", "streaming", "lost"]
+    assert bench.events[1].detail.startswith("reading it failed with RuntimeError(")
+    assert "secret" not in bench.events[1].detail
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 class Pauses(threading.Event):
@@ -293,6 +329,15 @@ def test_a_file_that_fails_is_not_opened_again() -> None:
     bench.run()
     assert bench.reader.failed
     assert [event.detail for event in bench.events] == ["no such file"]
+
+
+def test_a_file_that_raises_what_it_may_not_is_not_opened_again() -> None:
+    file = HandSource(live=False)
+    bench = Bench(file)
+    file.surprise(KeyError("index"))
+    bench.run()
+    assert bench.reader.failed
+    assert [event.detail for event in bench.events] == ["reading it failed with KeyError('index')"]
 
 
 def test_nothing_is_captured_once_the_ledger_is_closed() -> None:
