@@ -146,10 +146,10 @@ def _run(options: argparse.Namespace) -> int:
     from inspector.assemble import assemble, read
 
     faulthandler.enable()  # a crash, or the watchdog's SIGABRT, says where each thread was
-    notify.status("the models prove themselves")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon takes it: a reload may not end one that starts
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
+    notify.status("the models prove themselves")
     with assemble(settings, reread=lambda: read(options.config)) as assembly:
         return assembly.daemon.run()
 

@@ -43,14 +43,17 @@ CLONE = "/root/inspector"
 CONFIG = "/etc/inspector/inspector.toml"
 FAULTS = """
 import os
+import sys
 import time
 
 import inspector.inference.engine as engine
-from inspector.outputs.zeromq import ZeroMqOutput
+from inspector.publisher import Publisher
 from inspector.sources.sim import Simulation
 from inspector.worker import Worker
 
 def hang(fault):
+    if os.path.exists(f"/run/faults/{fault}"):
+        print(f"hangs by order: {fault}", file=sys.stderr)
     while os.path.exists(f"/run/faults/{fault}"):
         time.sleep(0.01)
 
@@ -69,7 +72,7 @@ def frames(self, real=Simulation.frames):
 
 engine.prove = hanging(engine.prove, "proof")
 Worker.inspect = hanging(Worker.inspect, "worker")
-ZeroMqOutput.write = hanging(ZeroMqOutput.write, "publisher")
+Publisher.publish = hanging(Publisher.publish, "publisher")
 Simulation.frames = frames
 """
 """Python runs it at its start, as sitecustomize; what it breaks is broken while a file of that name is there."""
@@ -138,6 +141,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults")
+    folder.chmod(0o755)  # the service has a user of its own
     (folder / "sitecustomize.py").write_text(FAULTS)
     return folder
 
@@ -183,7 +187,7 @@ def given(service: Service) -> Given:
     def give(*sources: str, more: str = "", unit: str = "", bundle: str = "/srv/bright") -> Service:
         service.control("stop")
         cameras = "".join(
-            f'[[camera]]\nname = "cam{number}"\nsource = "{source}"\nbundle = "{bundle}"\nqueue = 50\n'
+            f'[[camera]]\nname = "cam{number}"\nsource = "{source}"\nbundle = "{bundle}"\nqueue = 50\nhealth = []\n'
             for number, source in enumerate(sources, 1)
         )
         machine.write(CONFIG, f'{cameras}[journal]\npath = "/var/lib/inspector/journal.sqlite"\n{more}\n')
@@ -213,7 +217,7 @@ def ledger(service: Service) -> list[dict[str, object]]:
     return rows
 
 
-SIM = "sim://line?seed={}&rate=20&width=64&height=48"
+SIM = "sim://line?seed={}&rate=20&width=128&height=96"
 QUICK = "[daemon]\nstall = 1.0\ndrain = 2.0\n"
 
 
@@ -235,8 +239,8 @@ def test_2_it_is_active_only_once_the_bundle_has_proven_itself(given: Given) -> 
     service = given(SIM.format(1))
     service.machine.write("/run/faults/proof", "")
     service.machine.run("systemctl", "start", "--no-block", "inspector")
-    until(lambda: service.StatusText == "the models prove themselves")
-    assert service.ActiveState == "activating"
+    until(lambda: "hangs by order: proof" in service.log())
+    assert (service.ActiveState, service.StatusText) == ("activating", "the models prove themselves")
     service.machine.run("rm", "/run/faults/proof")
     until(lambda: service.ActiveState == "active")
     assert service.get("/readyz") == "ok\n"
@@ -276,6 +280,7 @@ def test_5_a_stage_that_hangs_gets_the_process_started_again(given: Given, stage
     pid = service.MainPID
     service.machine.write(f"/run/faults/{stage}", "")
     until(lambda: "no progress for" in service.StatusText, "systemctl status names it")
+    assert "hangs by order" in service.log()
     until(lambda: service.MainPID not in (pid, "0"), "it is started again")
     service.machine.run("rm", f"/run/faults/{stage}")
     until(lambda: service.ActiveState == "active")
@@ -336,7 +341,7 @@ def test_9_a_reload_reads_the_configuration_again(given: Given) -> None:
 
 
 def test_10_a_stop_under_load_loses_nothing(given: Given) -> None:
-    full = "sim://line?seed={}&rate=100&width=64&height=48"
+    full = "sim://line?seed={}&rate=100&width=128&height=96"
     folder = "folder:/srv/bright/golden?loop=1&rate=max"
     service = given(full.format(1), full.format(2), folder)
     service.control("start")
