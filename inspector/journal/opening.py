@@ -105,7 +105,11 @@ def opened(
 
 def probe(path: Path) -> None:
     """Raise OutputError where `opened` could not have the file at `path`, leaving everything as it is."""
-    if path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # under systemd it lies where the service alone, and root, can look
+        raise OutputError(f"journal {path} cannot be looked at: {error.strerror}; be root or its owner") from error
+    if is_there:
         try:
             Reader(path).close()
         except DataError as error:

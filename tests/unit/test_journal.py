@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from inspector.archive import Chunk, Kept
 from inspector.clock import ManualClock
 from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
+from inspector.journal.opening import probe
 from inspector.journal.reading import Choice, Reader, gaps
 from inspector.journal.store import TRIMMED_AT_ONCE, Account, Store
 from inspector.outcomes import CAPTURED
@@ -314,3 +316,21 @@ def test_captured_frames_are_set_and_ended_ones_added(tmp_path: Path) -> None:
     assert [account for _, _, account, _ in reader.accounts()] == [Account(SHIFT, "cam1", CAPTURED), OK]
     assert reader.unaccounted(parts.session) == []
     reader.close()
+
+
+def test_a_journal_out_of_reach_is_one_sentence(tmp_path: Path) -> None:
+    """As under systemd, whose services' state none but they and root can look into."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    folder.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    try:
+        with pytest.raises(
+            OutputError, match=r"journal .*/private/journal.sqlite cannot be looked at: Permission denied"
+        ):
+            probe(folder / "journal.sqlite")
+    finally:
+        os.seteuid(before)
+        folder.chmod(0o700)
