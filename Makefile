@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check --constraint constraints.
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors bench-frames bench-view soak faults docs clean
+.PHONY: help run test test-all test-openvino check fuzz bench bench-detectors bench-frames bench-view soak faults image docs clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ soak: $(VENV)/.dev  ## run the daemon for MINUTES (20) with cameras and subscrib
 faults: $(FULL)/.full  ## kill, stop, fill and cut off at length: minutes, not seconds as in the tests
 	INSPECTOR_FAULTS=20 $(FULL)/bin/python -m pytest --timeout 0 tests/faults
 
+image: $(FULL)/.full build/base.tar  ## build the container's image with buildah, and run it read-only (root; some minutes)
+	INSPECTOR_BASE=build/base.tar $(FULL)/bin/python -m pytest tests/system/test_image.py
+
 bench-detectors: $(VENV)/.dev $(OPENVINO)/.dev $(ANOMALIB)/.done  ## time the detectors in every precision beside anomalib's PatchCore (7 GB of packages)
 	$(VENV)/bin/python -m benchmarks.detectors --openvino $(OPENVINO)/bin/python --anomalib $(ANOMALIB)/bin/python
 
@@ -79,6 +82,12 @@ $(ANOMALIB)/.done: benchmarks/requirements-anomalib.txt
 	$(PYTHON) -m venv $(ANOMALIB)
 	$(ANOMALIB)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+# Stands in for the image that deploy/Containerfile is built on, so that no registry of images is needed.
+build/base.tar:
+	apt-get install -y -qq --no-install-recommends buildah mmdebstrap >/dev/null
+	mkdir -p build
+	mmdebstrap --quiet --variant=apt --include=ca-certificates,python-is-python3,python3-pip,python3-venv bookworm $@
 
 # PyGObject is built here, by what only root can install; without it the tests that need it are skipped.
 $(FULL)/.full: $(PROJECT) tests/requirements-full.txt tests/debian-packages.sh

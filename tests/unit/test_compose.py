@@ -53,7 +53,11 @@ def test_what_is_mounted_is_there(service):
 
 
 def test_the_daemon_listens_where_its_ports_are_published(settings):
-    addresses = [settings.publish.endpoint, settings.publish.catchup, f"tcp://{settings.http.host}:{settings.http.port}"]
+    addresses = [
+        settings.publish.endpoint,
+        settings.publish.catchup,
+        f"tcp://{settings.http.host}:{settings.http.port}",
+    ]
     assert addresses == [f"tcp://0.0.0.0:{port}" for port in ports("inspector")]
     expose = re.search(r"(?m)^EXPOSE (.*)$", (DEPLOY / "Containerfile").read_text())
     assert expose is not None

@@ -45,7 +45,9 @@ def test_the_gpu_image_has_the_versions_of_the_others():
 def test_everything_that_installs_here_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     names = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    names += project["project"]["optional-dependencies"]["cpu"] + project["project"]["optional-dependencies"]["openvino"]
+    names += (
+        project["project"]["optional-dependencies"]["cpu"] + project["project"]["optional-dependencies"]["openvino"]
+    )
     known = {name.replace("_", "-") for name in pins(ROOT / "constraints.txt")}
     assert {re.split(r"[>\[=]", name)[0] for name in names} <= known
 

@@ -150,13 +150,5 @@ def test_shell_scripts_are_clean():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_container_asks_for_health_where_it_is_served():
-    text = (ROOT / "deploy/Containerfile").read_text()
-    port = re.search(r"INSPECTOR_HTTP__PORT=(\d+)", text)
-    assert port is not None
-    assert f"http://{Http().host}:{port[1]}/healthz" in text
-    assert f"EXPOSE 5600 {port[1]}" in text
-
-
 def test_prometheus_scrapes_the_default_port():
     assert f'"{Http().host}:{Http().port}"' in (ROOT / "deploy/prometheus.yml").read_text()

@@ -5,6 +5,9 @@ tests/system/test_pod.py runs the daemon as they say.
 
 from __future__ import annotations
 
+import base64
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 import yaml
 
 import inspector
+from inspector.cli import main
 from inspector.errors import ConfigError
 from inspector.settings import Settings, load
 from tests.containers import DEPLOY, KUBERNETES, MODELS, ROOT, manifest, moved
@@ -42,13 +46,26 @@ def mebibytes(amount: str) -> int:
     return int(amount[:-2]) * UNITS[amount[-2:]]
 
 
-def kustomized(folder: Path) -> list[dict[str, Any]]:
+def kubectl(*arguments: object, folder: Path = ROOT) -> list[dict[str, Any]]:
+    """What it would send to a cluster."""
     if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed: the overlays are not built")
-    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=120)
+        pytest.skip("kubectl is not installed: what it makes of the manifests is not checked")
+    done = subprocess.run(
+        ["kubectl", *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # where what is out of date is said
     return list(yaml.safe_load_all(done.stdout))
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    return kubectl("kustomize", folder)
+
+
+def examples() -> list[str]:
+    """The indented blocks of the README's section."""
+    section = (DEPLOY / "README.md").read_text().partition("\n## Kubernetes\n")[2].partition("\n## ")[0]
+    return [re.sub("(?m)^    ", "", block) for block in re.findall(r"(?m)(?:^    .*\n)+", section)]
 
 
 def test_the_base_is_made_of_all_its_files():
@@ -94,7 +111,11 @@ def test_the_configuration_names_what_is_mounted(settings):
 
 def test_ports_agree_everywhere(settings):
     named = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-    addresses = [settings.publish.endpoint, settings.publish.catchup, f"tcp://{settings.http.host}:{settings.http.port}"]
+    addresses = [
+        settings.publish.endpoint,
+        settings.publish.catchup,
+        f"tcp://{settings.http.host}:{settings.http.port}",
+    ]
     assert addresses == [f"tcp://0.0.0.0:{port}" for port in named.values()]
     assert {port["targetPort"]: port["port"] for port in manifest("service")["spec"]["ports"]} == named
     let_in = [port["port"] for rule in manifest("networkpolicy")["spec"]["ingress"] for port in rule["ports"]]
@@ -161,6 +182,47 @@ def test_a_changed_configuration_makes_another_pod():
     assert applied["ConfigMap"]["data"] == {"inspector.toml": (BASE / "inspector.toml").read_text()}
     volumes = applied["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
     assert [volume["configMap"]["name"] for volume in volumes if volume["name"] == "config"] == [name]
+
+
+@pytest.mark.full
+def test_the_commands_of_the_readme_make_what_the_pod_mounts(tmp_path):
+    applied = {}
+    for line in examples()[0].splitlines():
+        program, *arguments = shlex.split(line)
+        if program == "inspector":
+            assert main(["keygen", arguments[1], "--out", str(tmp_path / arguments[3])]) == 0
+        elif arguments[0] != "apply":
+            (one,) = kubectl(*arguments, "--dry-run=client", "-o", "yaml", folder=tmp_path)
+            applied[one["kind"]] = one
+        else:
+            assert (ROOT / arguments[-1]).samefile(BASE)
+    volumes = {volume["name"]: volume for volume in POD["spec"]["volumes"]}
+    assert applied["Secret"]["metadata"]["name"] == volumes["credentials"]["secret"]["secretName"]
+    assert applied["ConfigMap"]["metadata"]["name"] == volumes["subscribers"]["configMap"]["name"]
+    secret = base64.b64decode(applied["Secret"]["data"]["inspector"]).decode()
+    assert secret == (tmp_path / "keys/inspector.secret").read_text()
+    assert [*applied["ConfigMap"]["data"]] == ["press-plc.pub"]
+    assert applied["Namespace"]["metadata"]["name"] == manifest("namespace")["metadata"]["name"]
+
+
+@pytest.mark.full
+def test_a_line_of_ones_own_is_made_as_the_readme_says(tmp_path):
+    shutil.copytree(BASE, tmp_path / "base")
+    own = tmp_path / "press"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(examples()[1])
+    (own / "inspector.toml").write_text('line = "press"\n')
+    made = {one["kind"]: one for one in kustomized(own)}
+    assert made["Namespace"]["metadata"]["name"] == "press"
+    assert {one["metadata"].get("namespace", "press") for one in made.values()} == {"press"}
+    assert made["ConfigMap"]["data"] == {"inspector.toml": 'line = "press"\n'}
+    (container,) = made["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example/{CONTAINER['image']}"
+    name = made["ConfigMap"]["metadata"]["name"]
+    assert {"name": "config", "configMap": {"name": name}} in [
+        {key: value for key, value in volume.items() if key in ("name", "configMap")}
+        for volume in made["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
+    ]
 
 
 @pytest.mark.full
