@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -19,10 +20,20 @@ FILE = DEPLOY / "Containerfile"
 STEPS = re.sub(r"\\\n", "", re.sub(r"(?m)^#.*\n", "", FILE.read_text())).splitlines()
 COPIES = [line.split()[1:] for line in STEPS if line.startswith("COPY") and "--from" not in line]
 
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
 
 def pins(path: Path) -> dict[str, str]:
     lines = (line.partition("==") for line in path.read_text().splitlines() if "==" in line)
     return {name.lower(): version for name, _, version in lines}
+
+
+def copied(folder: Path) -> Path:
+    """What a build is given, in a folder of its own."""
+    for path in context():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, folder / path)
+    return folder
 
 
 def test_its_label_says_the_version_of_the_program():
@@ -71,12 +82,29 @@ def test_the_linter_has_no_complaint():
 
 
 @pytest.mark.full
+def test_every_package_of_the_gpu_image_is_pinned(tmp_path):
+    """What pip would install, without downloading it: CUDA is gigabytes."""
+    source, report = copied(tmp_path / "context"), tmp_path / "report.json"
+    constraints = [source / "constraints.txt", source / "deploy/constraints-gpu.txt"]
+    subprocess.run(
+        [*PIP, "install", "--dry-run", "--ignore-installed", "--no-build-isolation", "--report", report,
+         *(word for file in constraints for word in ("--constraint", file)), f"{source}[gpu]"],
+        check=True, timeout=600,
+    )  # fmt: skip
+    installed = {entry["metadata"]["name"] for entry in json.loads(report.read_text())["install"]}
+    assert {"onnxruntime-gpu", "nvidia-cudnn-cu13"} <= installed
+    pinned = {_plain(name) for file in constraints for name in pins(file)}
+    assert {_plain(name) for name in installed} - pinned == {"inspector"}
+
+
+def _plain(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+@pytest.mark.full
 def test_what_it_copies_is_enough_to_build_install_and_start(tmp_path):
     """Its steps for real, but for what comes from a registry of images or packages."""
-    source, root = tmp_path / "context", tmp_path / "root"
-    for path in context():
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / path, source / path)
+    source, root = copied(tmp_path / "context"), tmp_path / "root"
     for *names, there in COPIES:
         place = (root / "src" / there).resolve() if there.startswith(".") or "/" not in there else root / there[1:]
         place.mkdir(parents=True, exist_ok=True)
@@ -84,12 +112,11 @@ def test_what_it_copies_is_enough_to_build_install_and_start(tmp_path):
             thing = source / name
             shutil.copytree(thing, place, dirs_exist_ok=True) if thing.is_dir() else shutil.copy(thing, place)
 
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    wheel = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."]
+    wheel = [*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."]
     subprocess.run(wheel, cwd=root / "src", check=True, timeout=300)
     (built,) = (root / "src/dist").glob("inspector-*.whl")
     site = root / "site"
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, built], check=True, timeout=300)
+    subprocess.run([*PIP, "install", "--no-deps", "--target", site, built], check=True, timeout=300)
 
     config = tmp_path / "inspector.toml"
     text = (DEPLOY / "compose/inspector.toml").read_text()
