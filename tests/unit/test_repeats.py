@@ -28,6 +28,7 @@ from inspector.sources.reader import Reader
 from inspector.types import Shot
 from tests.line import Line
 from tests.sources import HandSource
+from tests.standards import Plain
 from tests.waiting import until
 
 PACKAGE = Path(__file__).parents[2] / "inspector"
@@ -204,9 +205,9 @@ def engine(bright):
 
 
 def test_a_camera_of_broken_pictures(log):
-    ledger, inbox = Ledger(["cam1"]), Mailbox({"cam1": ("m", 10)})
+    ledger, inbox = Ledger(["cam1"]), Mailbox({"cam1": 10})
     source = HandSource(live=True)
-    camera = Camera("cam1", source, lambda image: image, "m", 1.0, 10)
+    camera = Camera("cam1", source, Plain, 1.0, 10)
     reader = Reader(camera, ledger, inbox, lambda _: None, lambda _: None, log.clock)
     for number in range(FLOOD):
         reader.intake.take(Shot(None, fault="no JPEG"), 0.0, number, 1.0)
@@ -217,8 +218,8 @@ def test_a_camera_of_broken_pictures(log):
 
 
 def test_a_camera_that_comes_and_goes(log):
-    ledger, inbox = Ledger(["cam1"]), Mailbox({"cam1": ("m", 10)})
-    camera = Camera("cam1", HandSource(live=True), lambda image: image, "m", 1.0, 10)
+    ledger, inbox = Ledger(["cam1"]), Mailbox({"cam1": 10})
+    camera = Camera("cam1", HandSource(live=True), Plain, 1.0, 10)
     reader = Reader(camera, ledger, inbox, lambda _: None, lambda _: None, log.clock)
     for _ in range(FLOOD // 2):
         reader._tell("stalled", "no frame for 0.2 s")
