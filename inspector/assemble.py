@@ -7,38 +7,27 @@ is not what was asked for, an address that is taken.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import cv2
 
-from inspector import budget, calibration
+from inspector import budget
 from inspector import settings as configuration
-from inspector.allowlist import AllowList
 from inspector.arrivals import open_arrivals
-from inspector.calibration import Calibration
-from inspector.challenges import pictures
-from inspector.challenges.challenger import Challenges
+from inspector.cameras import camera_of, challenges_of, monitor_of, source_of
 from inspector.clock import Clock, SystemClock
 from inspector.codecs import Formats
-from inspector.condition import limits
-from inspector.condition.monitor import Monitor
 from inspector.daemon import Daemon, Wake
-from inspector.errors import ConfigError
 from inspector.guard import Guard
 from inspector.health import Health, Views
-from inspector.inference import bundle, references
 from inspector.inference.runtimes.onnxruntime import check_installation
 from inspector.jobs import Jobs
-from inspector.judging import Judging, prepare, reference_problem
+from inspector.judging import Judging, prepare
 from inspector.keys import ServerKeys
-from inspector.matching import Triggers
 from inspector.metrics import REFUSALS, Metrics
-from inspector.mistakes import Probe
 from inspector.models.change import Changes
 from inspector.models.control import Control
 from inspector.models.shadow import Shadow
@@ -51,20 +40,12 @@ from inspector.recorder.opening import open_recorder
 from inspector.scrape import Core, Scrape
 from inspector.settings import Settings
 from inspector.sources import Source, open_source
-from inspector.sources.intake import Camera
-from inspector.sources.isolated import Isolated
-from inspector.sources.scan import Scan
-from inspector.sources.stacked import Stacked
-from inspector.sources.throttle import Throttle
 from inspector.status import Recent, Status
-from inspector.types import Cause, Inspection
+from inspector.types import Inspection
 from inspector.wire import Encoder
-from inspector.worker import Station, Worker
+from inspector.worker import Worker
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 0.5
-"""Share of a camera's deadline in which the pictures of a stack must have come; the rest is left to the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +57,6 @@ class Assembly:
     http: str
     summary: str
     notes: tuple[str, ...]
-
-
-def read(path: Path) -> Settings:
-    """The configuration at `path`, and all files and sources that it names, looked at. Raises ConfigError."""
-    probes: dict[str, Probe] = {
-        "source": open_source,
-        "bundle": lambda folder: bundle.load(Path(folder)),
-        "reference": lambda pictures: references.load(Path(pictures), channels=1),
-        "calibration": lambda file: calibration.load(Path(file)),
-        "challenges": lambda folder: pictures.load(Path(folder)),
-    }
-    settings = configuration.load(path, probes)
-    problems = [f"{path}: {problem}" for camera in settings.camera if (problem := reference_problem(camera))]
-    problems += [f"{path}: {problem}" for problem in _stack_problems(settings.camera)]
-    problems += [f"{path}: security: {problem}" for problem in _key_problems(settings.security)]
-    if settings.publish.catchup is not None and settings.journal.path is None:
-        problems.append(f"{path}: publish.catchup answers from the journal, and there is none; set journal.path")
-    if problems:
-        raise ConfigError(*problems)
-    return settings
 
 
 @contextmanager
@@ -121,7 +82,7 @@ def assemble(
     workshop = judging.workshop
     spare = 0 if versions is None else budget.resident_bytes() - bare
     log.info("%s, %s", build, judging.summary)
-    challenges = _challenges(settings.camera, judging.stations)
+    challenges = challenges_of(settings.camera, judging.stations)
     depth = budget.outbox_depth(
         settings, judging.stations, workshop.workers, workshop.max_batch, budget.resident_bytes(), spare
     )
@@ -182,7 +143,7 @@ def assemble(
             stack.callback(control.close)
         pipeline = Pipeline(
             [
-                _camera(
+                camera_of(
                     camera,
                     source,
                     partial(stations.__getitem__, camera.name),
@@ -224,7 +185,7 @@ def assemble(
             for camera in now.settings.camera:
                 learnt = now.calibrations.get(camera.name)
                 if learnt != before.calibrations.get(camera.name):
-                    cameras[camera.name].monitor = _monitor(camera, live[camera.name], learnt)
+                    cameras[camera.name].monitor = monitor_of(camera, live[camera.name], learnt)
 
         changes = Changes(
             settings,
@@ -284,34 +245,6 @@ def assemble(
         yield Assembly(daemon, output.endpoint, health.url, summary, notes)
 
 
-def _key_problems(security: configuration.Security) -> list[str]:
-    """What is wrong with the daemon's key and those of its subscribers."""
-    problems: list[str] = []
-    if security.secret_key is not None and security.subscribers is not None:
-        for probe in (partial(ServerKeys.load, security.secret_key), partial(AllowList, security.subscribers)):
-            try:
-                probe()
-            except ConfigError as error:
-                problems += error.problems
-    return problems
-
-
-def _challenges(cameras: Sequence[configuration.Camera], stations: Mapping[str, Station]) -> dict[str, Challenges]:
-    """By camera, what it is challenged with. Raises ConfigError where one of the pictures cannot be its own."""
-    found, problems = {}, []
-    for camera in cameras:
-        if camera.challenges is not None:
-            known = pictures.load(camera.challenges)
-            problems += [
-                f"camera {camera.name!r}: challenges: {problem}"
-                for problem in pictures.misfits(known, stations[camera.name].view.fit)
-            ]
-            found[camera.name] = Challenges(known, camera.challenge_every, camera.challenge_strict)
-    if problems:
-        raise ConfigError(*problems)
-    return found
-
-
 def _guard(settings: Settings, clock: Clock, wake: Wake, rehearsal: bool) -> Guard | None:
     """Who keeps strangers out, if anybody shall."""
     security, path = settings.security, settings.journal.path
@@ -319,63 +252,6 @@ def _guard(settings: Settings, clock: Clock, wake: Wake, rehearsal: bool) -> Gua
         return None
     notes = None if path is None or rehearsal else path.with_name(f"{path.name}-keys")
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring, notes)
-
-
-def source_of(
-    camera: configuration.Camera, channels: Mapping[str, int], opener: Callable[[str], Source] = open_source
-) -> Source:
-    """What gives the camera's frames, from one URL or several of `channels` each. Raises ConfigError."""
-    if camera.isolate:
-        opener = partial(Isolated, hangs_after=camera.hangs_after)
-    source = opener(camera.source or "") if camera.sources is None else _stack(camera, camera.sources, channels, opener)
-    return source if camera.scan_rows is None else Scan(source, camera.scan_rows, camera.scan_overlap)
-
-
-def _stack(
-    camera: configuration.Camera, urls: Mapping[str, str], channels: Mapping[str, int], opener: Callable[[str], Source]
-) -> Source:
-    cameras = {modality: partial(opener, url) for modality, url in urls.items()}
-    try:
-        return Stacked(cameras, channels, camera.queue + 1, camera.pair_within, PATIENCE * camera.deadline)
-    except ConfigError as error:
-        raise ConfigError(*(f"camera {camera.name!r}: sources: {problem}" for problem in error.problems)) from error
-
-
-def _stack_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
-    """What is wrong with sources that are stacked, beyond each of them alone."""
-    for camera in cameras:
-        try:
-            source_of(camera, {})
-        except ConfigError as error:
-            yield from error.problems
-
-
-def _camera(
-    settings: configuration.Camera,
-    source: Source,
-    standard: Callable[[], Station],
-    calibrated: Calibration | None,
-    triggers: Triggers | None,
-) -> Camera:
-    monitor = _monitor(settings, source.live, calibrated)
-    silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
-    throttle = None if settings.max_rate is None else Throttle(settings.max_rate, settings.queue)
-    return Camera(
-        settings.name,
-        source,
-        standard,
-        settings.deadline,
-        settings.queue,
-        monitor,
-        silence,
-        triggers,
-        throttle,
-    )
-
-
-def _monitor(settings: configuration.Camera, live: bool, calibrated: Calibration | None) -> Monitor:
-    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
-    return Monitor(learnt or limits.fixed(live), [Cause(name) for name in settings.health])
 
 
 def _versions(models: configuration.Models, rehearsal: bool) -> Versions | None:

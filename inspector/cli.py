@@ -143,7 +143,8 @@ def _from_none(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from inspector.assemble import assemble, read
+    from inspector.assemble import assemble
+    from inspector.reading import read
 
     faulthandler.enable()  # a crash, or the watchdog's SIGABRT, says where each thread was
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon takes it: a reload may not end one that starts
@@ -155,7 +156,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from inspector.assemble import assemble, read
+    from inspector.assemble import assemble
+    from inspector.reading import read
 
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from inspector.assemble import source_of
+from inspector.cameras import source_of
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, failure, fine, of_error, skipped, warning
 from inspector.doctor.looking import PATIENCE, Seen, look

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector import settings as configuration
-from inspector.assemble import read
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, fine, of_error
 from inspector.errors import ConfigError
+from inspector.reading import read
 
 
 def config(case: Case) -> Iterator[Finding]:

@@ -77,23 +77,24 @@ MAY_IMPORT = {
     "budget": "settings worker",
     "recorder": "codecs files inference judging logs outcomes settings stage wire worker",
     "record": "catchup guard journal ledger publisher settings stage",
-    "assemble": "allowlist arrivals budget calibration challenges codecs condition daemon guard health inference jobs "
-    "judging keys matching metrics mistakes models outputs pipeline publisher record recorder scrape settings sources "
-    "status wire worker",
+    "cameras": "calibration challenges condition matching settings sources worker",
+    "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
+    "assemble": "arrivals budget cameras codecs daemon guard health inference jobs judging keys metrics models outputs "
+    "pipeline publisher record recorder scrape settings sources status wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
     "board": "messages",
     "listen": "album board client messages wire",
     # looks at all of it, and calls the daemon's own code
-    "doctor": "allowlist assemble binding budget client codecs condition health inference journal judging keys "
-    "messages outputs settings sources values wire worker",
+    "doctor": "allowlist assemble binding budget cameras client codecs condition health inference journal judging keys "
+    "messages outputs reading settings sources values wire worker",
     # the daemon never imports training, nor what others test with
     "testing": "sources",
     "training": "critical files inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
     "view": "asking client codecs files keys messages wire",
-    "cli": "assemble calibrate doctor journal keys listen logs models notify recorder simulation training view",
+    "cli": "assemble calibrate doctor journal keys listen logs models notify reading recorder simulation training view",
     "__main__": "cli",
 }
 
