@@ -57,7 +57,7 @@ build() {
     mkdir "$new/source"
     cp -r inspector pyproject.toml constraints.txt README.md LICENSE "$new/source"
     "$new/bin/pip" install --quiet --disable-pip-version-check \
-        --constraint constraints.txt "$new/source[$runtime]" || fail "pip could not install it; nothing has changed"
+        --constraint constraints.txt "$new/source[$runtime,view]" || fail "pip could not install it; nothing has changed"
     rm -r "$new/source"
     cp -r models "$new/models"
     install -m 644 systemd/inspector.service "$new/inspector.service"

@@ -124,6 +124,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *project["build-system"]["requires"],
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["cpu"],
+        *project["project"]["optional-dependencies"]["view"],
     ]
     version = subprocess.run(
         [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True
