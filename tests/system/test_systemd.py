@@ -415,7 +415,7 @@ def test_13_upgrade_and_back(given: Given, upstream: Path) -> None:
     def version() -> str:
         running = machine.run("readlink", f"/proc/{service.MainPID}/exe", "-f").stdout
         assert "/usr/bin/python3" in running, "the system's Python"
-        (sold,) = re.findall(r'inspector_build_info{version="(\S+)"} 1', service.get("/metrics"))
+        (sold,) = re.findall(r'inspector_build_info{.*version="([^"]+)".*} 1', service.get("/metrics"))
         assert machine.run("inspector", "--version").stdout == f"inspector {sold}\n"
         return str(sold)
 
