@@ -23,7 +23,7 @@ def read(path: Path, limit: int = MAX_PICTURE_BYTES, within: Path | None = None)
     """
     if within is not None and not path.resolve().is_relative_to(within.resolve()):
         raise DataError(f"a link out of {within}; put the file itself there")
-    with open_plain(path) as file:
+    with _open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > limit else file.read(size + 1)
     if size > limit or len(content) > limit:
@@ -31,7 +31,13 @@ def read(path: Path, limit: int = MAX_PICTURE_BYTES, within: Path | None = None)
     return content
 
 
-def open_plain(path: Path) -> BinaryIO:
+def read_private(path: Path, most: int) -> tuple[bytes, int]:
+    """The first `most` bytes of a file that should be its owner's alone, and its mode. Raises DataError and OSError."""
+    with _open_plain(path) as file:
+        return file.read(most), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+
+def _open_plain(path: Path) -> BinaryIO:
     """Open a file to read, and nothing else: a pipe or a device could keep us reading for ever. Raises DataError."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -38,7 +38,7 @@ class Jobs:
 
     def run(self, beat: Callable[[], None]) -> None:
         """Work until `stop`."""
-        give_way("change", NICENESS)
+        give_way(NICENESS)
         while not self._stopped:
             beat()
             try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -164,9 +163,8 @@ def _read_secret(path: Path, from_systemd: bool = False) -> bytes:
 def _read(path: Path, kind: str, check_mode: Callable[[int], None]) -> bytes:
     remedy = "make a pair of keys with `inspector keygen`, or copy it again"
     try:
-        with files.open_plain(path) as file:
-            check_mode(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
-            content = file.read(_MOST_BYTES)
+        content, mode = files.read_private(path, _MOST_BYTES)
+        check_mode(mode)
     except DataError as error:
         raise ConfigError(f"{kind} key {path} is {error}; {remedy}") from error
     except OSError as error:

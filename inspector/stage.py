@@ -80,7 +80,7 @@ class Stage:
     def _run(self) -> None:
         try:
             if self._niceness:
-                give_way(self.name, self._niceness)
+                give_way(self._niceness)
             self._body(self)
         except BaseException as error:  # kept for the daemon, which drains, reports it and exits non-zero
             self.error = error
@@ -89,7 +89,7 @@ class Stage:
             self._on_end()
 
 
-def give_way(name: str, niceness: int) -> None:
+def give_way(niceness: int) -> None:
     """Add to the niceness of the thread that calls it.
 
     On Linux each thread has its own (sched(7)), elsewhere the process has one, which stays.

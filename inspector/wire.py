@@ -84,7 +84,7 @@ def topic(kind: Kind | Literal["late"], line: str, subject: str | None = None) -
 class Encoder:
     """Makes the messages of one session of a line.
 
-    config_sha256: the configuration's checksum, hex;
+    config_sha256: the configuration's checksum, hex
     catchup: the endpoint that answers for what was missed, as bound; None where there is none
 
     The JSON is put together by hand, its constant parts once: a verdict is due on the line, and json.dumps alone

@@ -103,7 +103,7 @@ class Recorder:
 
     def run(self, beat: Callable[[], None]) -> None:
         """Write recordings until `stop`; then end those that are begun, and return."""
-        give_way("recorder", NICENESS)
+        give_way(NICENESS)
         for work in (self.folder.tidy, self._setups.carry, self._keep_house):
             self._try(work)
         house_due = self._clock.monotonic() + HOUSE_SECONDS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,9 +26,7 @@ def read(where: str) -> str:
             "credentials beside the configuration, or what the unit lays out by LoadCredential=NAME:FILE; no slash"
         )
     try:
-        with files.open_plain(path) as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(_MOST_BYTES)
+        content, mode = files.read_private(path, _MOST_BYTES)
     except DataError as error:
         raise ConfigError(f"credentials {path} is {error}; write user:password into one") from error
     except OSError as error:

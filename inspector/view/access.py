@@ -6,7 +6,6 @@ import hmac
 import ipaddress
 import os
 import secrets
-import stat
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -88,9 +87,7 @@ def read_token(path: Path) -> str:
         _make(path)
     remedy = "delete it, and `inspector view` makes a new one"
     try:
-        with files.open_plain(path) as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(_MOST_BYTES)
+        content, mode = files.read_private(path, _MOST_BYTES)
     except DataError as error:
         raise ConfigError(f"token {path} is {error}; {remedy}") from error
     except OSError as error:
