@@ -53,8 +53,7 @@ def outbox_depth(
             f"daemon.memory_mb = {budget}: what frames of camera {', '.join(map(repr, unknown))} need is not known; "
             "give each a size = [width, height]"
         )
-    parts = needs(settings, stations, workers, max_batch, resident)
-    parts.append(Part("a second set of models, for an exchange", spare, "use smaller models, or take out models.state"))
+    parts = needs(settings, stations, workers, max_batch, resident, spare)
     largest = max(map(_frame, settings.camera))
     needed = sum(part.size for part in parts)
     if needed > budget * MIB:
@@ -67,12 +66,13 @@ def outbox_depth(
 
 
 def needs(
-    settings: Settings, stations: Mapping[str, Station], workers: int, max_batch: int, resident: int
+    settings: Settings, stations: Mapping[str, Station], workers: int, max_batch: int, resident: int, spare: int = 0
 ) -> list[Part]:
     """All that needs memory, with every queue full; every camera has a size. The rest is as `outbox_depth` has it."""
     waiting = FEWEST * max(map(_frame, settings.camera))
     outbox = Part("inspections that wait to be encoded", waiting, "choose cameras with fewer pixels")
-    return [*_parts(settings, stations, workers, max_batch, resident), outbox]
+    second = Part("a second set of models, for an exchange", spare, "use smaller models, or take out models.state")
+    return [*_parts(settings, stations, workers, max_batch, resident), second, outbox]
 
 
 def resident_bytes() -> int:

@@ -36,7 +36,8 @@ class Case:
 
     broken: whether the configuration names what is not right, so that nothing of it is opened
     seen: by camera, what it delivered;  judging: the models, once they are proven
-    resident: bytes that this process had with them;  prediction: of a trial
+    resident: bytes that this process had with them;  spare: those of a second set, beside the first in an exchange
+    prediction: of a trial
     began: wall clock (nanoseconds) minus monotonic clock, at the beginning
     """
 
@@ -48,6 +49,7 @@ class Case:
     seen: dict[str, Seen] = field(default_factory=dict)
     judging: Judging | None = None
     resident: int = 0
+    spare: int = 0
     prediction: Prediction | None = None
     began: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
 

@@ -29,11 +29,11 @@ def memory(case: Case) -> Iterator[Finding]:
         return
     crew, most = case.judging.workshop.workers, case.judging.workshop.max_batch
     try:
-        budget.outbox_depth(line, case.judging.stations, crew, most, case.resident)
+        budget.outbox_depth(line, case.judging.stations, crew, most, case.resident, case.spare)
     except ConfigError as error:
         yield from of_error(error)
         return
-    parts = budget.needs(line, case.judging.stations, crew, most, case.resident)
+    parts = budget.needs(line, case.judging.stations, crew, most, case.resident, case.spare)
     rings = [SLOTS * 3 * one.size[0] * one.size[1] for one in line.camera if one.isolate and one.size]
     need = sum(part.size for part in parts) + sum(rings)
     largest = max(parts, key=lambda part: part.size)

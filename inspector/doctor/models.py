@@ -17,8 +17,10 @@ DAY = 86_400
 
 def models(case: Case) -> Iterator[Finding]:
     """Sessions are made, asked what they run on, and each bundle judges its golden pictures there."""
+    bare = resident_bytes()
     case.judging = judging = prepare(case.line)
     case.resident = resident_bytes()
+    case.spare = 0 if case.line.models.state is None else case.resident - bare
     for tag in judging.tags:
         yield fine(f"{tag.name} proves itself on {tag.provider} in {tag.precision}")
     workers, cores = judging.workshop.workers, case.cores

@@ -71,6 +71,17 @@ def test_what_the_recorder_holds_is_counted() -> None:
     assert budget.outbox_depth(Settings(**of, recorder=Recorder(memory_mb=3000)), stations, 1, 1, MODELS) >= 2
 
 
+def test_a_second_set_of_models_is_counted_by_daemon_and_doctor_alike() -> None:
+    camera = Camera(name="cam1", source="sim://line", bundle=Path("b"), size=LARGE, queue=2)
+    stations = {"cam1": Station("cam1", TEAM, Judge(0.5, 1), True, View((240, 320, 3), 30))}
+    settings = Settings(camera=(camera,), daemon=Daemon(memory_mb=1536))
+    spare = 3000 << 20
+    with pytest.raises(ConfigError, match=r"3001 MB for a second set of models, for an exchange: use smaller models"):
+        budget.outbox_depth(settings, stations, 1, 1, MODELS, spare)
+    one, both = (sum(part.size for part in budget.needs(settings, stations, 1, 1, MODELS, more)) for more in (0, spare))
+    assert both - one == spare
+
+
 def test_frames_of_unknown_size_cannot_be_checked() -> None:
     with pytest.raises(ConfigError, match=r"camera 'cam1' need is not known; give each a size = \[width, height\]"):
         depth(1536, size=None)
