@@ -6,7 +6,7 @@ It never waits for a peer: whoever does not read loses answers, alone, and asks 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ import zmq
 from inspector import address
 from inspector.binding import bind
 from inspector.errors import ConfigError
+from inspector.stage import Service
 
 WAITING_REQUESTS = 64
 """So many of one peer's may wait to be read; then its connection is not read any more until they are answered."""
@@ -32,7 +33,7 @@ class Keys(Protocol):
         ...
 
 
-class Answering(ABC):
+class Answering(Service):
     """Binds `url`; port 0 or * takes any free one, and `endpoint` says which. `run` belongs to one thread.
 
     what: what people call it;  request_bytes: whoever sends more in one part is cut off

@@ -7,21 +7,21 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from inspector.stage import give_way
+from inspector.stage import Service
 
 T = TypeVar("T")
 
 LONGEST_WAIT = 0.25
 """Seconds after which the idle stage looks up, beats and waits again."""
-NICENESS = 10
-"""More than that of the workers: nothing here is due."""
 
 
-class Jobs:
-    """A service (stage.py) that does what is submitted, in order; what a job raises is for who waits for its future.
+class Jobs(Service):
+    """Does what is submitted, in order; what a job raises is for who waits for its future.
 
     on_stop: has a job that runs come to its end
     """
+
+    niceness = 10  # more than that of the workers: nothing here is due
 
     def __init__(self, on_stop: Callable[[], None] = lambda: None) -> None:
         self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
@@ -38,7 +38,6 @@ class Jobs:
 
     def run(self, beat: Callable[[], None]) -> None:
         """Work until `stop`."""
-        give_way(NICENESS)
         while not self._stopped:
             beat()
             try:

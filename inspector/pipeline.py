@@ -47,8 +47,6 @@ SHORTEST_LOOK = 0.01
 """Seconds between two looks for cameras that stall: it need not be known as exactly as a deadline."""
 WORKERS_NICENESS = 5
 """So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
-CHALLENGING_NICENESS = 19
-"""Nobody waits for a challenge to be read from its file."""
 
 
 class Pipeline:
@@ -114,11 +112,9 @@ class Pipeline:
         ]
         self.watching = stage("watch", self._watch)
         self.publishing = stage("publish", self._publish)
-        self._services = list(aside.values())
-        self.aside = [stage(name, partial(_serve, service)) for name, service in aside.items()]
-        if self.challenger is not None:
-            self._services.append(self.challenger)
-            self.aside.append(stage("challenge", partial(_serve, self.challenger), CHALLENGING_NICENESS))
+        services = dict(aside) if self.challenger is None else {**aside, "challenge": self.challenger}
+        self._services = list(services.values())
+        self.aside = [stage(name, partial(_serve, service), service.niceness) for name, service in services.items()]
 
     def start(self) -> None:
         """Start downstream first, so that nothing is handed to a stage that does not run yet."""

@@ -6,24 +6,28 @@ import logging
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar
 
 from inspector.clock import Clock
 
 log = logging.getLogger(__name__)
 
 
-class Service(Protocol):
+class Service(ABC):
     """Work beside the flow, such as the journal's: `run` is the body of a stage, which `stop` brings to its end."""
 
+    niceness: ClassVar[int] = 0
+    """By how much its thread gives way to the others, as a `Stage`'s."""
+
+    @abstractmethod
     def run(self, beat: Callable[[], None]) -> None:
         """Work until `stop`; `beat` is called as it makes progress."""
-        ...
 
+    @abstractmethod
     def stop(self) -> None:
         """Have `run` finish what it took on, and return; from any thread."""
-        ...
 
 
 class Stage:
@@ -80,7 +84,7 @@ class Stage:
     def _run(self) -> None:
         try:
             if self._niceness:
-                give_way(self._niceness)
+                _give_way(self._niceness)
             self._body(self)
         except BaseException as error:  # kept for the daemon, which drains, reports it and exits non-zero
             self.error = error
@@ -89,7 +93,7 @@ class Stage:
             self._on_end()
 
 
-def give_way(niceness: int) -> None:
+def _give_way(niceness: int) -> None:
     """Add to the niceness of the thread that calls it.
 
     On Linux each thread has its own (sched(7)), elsewhere the process has one, which stays.

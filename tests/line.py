@@ -33,6 +33,7 @@ from inspector.parts import Station as Place
 from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
 from inspector.sources.intake import NOTHING, Camera
+from inspector.stage import Service
 from inspector.types import Box, Detection, Event, Frame, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
@@ -128,6 +129,7 @@ class Line:
         window: float | None = None,
         tiled: Mapping[str, float] = MappingProxyType({}),
         challenges: Mapping[str, Challenges] = MappingProxyType({}),
+        aside: Mapping[str, Service] = MappingProxyType({}),
     ) -> None:
         """station: all cameras are at one, with that deadline;  window: they are triggered
 
@@ -181,6 +183,7 @@ class Line:
             on_batch=self._note,
             on_stage_end=self.wake.ring,
             clock=clock,
+            aside=aside,
             parts=parts,
             challenges=challenges,
         )

@@ -17,6 +17,7 @@ from inspector.challenges.pictures import Picture
 from inspector.challenges.rounds import Rounds
 from inspector.clock import Clock
 from inspector.mailbox import Closed
+from inspector.stage import Service
 from inspector.types import Challenge, Event, Frame, Image, Inspection, Standard
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,14 @@ class _Posed:
     challenge: Challenge
 
 
-class Challenger:
-    """Challenges the cameras of `plans`; `run` is the body of a stage, the rest may be called from any thread.
+class Challenger(Service):
+    """Challenges the cameras of `plans`; what is not `run` may be called from any thread.
 
     fit: as for frames of a camera;  offer: puts a challenge into its lane of the inbox
     doubted: the cameras that say no `ok`, since a challenge shows that they are blind
     """
+
+    niceness = 19  # nobody waits for a challenge to be read from its file
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from inspector.errors import DataError, OutputError
 from inspector.journal.reading import LATE, Reader, gaps
 from inspector.journal.store import Account, Entry, Store
 from inspector.outcomes import CAPTURED
+from inspector.stage import Service
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,8 @@ MOST_ENTRIES, MOST_BYTES = 1000, 8 << 20
 """Of one transaction; more only comes together while the disk fails."""
 
 
-class Journal:
-    """Keeps the entries of `store`'s running session; `run` is the body of its stage, all else is for any thread.
+class Journal(Service):
+    """Keeps the entries of `store`'s running session; what is not `run` is for any thread.
 
     reader: reads what `store` wrote
     captured: by camera and shift, how many frames the running session has captured so far

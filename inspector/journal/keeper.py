@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inspector.errors import DataError
 from inspector.journal.reading import Reader
+from inspector.stage import Service
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ WAL_BYTES = 4 << 20
 """How long the write-ahead log grows before its pages are moved into the file."""
 
 
-class Keeper:
-    """Looks after the journal at `path`; `run` is the body of its stage.
+class Keeper(Service):
+    """Looks after the journal at `path`.
 
     Every second it has the disk take what the kernel holds back, so that a power cut takes no more than that.
 

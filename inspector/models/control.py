@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from inspector.errors import InspectorError, OutputError
+from inspector.stage import Service
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ Act: TypeAlias = Callable[[Mapping[str, Any], Tell], str]
 """Does what a request says, telling how it goes; a sentence on what came of it. Raises InspectorError, ValueError."""
 
 
-class Control:
-    """A service (stage.py) that answers at `folder`/control. Raises OutputError where it cannot be there.
+class Control(Service):
+    """Answers at `folder`/control. Raises OutputError where it cannot be there.
 
     submit: has a job done by the thread that does them all (jobs.py)
     """

@@ -21,14 +21,11 @@ from inspector.recorder.draft import Draft
 from inspector.recorder.folder import Folder
 from inspector.recorder.ring import Kept, Ring, Step, Terms, Window
 from inspector.recorder.setup import Setups
-from inspector.stage import give_way
+from inspector.stage import Service
 from inspector.types import Inspection
 
 log = logging.getLogger(__name__)
 
-NICENESS = 5
-"""As the workers', and no more: at moments it holds the interpreter's lock, for which all others would wait while a
-thread that gives way to everybody waits for a core."""
 LOOK_SECONDS = 0.25
 HOUSE_SECONDS = 60.0
 HANGS_AFTER = 10.0
@@ -44,8 +41,8 @@ class _Begun:
     models: set[str] = field(default_factory=set)
 
 
-class Recorder:
-    """Keeps recordings in `folder`; `run` is the body of its stage.
+class Recorder(Service):
+    """Keeps recordings in `folder`.
 
     terms: by camera, what is recorded;  models: by camera, the sha256 of the bundle that judges it
     about: what every recording tells of this daemon
@@ -53,6 +50,10 @@ class Recorder:
     recordings, failures: how many were kept, and could not be
     written, lost: by camera, how many frames of recordings were kept, and could not be
     """
+
+    # As the workers', and no more: at moments it holds the interpreter's lock, for which all others would wait while a
+    # thread that gives way to everybody waits for a core.
+    niceness = 5
 
     def __init__(
         self,
@@ -103,7 +104,6 @@ class Recorder:
 
     def run(self, beat: Callable[[], None]) -> None:
         """Write recordings until `stop`; then end those that are begun, and return."""
-        give_way(NICENESS)
         for work in (self.folder.tidy, self._setups.carry, self._keep_house):
             self._try(work)
         house_due = self._clock.monotonic() + HOUSE_SECONDS

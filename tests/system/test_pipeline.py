@@ -20,11 +20,14 @@ without gaps.
 15. a drain with triggers and parts that wait               -> unknown: shutdown, each once
 16. a large frame in tiles, and a small one due before it   -> the small one overtakes it
 17. a large frame whose deadline passes among its tiles     -> unknown: deadline, and it is given up
+18. services beside the flow                                -> each gives way by as much as it says
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -42,6 +45,7 @@ from inspector.inference.engine import Engine, Team, start
 from inspector.judge import Judge
 from inspector.mailbox import Closed
 from inspector.messages import BeatMessage, PartMessage, ResultMessage, VerdictMessage
+from inspector.stage import Service
 from inspector.types import Reason, Verdict
 from inspector.wire import decode
 from tests.bundles import FILL, make_bundle, picture
@@ -409,3 +413,33 @@ def test_17_a_large_frame_past_its_deadline_is_given_up(line: Callable[..., Line
     one.pipeline.drain(5.0)
     assert one.publisher.late == []
     one.balance()
+
+
+class Humble(Service):
+    """Notes the niceness of its thread."""
+
+    niceness = 7
+
+    def __init__(self) -> None:
+        self.found: int | None = None
+        self._stopped = threading.Event()
+
+    def run(self, beat: Callable[[], None]) -> None:
+        self.found = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        self._stopped.wait(30)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+class Proud(Humble):
+    niceness = 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+def test_18_services_give_way_by_as_much_as_they_say(line: Callable[..., Line]) -> None:
+    services = {"humble": Humble(), "proud": Proud()}
+    line(aside=services)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    until(lambda: all(service.found is not None for service in services.values()))
+    assert [service.found for service in services.values()] == [min(before + 7, 19), before]

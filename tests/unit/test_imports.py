@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "inference": "files judge pictures",
     "binding": "",
     "outputs": "binding",
-    "answering": "binding",
+    "answering": "binding stage",
     "catchup": "answering archive asking",
     "triggers": "answering fields logs matching metrics",
     # the door
@@ -65,12 +65,12 @@ MAY_IMPORT = {
     # the flow, and what joins it
     "worker": "inference judge logs",
     "journal": "outcomes outputs settings stage wire",
-    "challenges": "files inference schedule",
+    "challenges": "files inference schedule stage",
     "previews": "wire",
     "publisher": "codecs journal outcomes outputs previews wire",
     "pipeline": "challenges condition ledger matching parts publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
-    "models": "budget files inference judging metrics settings worker",
+    "models": "budget files inference judging metrics settings stage worker",
     "status": "sources",
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",
