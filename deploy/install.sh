@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs this checkout as a service, beside the version that runs; deploy/README.md has the steps around it.
 #
-#   sh deploy/install.sh [cpu|gpu|openvino]   install or upgrade; without a word as before, at first for CPUs
-#   sh deploy/install.sh rollback             go back to the version before; once more goes forward again
+#   sh deploy/install.sh [cpu|gpu|openvino][,EXTRA ...]   install or upgrade, with more of pyproject.toml's extras if
+#                                                         named; without a word as before, at first for CPUs
+#   sh deploy/install.sh rollback                         go back to the version before; once more goes forward again
 #
 # Lines that run are restarted. If one is not ready with the new version, the version before is put back.
 set -eu
@@ -46,6 +47,14 @@ require_python() {
     case $("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))') in
     /home/* | /root/*) fail "$python is in somebody's home, which the service cannot see; take the system's" ;;
     esac
+}
+
+# Of pip an extra that does not exist has a warning only.
+require_extras() {
+    unknown=$("$python" -c 'import sys, tomllib
+known = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print(*(word for word in sys.argv[1].split(",") if word not in known))' "$1")
+    [ -z "$unknown" ] || fail "there is no extra '$unknown'; pyproject.toml lists them"
 }
 
 build() {
@@ -121,11 +130,12 @@ rollback)
     [ -L "$root/previous" ] || fail "there is no version before this one"
     switch "$(named previous)"
     ;;
-cpu | gpu | openvino | "")
+cpu | gpu | openvino | cpu,* | gpu,* | openvino,* | "")
     runtime=${1:-$(cat "$root/current/runtime" 2>/dev/null || echo cpu)}
     wanted=$(identity "$runtime")
     if [ ! -e "$root/versions/$wanted/runtime" ]; then
         require_python
+        require_extras "$runtime"
         build "$wanted" "$runtime"
     fi
     lay_out
@@ -136,5 +146,5 @@ cpu | gpu | openvino | "")
         clean
     fi
     ;;
-*) fail "$1 is not cpu, gpu, openvino or rollback" ;;
+*) fail "$1 is not cpu, gpu, openvino (with more extras behind commas) or rollback" ;;
 esac

@@ -1,7 +1,7 @@
 """A GenICam camera: `genicam://SERIAL?producer=/opt/vendor/lib/producer.cti&PixelFormat=Mono8&ExposureTime=5000`.
 
 The body names the device by its serial number, its user-defined name or its id; empty: the only one there is. It needs
-`pip install 'inspector[genicam]'` (harvesters) and the camera vendor's GenTL producer, a .cti file.
+the extra `genicam` of this project (harvesters) and the camera vendor's GenTL producer, a .cti file.
 
 producer   the producer's absolute path; without it, those in the folders of GENICAM_GENTL64_PATH
 timeout    seconds without a frame after which the camera is lost (2); one that waits for a trigger may be silent
@@ -26,6 +26,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from inspector.errors import SourceError
+from inspector.extras import remedy
 from inspector.sources import features, genapi, pixels, producers
 from inspector.sources.frame_ids import FrameIds
 from inspector.sources.url import Url
@@ -192,7 +193,7 @@ def from_url(url: Url) -> GenicamCamera:
     try:
         producers.harvesters()
     except ImportError as error:
-        url.refuse(f"harvesters is not installed ({error}); pip install 'inspector[genicam]'")
+        url.refuse(f"harvesters is not installed ({error}); {remedy('genicam')}")
     if given and not (Path(given).is_absolute() and Path(given).is_file()):
         url.refuse(f"producer = {given!r} is no file; give the absolute path of the vendor's .cti file")
     paths = (Path(given),) if given else producers.installed()

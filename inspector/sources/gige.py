@@ -1,7 +1,7 @@
 """A GigE Vision camera by Aravis: `gige://192.0.2.20?PixelFormat=Mono8&ExposureTimeAbs=5000`; no vendor's software.
 
 The body names the camera by its IP address or, where broadcasts reach it, by its serial number. It needs Debian's
-gir1.2-aravis-0.8 and `pip install 'inspector[gige]'` (PyGObject).
+gir1.2-aravis-0.8, and the extra `gige` of this project (PyGObject).
 
 timeout   seconds without a frame after which the camera is lost (2); one that waits for a trigger may be silent for
           longer, and is lost when it does not answer its heartbeat
@@ -23,6 +23,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from inspector.errors import SourceError
+from inspector.extras import remedy
 from inspector.sources import aravis, features, pixels
 from inspector.sources.frame_ids import FrameIds
 from inspector.sources.url import Url
@@ -183,6 +184,5 @@ def from_url(url: Url) -> GigeCamera:
     try:
         aravis.library()
     except (ImportError, ValueError) as error:
-        packages = "apt-get install gir1.2-aravis-0.8, and pip install 'inspector[gige]'"
-        url.refuse(f"Aravis is not installed ({error}); {packages}")
+        url.refuse(f"Aravis is not installed ({error}); apt-get install gir1.2-aravis-0.8, and {remedy('gige')}")
     return GigeCamera(name, wanted, timeout, buffers)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from inspector.errors import ConfigError, working_in
+from inspector.extras import remedy
 from inspector.training.check import command
 from inspector.types import Precision
 
@@ -178,7 +179,9 @@ def need(*modules: str, extra: str = "train") -> None:
     """Raise ConfigError naming those of `modules` that are not installed, and our extra that brings them."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
-        raise ConfigError(f"{', '.join(missing)} not installed, which this needs: pip install 'inspector[{extra},cpu]'")
+        # A second build of ONNX Runtime would break the first one.
+        wanted = [extra, "cpu"] if "onnxruntime" in missing else [extra]
+        raise ConfigError(f"{', '.join(missing)} not installed, which this needs; {remedy(*wanted)}")
 
 
 def _size(text: str) -> tuple[int, int]:

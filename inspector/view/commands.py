@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inspector.errors import ConfigError
+from inspector.extras import remedy
 
 PORT = 9680
 
@@ -46,7 +47,7 @@ def _view(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "websockets":
             raise
-        raise ConfigError("the page needs websockets; pip install 'inspector[view]'") from error
+        raise ConfigError(f"the page needs websockets; {remedy('view')}") from error
     return run(
         Wish(
             options.endpoint, options.host, options.port, options.token, options.name, options.line,

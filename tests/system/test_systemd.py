@@ -13,6 +13,7 @@
 11. a secret key                            -> handed over by systemd; in no environment and no log
 12. a second line                           -> beside the first one
 13. upgrade, and back; an upgrade that does not run is taken back by itself
+14. more extras                            -> kept, and what is missing is told with the command that adds it
 
 Without a network: pip finds the packages in a folder that was filled before.
 """
@@ -440,3 +441,14 @@ def test_13_upgrade_and_back(given: Given, upstream: Path) -> None:
     service.control("stop")
     (row,) = ledger(service)
     assert row["unaccounted"] == row["in_flight"] == 0
+
+
+def test_14_more_extras(given: Given) -> None:
+    machine = given(SIM.format(1)).machine
+    wrong = machine.run("sh", "deploy/install.sh", "cpu,nonsense", cwd=CLONE, check=False)
+    assert (wrong.returncode, "there is no extra 'nonsense'" in wrong.stderr) == (1, True)
+    machine.run("sh", "deploy/install.sh", "cpu,view", cwd=CLONE)
+    assert "cpu,view is current already" in machine.run("sh", "deploy/install.sh", cwd=CLONE).stdout
+    missing = machine.run("inspector", "train", "/srv", "--out", "/tmp/bundle", check=False)
+    assert (missing.returncode, "run `sh deploy/install.sh cpu,view,train` in" in missing.stderr) == (78, True)
+    machine.run("sh", "deploy/install.sh", "rollback", cwd=CLONE)

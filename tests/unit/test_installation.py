@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inspector.errors import ConfigError
+from inspector.extras import remedy
 from inspector.inference.runtimes.onnxruntime import check_installation
 
 Installer = Callable[..., None]
@@ -32,7 +34,7 @@ def test_one_build_is_fine(install: Installer) -> None:
 
 def test_none_says_what_to_install(install: Installer) -> None:
     install("opencv-python-headless")
-    with pytest.raises(ConfigError, match=r"pip install 'inspector\[cpu\]'"):
+    with pytest.raises(ConfigError, match=re.escape(f"no ONNX Runtime is installed; {remedy('cpu')}, or gpu")):
         check_installation()
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import ConfigError
+from inspector.extras import remedy
 from inspector.sources import aravis, file, folder, open_source, producers, rtsp, sim
 from inspector.sources.rtsp import Address, RtspCamera
 from inspector.sources.url import Url
@@ -201,8 +202,8 @@ def test_no_password_is_shown(password: str, start: str) -> None:
 @pytest.mark.parametrize(
     ("url", "module", "remedy"),
     [
-        ("genicam://7?producer=/x.cti", "harvesters.core", "pip install 'inspector[genicam]'"),
-        ("gige://192.0.2.20", "gi", "apt-get install gir1.2-aravis-0.8, and pip install 'inspector[gige]'"),
+        ("genicam://7?producer=/x.cti", "harvesters.core", f"; {remedy('genicam')}"),
+        ("gige://192.0.2.20", "gi", f"; apt-get install gir1.2-aravis-0.8, and {remedy('gige')}"),
     ],
 )
 def test_a_library_that_is_missing_is_named_with_its_extra(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import ConfigError, DeviceError, ModelError
+from inspector.extras import remedy
 from inspector.inference.runtimes.options import PROVIDERS, providers
 from inspector.types import Precision
 
@@ -39,7 +40,7 @@ def check_installation() -> str:
     """
     builds = _installed(tuple(EXTRAS))
     if not builds:
-        raise ConfigError("no ONNX Runtime is installed; pip install 'inspector[cpu]', or 'inspector[gpu]' with a GPU")
+        raise ConfigError(f"no ONNX Runtime is installed; {remedy('cpu')}, or gpu instead of cpu where there is a GPU")
     for found, kind in ((builds, "ONNX Runtime"), (_installed(OPENCV_BUILDS), "OpenCV")):
         if len(found) > 1:
             raise ConfigError(
@@ -92,15 +93,15 @@ class OrtModel:
 
 
 def _session(model: bytes, device: str, precision: Precision, cache: Path | None) -> ort.InferenceSession:
-    check_installation()
+    build = check_installation()
     import onnxruntime as ort
 
     kind = device.partition(":")[0]
     provider = PROVIDERS[kind]
     if provider not in ort.get_available_providers():
         raise DeviceError(
-            f"this build of ONNX Runtime has no {provider}; "
-            f"install inspector[{'openvino' if kind == 'openvino' else 'gpu'}], or set device = 'auto' or 'cpu'"
+            f"this build of ONNX Runtime has no {provider}; set device = 'auto' or 'cpu', or "
+            f"{remedy('openvino' if kind == 'openvino' else 'gpu', instead_of=build)}"
         )
     options = ort.SessionOptions()
     # One thread a session and one session a core: workers in parallel beat threads inside a session once the
