@@ -27,7 +27,7 @@ from inspector.inference import bundle
 from inspector.judging import Judging, prepare
 from inspector.metrics import REFUSED, TAKEN
 from inspector.models.shadow import Shadow, Wish
-from inspector.models.versions import KEYS, Judged, Version, Versions, configured
+from inspector.models.versions import KEYS, Judged, Version, Versions, calibration_name, configured
 from inspector.redact import redact
 from inspector.settings import Camera, Settings
 from inspector.types import Event, Frame, ModelTag
@@ -286,14 +286,12 @@ class Changes:
         if configured(camera) == configured(wanted):
             return True
         same = (camera.threshold, camera.min_area) == (wanted.threshold, wanted.min_area)
-        if not same or (calibration is None) != (wanted.calibration is None) or self._versions is None:
+        if not same or (calibration is None) != (wanted.calibration is None):
             return False
         try:
             if bundle.load(wanted.bundle).sha256 != sha256:
                 return False
-            return wanted.calibration is None or (
-                self._versions.keep_calibration(wanted.calibration.read_bytes()) == calibration
-            )
+            return wanted.calibration is None or calibration_name(wanted.calibration.read_bytes()) == calibration
         except (InspectorError, OSError):
             return False  # what cannot be read any more is not what judges
 

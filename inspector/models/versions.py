@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -64,6 +65,11 @@ _VERSIONS = TypeAdapter(list[Version])
 def configured(camera: Camera) -> Keys:
     """What the configuration says of KEYS."""
     return {key: str(value) if isinstance(value := getattr(camera, key), Path) else value for key in KEYS}
+
+
+def calibration_name(content: bytes) -> str:
+    """What a copy of a calibration is called."""
+    return f"{hashlib.sha256(content).hexdigest()}.toml"
 
 
 class Versions:
@@ -129,7 +135,7 @@ class Versions:
 
     def keep_calibration(self, content: bytes) -> str:
         """Copy a calibration; the name of the copy. Raises OutputError."""
-        name = f"{hashlib.sha256(content).hexdigest()}.toml"
+        name = calibration_name(content)
         with working_in(self.folder):
             self._write(self.folder / "calibrations" / name, content)
         return name
@@ -160,10 +166,13 @@ class Versions:
         with working_in(self.folder):
             self._write(self.folder / LIST, _VERSIONS.dump_json(versions, indent=1))
         self.all = versions
-        wanted = {one.sha256 for version in versions for one in version.cameras.values()}
-        for copy in (self.folder / "bundles").glob("*"):
-            if copy.name not in wanted:
-                shutil.rmtree(copy, ignore_errors=True)  # what is left of it is removed the next time
+        rows = [one for version in versions for one in version.cameras.values()]
+        # What cannot be removed now is removed the next time.
+        for copy in _besides(self.folder / "bundles", {one.sha256 for one in rows}):
+            shutil.rmtree(copy, ignore_errors=True)
+        for copy in _besides(self.folder / "calibrations", {one.calibration for one in rows}):
+            with suppress(OSError):
+                copy.unlink()
 
     @staticmethod
     def _write(path: Path, content: bytes) -> None:
@@ -175,3 +184,8 @@ class Versions:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+
+
+def _besides(folder: Path, wanted: Collection[str | None]) -> Iterator[Path]:
+    """What lies in `folder`, the `wanted` apart."""
+    return (copy for copy in folder.glob("*") if copy.name not in wanted)

@@ -88,6 +88,24 @@ def test_versions_are_gone_back_from_and_the_oldest_forgotten(tmp_path: Path) ->
     assert [one.why for one in Versions(tmp_path, keep=3).all] == ["b", "c"]
 
 
+def test_calibrations_go_with_the_last_version_that_needs_them(tmp_path: Path) -> None:
+    versions = Versions(tmp_path, keep=2)
+    names = {text: versions.keep_calibration(text) for text in (b"one", b"two", b"three")}
+    (tmp_path / "calibrations" / "half.toml.new").touch()  # of a daemon that was killed
+
+    def kept() -> set[str]:
+        return {path.name for path in (tmp_path / "calibrations").iterdir()}
+
+    for text in (b"one", b"two", b"one"):
+        versions.keep_calibration(text)
+        versions.put(version("use", row("a" * 64, chosen=True, calibration=names[text])))
+    assert kept() == {names[b"one"], names[b"two"]}
+    versions.put(version("use", row("a" * 64, chosen=True)))
+    assert kept() == {names[b"one"]}
+    versions.put_back(version("rollback", row("a" * 64, chosen=True)))
+    assert kept() == set()
+
+
 def test_a_bundle_that_was_changed_meanwhile_is_not_kept(tmp_path: Path) -> None:
     versions = Versions(tmp_path / "state", keep=3)
     folder = make_bundle(tmp_path / "a")
