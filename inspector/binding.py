@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from inspector.errors import OutputError
+from inspector.errors import InUseError, OutputError
 
 
 def bind(place: zmq.Socket[Any], url: str, what: str) -> str:
@@ -24,7 +24,7 @@ def bind(place: zmq.Socket[Any], url: str, what: str) -> str:
         place.bind(url.replace(":*", ":0"))
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
-            raise OutputError(f"{what} {url} is in use; stop the program that has it, or choose another") from error
+            raise InUseError(f"{what} {url} is in use; stop the program that has it, or choose another") from error
         raise OutputError(f"{what} {url} cannot be bound: {error.strerror}") from error
     if url.startswith("ipc://"):
         # Its user and group, nobody else. Not 0750: on Linux whoever connects needs the right to write (unix(7)), so
@@ -46,4 +46,4 @@ def _make_room(path: Path, what: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
-            raise OutputError(f"{what} ipc://{path} is in use; stop the program that has it, or choose another path")
+            raise InUseError(f"{what} ipc://{path} is in use; stop the program that has it, or choose another path")

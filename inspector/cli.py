@@ -14,7 +14,7 @@ from pathlib import Path
 from inspector import __version__, logs, notify
 from inspector.calibrate import commands as calibrating
 from inspector.doctor import commands as examining
-from inspector.errors import ConfigError, InspectorError, working_in
+from inspector.errors import ConfigError, InspectorError, OutputError, working_in
 from inspector.journal import commands as bookkeeping
 from inspector.models import commands as exchanging
 from inspector.recorder import commands as recordings
@@ -157,15 +157,24 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from inspector.assemble import assemble
+    from inspector.doctor import addresses
+    from inspector.doctor.machine import Machine
     from inspector.reading import read
 
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
-    with assemble(settings, rehearsal=True) as assembly:
-        print(f"{options.config}: fine; {assembly.summary}")
+    taken = list(addresses.taken(settings, options.config, Machine()))
+    others = [one for one in taken if not one.is_own]
+    # All else is proven beside whoever has the addresses.
+    with assemble(addresses.without(settings, [one.what for one in taken]), rehearsal=True) as assembly:
+        print(f"{options.config}: {'all but its addresses is fine' if others else 'fine'}; {assembly.summary}")
         for note in assembly.notes:
             print(note)
-    return 0
+    for one in others:
+        print(f"inspector: {one}", file=sys.stderr)
+    if own := [one for one in taken if one.is_own]:
+        print(f"in use by {own[0].holder}: {', '.join(f'{one.what} {one.url}' for one in own)}")
+    return OutputError.exit_code if others else 0
 
 
 def _listen(options: argparse.Namespace) -> int:

@@ -89,12 +89,18 @@ DOCTOR = f"""\
 
 `inspector doctor CONFIG.toml` says whether this machine can run this line: a table with a remedy for whatever is not as
 it should be, what a frame costs, and how many the line carries. `--json` prints the same for machines. Run it where the
-daemon will run, as its user, while the daemon is stopped: otherwise its own ports and cameras are in use.
+daemon will run, as its user or as root, while the daemon is stopped: otherwise it shares the cores that are measured,
+and the cameras that one program alone may have.
 
 `inspector check` asks another question: whether the configuration is right. It ends at the first thing that the daemon
 could not open, opens no camera, and says nothing of the machine. The doctor begins with the same code, goes on after a
 mistake with all that does not depend on it, and then looks at the machine. Put `check` into whatever changes the
 configuration; run `doctor` when a machine, a camera or a bundle is new.
+
+`check` may be run beside the daemon, before a reload or a restart. Addresses that the daemon of this very file has, or
+one whose configuration names the same `line`, are told and are no mistake: whoever writes a new configuration may check
+it before it takes the old one's place. An address that anybody else has is one (exit code 74), said with that program's
+name where this user may see it; all else is proven all the same.
 
 | Outcome | Exit code |
 | --- | --- |

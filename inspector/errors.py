@@ -64,6 +64,10 @@ class OutputError(InspectorError):
     exit_code = 74  # EX_IOERR
 
 
+class InUseError(OutputError):
+    """An address cannot be had, since somebody has it."""
+
+
 class ModelError(InspectorError):
     """A model failed on a batch; its frames become `unknown: model`."""
 

@@ -6,6 +6,7 @@ an answer a few seconds to leave, and there is a limit on how many are served at
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import socket
@@ -21,7 +22,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from inspector.errors import OutputError
+from inspector.errors import InUseError, OutputError
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,12 @@ class Health:
         try:
             self._server = _Server(host, port, views)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise InUseError(
+                    f"http {host}:{port} is in use; stop the program that has it, or change [http] host or port"
+                ) from error
             raise OutputError(
-                f"http address {host}:{port} cannot be opened ({error.strerror or error}); "
-                "change [http] host or port, or stop what uses it"
+                f"http address {host}:{port} cannot be opened ({error.strerror or error}); change [http] host or port"
             ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="health", daemon=True)
         self._thread.start()

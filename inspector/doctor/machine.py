@@ -110,23 +110,50 @@ class Machine:
         return Room(place, usage.free, usage.total, os.access(place, os.W_OK))
 
     def holder(self, path: str) -> str | None:
-        """Who has the file or `socket:[INODE]` at `path` open, as "NAME (pid N)", as far as this user may see."""
+        """Who has the file at `path` open, as far as this user may see."""
+        return None if (pid := self._opener(path)) is None else self.name(pid)
+
+    def listener(self, port: int) -> int | None:
+        """The process that listens on a TCP port, as far as this user may see."""
+        for table in ("tcp", "tcp6"):
+            for row in (self.text(f"proc/net/{table}") or "").splitlines()[1:]:
+                cells = row.split()
+                if cells[3] == "0A" and int(cells[1].rpartition(":")[2], 16) == port:
+                    return self._opener(f"socket:[{cells[9]}]")
+        return None
+
+    def binder(self, path: str) -> int | None:
+        """The process that bound a Unix socket at `path`, as far as this user may see."""
+        for row in (self.text("proc/net/unix") or "").splitlines()[1:]:
+            cells = row.split(maxsplit=7)
+            if cells[7:] == [path] and (pid := self._opener(f"socket:[{cells[6]}]")) is not None:
+                return pid
+        return None
+
+    def name(self, pid: int) -> str:
+        """What people call a process."""
+        return f"{(self.text(f'proc/{pid}/comm') or '?').strip()} (pid {pid})"
+
+    def arguments(self, pid: int) -> list[str]:
+        """The command line of a process."""
+        return (self.text(f"proc/{pid}/cmdline") or "").rstrip("\0").split("\0")
+
+    def folder(self, pid: int) -> Path:
+        """Where a process works; `/` where this user may not see that."""
+        try:
+            return (self._root / f"proc/{pid}/cwd").readlink()
+        except OSError:
+            return Path("/")
+
+    def _opener(self, path: str) -> int | None:
+        """The process that has the file or `socket:[INODE]` at `path` open."""
         for link in self._root.glob("proc/[0-9]*/fd/*"):
             try:
                 target = str(link.readlink())
             except OSError:
                 continue  # it ended, or belongs to another user
             if target == path and (pid := int(link.parts[-3])) != os.getpid():
-                return f"{(self.text(f'proc/{pid}/comm') or '?').strip()} (pid {pid})"
-        return None
-
-    def listener(self, port: int) -> str | None:
-        """Who listens on a TCP port, as far as this user may see."""
-        for table in ("tcp", "tcp6"):
-            for row in (self.text(f"proc/net/{table}") or "").splitlines()[1:]:
-                cells = row.split()
-                if cells[3] == "0A" and int(cells[1].rpartition(":")[2], 16) == port:
-                    return self.holder(f"socket:[{cells[9]}]")
+                return pid
         return None
 
     def cpu_seconds(self, pid: int | None) -> float:

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import zmq
-
 from inspector import address
-from inspector.binding import bind
+from inspector.doctor.addresses import HTTP, Taken, addresses, endpoints, holder, try_to_bind
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, failure, fine, of_error, warning
-from inspector.errors import OutputError
-from inspector.health import Health, Views
-from inspector.settings import Settings
+from inspector.errors import InUseError, OutputError
 
 
 def ports(case: Case) -> Iterator[Finding]:
     """Each address is bound for a moment, as the daemon does it."""
     line = case.line
-    for what, url in endpoints(line).items():
+    for what, url in addresses(line).items():
         try:
-            _try(what, url)
+            try_to_bind(line, what)
+        except InUseError as error:
+            yield _judged(Taken(what, url, error, holder(line, case.config, url, case.machine)))
         except OutputError as error:
-            yield from _taken(case, error, int(port) if (port := url.rpartition(":")[2]).isdecimal() else None)
+            yield from of_error(error)
         else:
-            yield fine(f"{what} {url} is free")
-    try:
-        Health(line.http.host, line.http.port, Views(bytes, bool, list)).close()
-    except OutputError as error:
-        yield from _taken(case, error, line.http.port)
-    else:
-        yield fine(f"http {line.http.host}:{line.http.port} is free" if line.http.port else "http takes any free port")
+            any_port = what == HTTP and line.http.port == 0
+            yield fine("http takes any free port" if any_port else f"{what} {url} is free")
 
 
 def plaintext(case: Case) -> Iterator[Finding]:
@@ -47,26 +40,8 @@ def plaintext(case: Case) -> Iterator[Finding]:
         yield fine("nothing is published beyond this machine")
 
 
-def endpoints(line: Settings) -> dict[str, str]:
-    """ZeroMQ's addresses, by what they are for."""
-    found = {"publisher": line.publish.endpoint, "catch-up": line.publish.catchup, "triggers": line.trigger.endpoint}
-    return {what: url for what, url in found.items() if url is not None and not url.startswith("memory:")}
-
-
-def _try(what: str, url: str) -> None:
-    context = zmq.Context()
-    place = context.socket(zmq.ROUTER)
-    try:
-        place.setsockopt(zmq.IPV6, "[" in url)
-        bind(place, url, what)
-    finally:
-        place.close(linger=0)
-        context.term()
-
-
-def _taken(case: Case, error: OutputError, port: int | None) -> Iterator[Finding]:
-    who = None if port is None else case.machine.listener(port)
-    (found,) = of_error(error)
-    text = found.text if who is None else f"{found.text} by {who}"
-    remedy = f"{found.remedy}; where it is this line's own daemon that runs, all is well"
-    yield failure(text, remedy, OutputError)
+def _judged(found: Taken) -> Finding:
+    if found.is_own:
+        return fine(f"{found.what} {found.url} is in use by this line's own daemon, {found.holder}")
+    text, _, remedy = str(found).partition("; ")
+    return failure(text, remedy, OutputError)

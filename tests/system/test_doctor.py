@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def examined(config: Path, *options: str) -> tuple[int, dict[str, Any], list[dic
     return done.returncode, told, failures
 
 
+def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What it says on the standard error, its log apart."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("{")]
+
+
 def test_a_line_is_measured_and_can_run(tmp_path: Path, bright: Path) -> None:
     more = '[journal]\npath = "journal.sqlite"\n[workers]\ndevice = "cpu"\n'
     config = configure(tmp_path / "c.toml", bright, SIM, SIM, more=more)
@@ -60,17 +66,64 @@ def test_people_get_a_table(tmp_path: Path, bright: Path) -> None:
         assert word in done.stdout
 
 
-def test_a_running_daemon_has_its_ports(tmp_path: Path, bright: Path) -> None:
-    config = configure(tmp_path / "c.toml", bright, SIM)
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
-    config.write_text(config.read_text().replace("tcp://127.0.0.1:*", endpoint))
-    with Process(config):
-        code, _, failures = examined(config, *FEW)
-    (taken,) = failures
-    assert (code, taken["check"]) == (OutputError.exit_code, "ports")
-    assert f"{endpoint} is in use" in taken["text"]
-    assert "by python" in taken["text"]
-    assert "stop the program" in taken["remedy"]
+@pytest.fixture
+def busy(tmp_path: Path, bright: Path) -> Callable[..., Path]:
+    """Writes configurations with the same addresses, of every kind."""
+    http, catchup = free_port(), free_port()
+
+    def write(name: str, line: str = "line1", **publish: str) -> Path:
+        keys = {"endpoint": f"ipc://{tmp_path / 'line'}", "catchup": f"tcp://127.0.0.1:{catchup}"} | publish
+        config = configure(tmp_path / name, bright, SIM, more=f'line = "{line}"\n[journal]\npath = "j.sqlite"')
+        text = config.read_text().partition("[publish]")[0] + "[publish]\n"
+        text += "".join(f'{key} = "{value}"\n' for key, value in keys.items())
+        config.write_text(f"{text}[http]\nport = {http}\n")
+        return config
+
+    return write
+
+
+def test_beside_the_running_daemon_all_else_is_proven(busy: Callable[..., Path], tmp_path: Path) -> None:
+    config = busy("c.toml")
+    with Process(config) as daemon:
+        runs = f"the inspector that runs {config} (python (pid {daemon.pid}))"
+        code, told, failures = examined(config, *FEW)
+        assert (failures, code in (0, 75)) == ([], True)
+        ports = [finding for finding in told["findings"] if finding["check"] == "ports"]
+        assert [f"in use by this line's own daemon, {runs}" in finding["text"] for finding in ports] == [True] * 3
+        for own in (config, busy("draft.toml")):  # which shall take its place
+            checked = run("check", own)
+            assert (checked.returncode, complaints(checked)) == (0, [])
+            fine, in_use = checked.stdout.splitlines()
+            assert fine.startswith(f"{own}: fine; 1 camera(s), ")
+            assert in_use.startswith(
+                f"in use by {runs}: publisher ipc://{tmp_path / 'line'}, catch-up tcp://127.0.0.1:"
+            )
+            assert ", http 127.0.0.1:" in in_use
+        other = run("check", busy("other.toml", line="press", endpoint="tcp://127.0.0.1:*"))
+        assert other.returncode == OutputError.exit_code
+        assert "all but its addresses is fine; 1 camera(s), " in other.stdout
+        catchup, http = complaints(other)
+        assert catchup.startswith("inspector: catch-up tcp://127.0.0.1:")
+        assert f"is in use by {runs}; stop the program that has it, or choose another" in catchup
+        assert http.startswith("inspector: http 127.0.0.1:")
+        daemon.get("/readyz")
+        broken = busy("c.toml")
+        broken.write_text(broken.read_text().replace("bright", "nothing"))
+        assert run("check", broken).returncode == ConfigError.exit_code
+
+
+def test_another_program_has_the_port(tmp_path: Path, bright: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        config = configure(tmp_path / "c.toml", bright, SIM)
+        config.write_text(config.read_text().replace("tcp://127.0.0.1:*", url))
+        checked = run("check", config)
+        code, _, (found,) = examined(config, *FEW)
+    assert (checked.returncode, "all but its addresses is fine" in checked.stdout) == (OutputError.exit_code, True)
+    sentence = f"publisher {url} is in use by {Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+    assert complaints(checked) == [f"inspector: {sentence}; stop the program that has it, or choose another"]
+    assert (code, found["check"], found["text"]) == (OutputError.exit_code, "ports", sentence)
+    assert "stop the program" in found["remedy"]
 
 
 def test_a_taken_http_port(tmp_path: Path, bright: Path) -> None:

@@ -18,7 +18,21 @@ from rich.console import Console
 
 from inspector.clock import SystemClock
 from inspector.docs import doctor_page
-from inspector.doctor import builds, cameras, clock, disk, examine, host, keys, memory, ports, report, service, speed
+from inspector.doctor import (
+    addresses,
+    builds,
+    cameras,
+    clock,
+    disk,
+    examine,
+    host,
+    keys,
+    memory,
+    ports,
+    report,
+    service,
+    speed,
+)
 from inspector.doctor.case import Case, Check, Wish
 from inspector.doctor.checks import CHECKS
 from inspector.doctor.finding import WARNED, Finding, Level, exit_code, failure, fine, of_error, skipped, warning
@@ -149,8 +163,13 @@ def test_who_listens_on_a_port_is_named(tmp_path: Path) -> None:
     descriptors.mkdir(parents=True)
     (descriptors / "3").symlink_to("socket:[4711]")
     (descriptors.parent / "comm").write_text("nginx\n")
-    assert Machine(tmp_path).listener(5600) == "nginx (pid 99999999)"
-    assert Machine(tmp_path).listener(5601) is None
+    (descriptors / "4").symlink_to("socket:[4712]")
+    rows = "00: 00000002 00000000 00010000 0001 01 4712 /run/line\n00: 00000002 00000000 00010000 0001 01 4713"
+    (tmp_path / "proc/net/unix").write_text(f"Num RefCount Protocol Flags Type St Inode Path\n{rows}\n")
+    machine = Machine(tmp_path)
+    assert machine.listener(5600) == machine.binder("/run/line") == 99999999
+    assert machine.name(99999999) == "nginx (pid 99999999)"
+    assert machine.listener(5601) is machine.binder("/run/other") is None
 
 
 def test_this_machine_tells_of_itself() -> None:
@@ -225,7 +244,7 @@ def test_what_is_published_in_plaintext() -> None:
     publish = Publish(endpoint="tcp://0.0.0.0:5600", allow_plaintext=True)
     assert "docs/security.md" in only(ports.plaintext(a_case(publish=publish)), Level.WARNING).remedy
     trigger = Trigger(endpoint="ipc:///run/triggers")
-    assert set(ports.endpoints(a_case(trigger=trigger).line)) == {"publisher", "triggers"}
+    assert set(addresses.endpoints(a_case(trigger=trigger).line)) == {"publisher", "triggers"}
 
 
 def test_keys(tmp_path: Path) -> None:

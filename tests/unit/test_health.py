@@ -168,7 +168,7 @@ def test_a_view_that_raises_is_logged_and_the_next_request_served(server, house,
 
 def test_a_taken_address_is_refused_with_a_remedy(server, house):
     port = urlsplit(server.url).port
-    with pytest.raises(OutputError, match=rf"http address 127\.0\.0\.1:{port} cannot be opened .*; change \[http\]"):
+    with pytest.raises(OutputError, match=rf"http 127\.0\.0\.1:{port} is in use; stop .*, or change \[http\]"):
         Health("127.0.0.1", port, house.views())
 
 

@@ -108,7 +108,8 @@ ONLY_IN = {
     "onnx": "training",
     "onnxruntime": "inference.runtimes.onnxruntime training.reduce",
     "sqlite3": "journal",
-    "zmq": "answering binding outputs catchup triggers client doctor.ports guard keys listen view.recall view.serve",
+    "zmq": "answering binding outputs catchup triggers client doctor.addresses guard keys listen view.recall "
+    "view.serve",
     "websockets": "view.serve view.site",
     "prometheus_client": "scrape health",
     "pydantic_settings": "settings",
