@@ -32,7 +32,8 @@ class Wish:
 
 @dataclass
 class Case:
-    """One examination. settings: None where the configuration is no TOML of ours at all
+    """One examination. settings: None where the configuration is no TOML of ours at all; once the models are looked at,
+    with those that were chosen in earlier runs
 
     broken: whether the configuration names what is not right, so that nothing of it is opened
     seen: by camera, what it delivered;  judging: the models, once they are proven

@@ -72,7 +72,8 @@ CHECKS = (
     ),
     Check(
         "models",
-        "each bundle on the device that its session really runs on, by its golden pictures",
+        "each bundle that the daemon would load at its start (those of the configuration, or what `inspector model` "
+        "chose), on the device that its session really runs on, by its golden pictures",
         "there are more workers than cores",
         "a bundle does not prove itself, or the device is not what was asked for",
         "as the sentence says",

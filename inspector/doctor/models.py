@@ -9,6 +9,7 @@ from inspector.budget import resident_bytes
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, fine, warning
 from inspector.judging import prepare
+from inspector.models.versions import Versions
 
 OLD_DAYS = 180
 """Days after which a calibration should be made anew."""
@@ -16,7 +17,14 @@ DAY = 86_400
 
 
 def models(case: Case) -> Iterator[Finding]:
-    """Sessions are made, asked what they run on, and each bundle judges its golden pictures there."""
+    """Sessions are made, asked what they run on, and each bundle judges its golden pictures there.
+
+    They are those that the daemon would load at its start: by the configuration, or chosen by a verb in earlier runs.
+    """
+    if (state := case.line.models.state) is not None:
+        versions = Versions(state, case.line.models.keep, make=False)
+        yield from map(fine, versions.notes(case.line))
+        case.settings = versions.effective(case.line)
     bare = resident_bytes()
     case.judging = judging = prepare(case.line)
     case.resident = resident_bytes()

@@ -24,7 +24,7 @@ from inspector.doctor.rehearsal import Account, Order
 from inspector.errors import ModelError
 from inspector.judging import Judging
 from inspector.messages import VerdictMessage
-from inspector.settings import Camera, Http, Security, Settings, Trigger
+from inspector.settings import Camera, Http, Models, Security, Settings, Trigger
 from inspector.types import Verdict
 
 FULL_SECONDS, PACED_SECONDS = 6.0, 6.0
@@ -82,7 +82,7 @@ def delay(verdicts: list[tuple[float, bool]]) -> Delay | None:
 
 
 def rehearsed(settings: Settings, journal: Path | None) -> Settings:
-    """The same line without what reaches out of it: its own addresses, cameras, keys, triggers and journal."""
+    """The same line without what reaches out of it: its addresses, cameras, keys, triggers, journal, earlier models."""
     cameras = tuple(
         camera.model_copy(
             update={"isolate": False, "trigger_window": None, "max_rate": None, "challenges": None} | _named(camera)
@@ -97,6 +97,7 @@ def rehearsed(settings: Settings, journal: Path | None) -> Settings:
             "trigger": Trigger(),
             "publish": settings.publish.model_copy(update=publish),
             "security": Security(),
+            "models": Models(),
             "journal": settings.journal.model_copy(update={"path": journal}),
             "recorder": settings.recorder.model_copy(update={"path": None}),
             "http": Http(port=0),

@@ -165,13 +165,7 @@ class Changes:
 
     def notes(self) -> Iterator[str]:
         """A sentence on each camera that is not judged as its configuration says."""
-        now = None if self._versions is None else self._versions.now
-        for name, one in () if now is None else now.cameras.items():
-            if now is not None and one.chosen and name in self._stations:
-                yield (
-                    f"camera {name!r}: judged by {one.name} {one.sha256[:12]} since {now.at} ({now.why}), not by "
-                    f"{one.configured['bundle']} of the configuration; change its keys there and it is judged by them"
-                )
+        return iter(()) if self._versions is None else self._versions.notes(self._configured)
 
     def begin(self) -> None:
         """Keep what judges at the start, so that there is a way back to it. Raises OutputError."""

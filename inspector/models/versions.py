@@ -91,7 +91,8 @@ class Versions:
             """The oldest first."""
         except OSError as error:
             raise ConfigError(
-                f"models.state = {str(folder)!r} cannot be used ({error.strerror}); name a folder that can be written"
+                f"models.state = {str(folder)!r} cannot be used ({error.strerror}); be root or its owner, or name a "
+                "folder that can be written"
             ) from error
         except (ValidationError, DataError) as error:
             raise ConfigError(
@@ -117,6 +118,18 @@ class Versions:
     def back(self, settings: Settings, version: Version) -> Settings:
         """`settings`, whose cameras are judged as in `version`."""
         return self._with(settings, version.cameras, unchanged=False)
+
+    def notes(self, settings: Settings) -> Iterator[str]:
+        """A sentence on each camera of the configuration that is not judged as it says."""
+        rows = {} if self.now is None else self.now.cameras
+        for camera in settings.camera:
+            one = rows.get(camera.name)
+            if self.now is not None and one is not None and one.chosen and one.configured == configured(camera):
+                yield (
+                    f"camera {camera.name!r}: judged by {one.name} {one.sha256[:12]} since {self.now.at} "
+                    f"({self.now.why}), not by {camera.bundle} of the configuration; change its keys there and it is "
+                    "judged by them"
+                )
 
     def keep_bundle(self, folder: Path, sha256: str) -> None:
         """Copy the bundle in `folder`. Raises OutputError, and BundleError where it is not that one any more."""

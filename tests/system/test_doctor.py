@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from inspector import settings as configuration
 from inspector.doctor.checks import CHECKS
-from inspector.errors import ConfigError, DataError, OutputError, SourceError
+from inspector.errors import BundleError, ConfigError, DataError, OutputError, SourceError
+from inspector.inference.bundle import load
+from inspector.models.versions import Judged, Version, Versions, configured
 from inspector.simulation import make_line
 from tests.bundles import make_bundle, picture
 from tests.daemon import Process, configure, run
@@ -145,14 +149,40 @@ def test_a_missing_bundle_keeps_the_rest_from_nothing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_bundle(tmp_path: Path, bright: Path) -> None:
-    import shutil
-
     broken = shutil.copytree(bright, tmp_path / "broken")
     card = (broken / "bundle.toml").read_text()
     (broken / "bundle.toml").write_text(card.replace('verdict = "ng"', 'verdict = "ok"', 1))
     code, _, failures = examined(configure(tmp_path / "c.toml", broken, SIM), *FEW)
     assert code in (DataError.exit_code, ConfigError.exit_code)
     assert failures[0]["check"] in ("models", "configuration")
+
+
+def test_it_judges_the_models_that_the_daemon_would_load(tmp_path: Path, bright: Path) -> None:
+    config = configure(tmp_path / "c.toml", bright, SIM, more='models = { state = "state" }')
+    chosen = load(make_bundle(tmp_path / "chosen", threshold=0.25))
+    (camera,) = configuration.load(config, {}).camera
+    versions = Versions(tmp_path / "state", keep=3)
+    versions.keep_bundle(chosen.folder, chosen.sha256)
+    row = Judged(
+        name="chosen", version="2", sha256=chosen.sha256, calibration=None, threshold=None, min_area=None,
+        configured=configured(camera), chosen=True,
+    )  # fmt: skip
+    versions.put(Version(at="2026-01-31T12:00:00Z", why="by hand", cameras={"cam1": row}))
+    _, told, failures = examined(config, *FEW)
+    said = [finding["text"] for finding in told["findings"] if finding["check"] == "models"]
+    assert failures == []
+    assert said[0].startswith(
+        f"camera 'cam1': judged by chosen {chosen.sha256[:12]} since 2026-01-31T12:00:00Z (by hand)"
+    )
+    assert "proves itself on CPUExecutionProvider" in said[1]
+    copy = tmp_path / "state" / "bundles" / chosen.sha256
+    shutil.copy(copy / "golden" / "good.png", copy / "golden" / "bad.png")
+    code, _, failures = examined(config, *FEW)
+    assert (code, failures[0]["check"]) == (BundleError.exit_code, "models")
+    assert "does not prove itself on this machine" in failures[0]["text"]
+    config.write_text(config.read_text().replace("[[camera]]", "[[camera]]\nmin_area = 5"))
+    _, told, failures = examined(config, *FEW)  # the configuration has the last word
+    assert (failures, "judged by chosen" in json.dumps(told)) == ([], False)
 
 
 @pytest.mark.parametrize(("mode", "text"), [(0o644, "has mode 0644"), (0o600, "is not one line of 40 characters")])

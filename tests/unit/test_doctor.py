@@ -46,7 +46,7 @@ from inspector.doctor.trial import delay, rehearsed
 from inspector.errors import ConfigError, OutputError, RefusedError, SourceError
 from inspector.inference.bundle import load
 from inspector.keys import generate
-from inspector.settings import Camera, Daemon, Journal, Publish, Recorder, Security, Settings, Trigger
+from inspector.settings import Camera, Daemon, Journal, Models, Publish, Recorder, Security, Settings, Trigger
 from inspector.sources.pace import Pace
 from inspector.types import Shot
 
@@ -578,9 +578,10 @@ def test_a_trial_reaches_nothing_outside(tmp_path: Path) -> None:
         daemon=Daemon(memory_mb=64),
         journal=Journal(path=tmp_path / "real.sqlite"),
         recorder=Recorder(path=tmp_path / "real recordings"),
+        models=Models(state=tmp_path / "real models"),
     ).line
     text = rehearsed(line, tmp_path / "other.sqlite").model_dump_json()
-    for stranger in ("hunter2", "5600", "5601", "5602", "real.sqlite", "real recordings"):
+    for stranger in ("hunter2", "5600", "5601", "5602", "real.sqlite", "real recordings", "real models"):
         assert stranger not in text
     again = Settings(**json.loads(text))
     assert (again.camera[0].source, again.camera[0].isolate, again.http.port) == ("sim://top", False, 0)

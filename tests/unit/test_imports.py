@@ -88,7 +88,7 @@ MAY_IMPORT = {
     "listen": "album board client messages wire",
     # looks at all of it, and calls the daemon's own code
     "doctor": "allowlist assemble binding budget cameras client codecs condition health inference journal judging keys "
-    "messages outputs reading settings sources values wire worker",
+    "messages models outputs reading settings sources values wire worker",
     # the daemon never imports training, nor what others test with
     "testing": "sources",
     "training": "critical files inference judge",

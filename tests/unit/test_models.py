@@ -127,7 +127,7 @@ def test_a_damaged_list_is_a_sentence(tmp_path: Path, content: bytes) -> None:
 
 def test_a_folder_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"models.state = .* cannot be used .*; name a folder"):
+    with pytest.raises(ConfigError, match=r"models.state = .* cannot be used .*; be root .* or name a folder"):
         Versions(tmp_path / "file", keep=3)
 
 
