@@ -30,6 +30,7 @@ from inspector.keys import ServerKeys
 from inspector.metrics import REFUSALS, Metrics
 from inspector.models.change import Changes
 from inspector.models.control import Control
+from inspector.models.hold import hold
 from inspector.models.shadow import Shadow
 from inspector.models.versions import Versions
 from inspector.outputs import open_output
@@ -76,23 +77,23 @@ def assemble(
     build = check_installation()
     cv2.setNumThreads(1)  # the workers are the parallelism; more threads only take turns
     clock = SystemClock()
-    versions = _versions(settings.models, rehearsal)
-    bare = budget.resident_bytes()
-    judging = prepare(settings if versions is None else versions.effective(settings))
-    workshop = judging.workshop
-    spare = 0 if versions is None else budget.resident_bytes() - bare
-    log.info("%s, %s", build, judging.summary)
-    challenges = challenges_of(settings.camera, judging.stations)
-    depth = budget.outbox_depth(
-        settings, judging.stations, workshop.workers, workshop.max_batch, budget.resident_bytes(), spare
-    )
-    stations = dict(judging.stations)  # those in force: what each next frame is judged by
-    sources = [
-        source_of(camera, stations[camera.name].team.bundle.card.input.modalities, opener) for camera in settings.camera
-    ]
-    wake, jobs = Wake(), Jobs(on_stop=lambda: shadow.stop())
-
     with ExitStack() as stack:
+        versions = _versions(stack, settings.models, rehearsal)
+        bare = budget.resident_bytes()
+        judging = prepare(settings if versions is None else versions.effective(settings))
+        workshop = judging.workshop
+        spare = 0 if versions is None else budget.resident_bytes() - bare
+        log.info("%s, %s", build, judging.summary)
+        challenges = challenges_of(settings.camera, judging.stations)
+        depth = budget.outbox_depth(
+            settings, judging.stations, workshop.workers, workshop.max_batch, budget.resident_bytes(), spare
+        )
+        stations = dict(judging.stations)  # those in force: what each next frame is judged by
+        sources = [
+            source_of(camera, stations[camera.name].team.bundle.card.input.modalities, opener)
+            for camera in settings.camera
+        ]
+        wake, jobs = Wake(), Jobs(on_stop=lambda: shadow.stop())
         guard = _guard(settings, clock, wake, rehearsal)
         if guard is not None:
             stack.callback(guard.close)
@@ -254,9 +255,16 @@ def _guard(settings: Settings, clock: Clock, wake: Wake, rehearsal: bool) -> Gua
     return Guard(ServerKeys.load(security.secret_key), security.subscribers, clock, wake.ring, notes)
 
 
-def _versions(models: configuration.Models, rehearsal: bool) -> Versions | None:
-    """What was chosen in earlier runs, if that is kept. Raises ConfigError."""
-    return None if models.state is None else Versions(models.state, models.keep, make=not rehearsal)
+def _versions(stack: ExitStack, models: configuration.Models, rehearsal: bool) -> Versions | None:
+    """What was chosen in earlier runs, if that is kept. Until `stack` ends it is ours to change.
+
+    Raises ConfigError, and OutputError where it is another's.
+    """
+    if models.state is None:
+        return None
+    if not rehearsal:
+        stack.enter_context(hold(models.state))
+    return Versions(models.state, models.keep, make=not rehearsal)
 
 
 def _formats(settings: Settings) -> Formats:

@@ -11,10 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,13 +20,14 @@ from inspector import budget
 from inspector import settings as configuration
 from inspector.clock import Clock
 from inspector.errors import ConfigError, DataError, InspectorError
-from inspector.inference import bundle
 from inspector.judging import Judging, prepare
 from inspector.metrics import REFUSED, TAKEN
+from inspector.models.account import account
 from inspector.models.shadow import Shadow, Wish
-from inspector.models.versions import KEYS, Judged, Version, Versions, calibration_name, configured
+from inspector.models.versions import AT_START, KEYS, Version, Versions
+from inspector.models.wanted import USE, Use, used
 from inspector.redact import redact
-from inspector.settings import Camera, Settings
+from inspector.settings import Settings
 from inspector.types import Event, Frame, ModelTag
 from inspector.worker import Station
 
@@ -45,21 +43,6 @@ LAST_FRAMES, PUBLISHED = 10.0, 0.2
 
 Tell = Callable[[str], None]
 """Takes a sentence on what is going on, for who waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What `inspector model use` asks for. cameras: none: those whose model has the bundle's name
-
-    uncalibrated: whether cameras that are calibrated may be judged without
-    """
-
-    bundle: Path
-    cameras: tuple[str, ...] = ()
-    calibration: Path | None = None
-    threshold: float | None = None
-    min_area: int | None = None
-    uncalibrated: bool = False
 
 
 class Changes:
@@ -125,14 +108,10 @@ class Changes:
         """Put another bundle in force; what came of it. Raises InspectorError, and all stays as it was."""
         with self._counted():
             versions = self._needed()
-            names = self._cameras(use)
-            keys = dict(zip(KEYS, (use.bundle, use.calibration, use.threshold, use.min_area), strict=True))
             # The others go on with the copies of what judges them, whatever lies at its place by now.
             now = self.judging.settings if versions.now is None else versions.back(self.judging.settings, versions.now)
-            cameras = [camera.model_copy(update=keys) if camera.name in names else camera for camera in now.camera]
-            settings = now.model_copy(update={"camera": tuple(cameras)})
             why = f"`inspector model use` of {use.bundle}"
-            return self._take_over(self._configured, settings, why, tell, wish) or "it is what judges already"
+            return self._take_over(self._configured, used(use, now), why, tell, wish) or "it is what judges already"
 
     def rollback(self, tell: Tell = lambda _: None) -> str:
         """Put the version in force that was before; what came of it."""
@@ -153,7 +132,7 @@ class Changes:
                     return self.rollback(tell)
                 case "use":
                     wish = request.get("shadow")
-                    return self.use(_USE.validate_python(request["use"]), wish and _WISH.validate_python(wish), tell)
+                    return self.use(USE.validate_python(request["use"]), wish and _WISH.validate_python(wish), tell)
                 case verb:
                     raise DataError(f"there is no verb {verb!r}; use reload, use or rollback")
         except (ValidationError, KeyError) as error:
@@ -170,9 +149,7 @@ class Changes:
     def begin(self) -> None:
         """Keep what judges at the start, so that there is a way back to it. Raises OutputError."""
         if self._versions is not None:
-            version = self._version(
-                self._versions, self.judging, self._configured, "the configuration at the start", self._stations
-            )
+            version = self._account(self._versions, self.judging, self._configured, AT_START, self._stations)
             if self._versions.now is None or self._versions.now.cameras != version.cameras:
                 self._versions.put(version)
 
@@ -197,7 +174,7 @@ class Changes:
         if wish is not None and changed:
             tell(self._shadow.watch({name: judging.stations[name] for name in changed}, wish, tell))
         if self._versions is not None:
-            version = self._version(self._versions, judging, target, why, changed)
+            version = self._account(self._versions, judging, target, why, changed)
             if is_back:
                 self._versions.put_back(version)
             elif self._versions.now is None or version.cameras != self._versions.now.cameras:
@@ -247,70 +224,15 @@ class Changes:
                         f"{dict(new)}; set it in the configuration, and restart"
                     )
 
-    def _version(
-        self, versions: Versions, judging: Judging, target: Settings, why: str, changed: Collection[str]
-    ) -> Version:
-        """What `judging` is, for the record; copies are kept of all that it needs. changed: the cameras that are"""
-        before = {} if versions.now is None else versions.now.cameras
-        rows = {}
-        for camera, wanted in zip(judging.settings.camera, target.camera, strict=True):
-            row = before.get(camera.name)
-            if row is not None and camera.name not in changed and row.configured == configured(wanted):
-                rows[camera.name] = row
-                continue
-            kept = judging.stations[camera.name].team.bundle
-            versions.keep_bundle(kept.folder, kept.sha256)
-            calibration = (
-                None if camera.calibration is None else versions.keep_calibration(camera.calibration.read_bytes())
-            )
-            rows[camera.name] = Judged(
-                name=kept.card.name,
-                version=kept.card.version,
-                sha256=kept.sha256,
-                calibration=calibration,
-                threshold=camera.threshold,
-                min_area=camera.min_area,
-                configured=configured(wanted),
-                chosen=not self._is_configured(camera, wanted, kept.sha256, calibration),
-            )
-        return Version(at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), why=why, cameras=rows)
-
-    def _is_configured(self, camera: Camera, wanted: Camera, sha256: str, calibration: str | None) -> bool:
-        """Whether `camera` is judged just as the configuration says, by whatever path."""
-        if configured(camera) == configured(wanted):
-            return True
-        same = (camera.threshold, camera.min_area) == (wanted.threshold, wanted.min_area)
-        if not same or (calibration is None) != (wanted.calibration is None):
-            return False
-        try:
-            if bundle.load(wanted.bundle).sha256 != sha256:
-                return False
-            return wanted.calibration is None or calibration_name(wanted.calibration.read_bytes()) == calibration
-        except (InspectorError, OSError):
-            return False  # what cannot be read any more is not what judges
+    @staticmethod
+    def _account(versions: Versions, judging: Judging, target: Settings, why: str, changed: Collection[str]) -> Version:
+        bundles = {name: station.team.bundle for name, station in judging.stations.items()}
+        return account(versions, judging.settings, bundles, target, why, changed)
 
     def _needed(self) -> Versions:
         if self._versions is None:
             raise ConfigError("models.state is not set, so that nothing could be gone back to; set it and restart")
         return self._versions
-
-    def _cameras(self, use: Use) -> Sequence[str]:
-        """Whom the bundle shall judge."""
-        stations = self.judging.stations
-        if unknown := [name for name in use.cameras if name not in stations]:
-            raise ConfigError(f"there is no camera {unknown[0]!r}; there are {', '.join(stations)}")
-        name = bundle.load(use.bundle).card.name
-        named = use.cameras or [camera for camera, one in stations.items() if one.tag.name == name]
-        if not named:
-            judges = ", ".join(f"{camera} is judged by {one.tag.name!r}" for camera, one in stations.items())
-            raise ConfigError(f"no camera is judged by a bundle called {name!r} ({judges}); name it with --camera")
-        bare = [camera for camera in named if stations[camera].calibration is not None and use.calibration is None]
-        if bare and not use.uncalibrated:
-            raise ConfigError(
-                f"camera {bare[0]!r} is judged by a calibration, which holds for its bundle alone; give --calibration "
-                "with one for this bundle, or --uncalibrated to judge by the bundle's own threshold"
-            )
-        return named
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -321,7 +243,7 @@ class Changes:
             raise
 
 
-_USE, _WISH = TypeAdapter(Use), TypeAdapter(Wish)
+_WISH = TypeAdapter(Wish)
 
 
 def _is_live(key: str, now: Settings) -> bool:

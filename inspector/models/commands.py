@@ -21,7 +21,7 @@ def register(verbs: Any) -> None:
     models.add_argument("--json", action="store_true", help="print JSON")
     models.set_defaults(verb=_models)
 
-    model = verbs.add_parser("model", help="exchange the models of a running daemon")
+    model = verbs.add_parser("model", help="exchange the models of a daemon, while it runs or for its next start")
     kinds = model.add_subparsers(title="verbs", required=True, metavar="VERB")
     config = "the daemon's configuration, a TOML file with a [models] state"
 
@@ -97,11 +97,11 @@ def _use(options: argparse.Namespace) -> int:
         "min_area": options.min_area,
         "uncalibrated": options.uncalibrated,
     }
-    return _ask(options.config, {"verb": "use", "use": use, "shadow": wish if options.shadow else None})
+    return _change(options.config, {"verb": "use", "use": use, "shadow": wish if options.shadow else None})
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    return _ask(options.config, {"verb": "rollback"})
+    return _change(options.config, {"verb": "rollback"})
 
 
 def _versions(options: argparse.Namespace) -> int:
@@ -124,9 +124,27 @@ def _state(config: Path) -> Path:
     return folder
 
 
+def _change(config: Path, request: Mapping[str, Any]) -> int:
+    """Have the daemon do it, or do it for its next start if none runs."""
+    from inspector.models.control import NobodyError
+
+    try:
+        return _ask(config, request)
+    except NobodyError:
+        from inspector.models import stopped
+        from inspector.reading import read
+
+        print(stopped.act(read(config), request, _tell))
+        return 0
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
 def _ask(config: Path, request: Mapping[str, Any]) -> int:
     from inspector.models.control import ask
 
-    outcome, code = ask(_state(config), request, lambda sentence: print(sentence, file=sys.stderr))
+    outcome, code = ask(_state(config), request, _tell)
     print(outcome if code == 0 else f"inspector: {outcome}", file=sys.stderr if code else sys.stdout)
     return code

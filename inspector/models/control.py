@@ -35,8 +35,12 @@ Act: TypeAlias = Callable[[Mapping[str, Any], Tell], str]
 """Does what a request says, telling how it goes; a sentence on what came of it. Raises InspectorError, ValueError."""
 
 
+class NobodyError(OutputError):
+    """No daemon runs that could be asked."""
+
+
 class Control(Service):
-    """Answers at `folder`/control. Raises OutputError where it cannot be there.
+    """Answers at `folder`/control, which is held for it (hold.py). Raises OutputError where it cannot be there.
 
     submit: has a job done by the thread that does them all (jobs.py)
     """
@@ -107,14 +111,16 @@ class Control(Service):
 def ask(folder: Path, request: Mapping[str, Any], tell: Tell) -> tuple[str, int]:
     """Have the daemon whose state is in `folder` do what `request` says; what came of it, and the exit code for it.
 
-    tell: is given what the daemon tells meanwhile. Raises OutputError where no daemon can be reached.
+    tell: is given what the daemon tells meanwhile. Raises NobodyError where none runs, OutputError where it cannot be
+    reached.
     """
     path = folder / NAME
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(str(path))
         except OSError as error:
-            raise OutputError(
+            kind = NobodyError if isinstance(error, FileNotFoundError | ConnectionRefusedError) else OutputError
+            raise kind(
                 f"no daemon answers at {path} ({error.strerror or error}); start it with this configuration, "
                 "and ask as its user or as root"
             ) from error
@@ -135,8 +141,6 @@ def ask(folder: Path, request: Mapping[str, Any], tell: Tell) -> tuple[str, int]
 
 
 def _listener(path: Path) -> socket.socket:
-    if _answers(path):
-        raise OutputError(f"another daemon answers at {path}; give each its own models.state")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)  # of a daemon that was killed
@@ -150,11 +154,6 @@ def _listener(path: Path) -> socket.socket:
         ) from error
     listener.settimeout(LONGEST_WAIT)
     return listener
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
-        return path.exists() and visitor.connect_ex(str(path)) == 0
 
 
 def _user(connection: socket.socket) -> int:

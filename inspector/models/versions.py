@@ -20,10 +20,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from inspector import files
 from inspector.errors import BundleError, ConfigError, DataError, working_in
 from inspector.inference import bundle
+from inspector.models.hold import unusable
 from inspector.settings import Camera, Settings
 
 KEYS = ("bundle", "calibration", "threshold", "min_area")
 """What of a camera a version says."""
+AT_START = "the configuration at the start"
+"""Why a version is in force that nobody asked for."""
 LIST = "versions.json"
 MAX_BYTES = 16 << 20
 
@@ -90,10 +93,7 @@ class Versions:
             self.all = _VERSIONS.validate_json(content)
             """The oldest first."""
         except OSError as error:
-            raise ConfigError(
-                f"models.state = {str(folder)!r} cannot be used ({error.strerror}); be root or its owner, or name a "
-                "folder that can be written"
-            ) from error
+            raise unusable(folder, error) from error
         except (ValidationError, DataError) as error:
             raise ConfigError(
                 f"{folder / LIST} is damaged ({str(error).splitlines()[0]}); remove it, and what the configuration "
@@ -145,6 +145,7 @@ class Versions:
                     f"bundle {str(folder)!r} was changed since it was loaded; leave it alone, and try again"
                 )
             half.rename(copy)
+            self._hand_over(copy)
 
     def keep_calibration(self, content: bytes) -> str:
         """Copy a calibration; the name of the copy. Raises OutputError."""
@@ -187,8 +188,7 @@ class Versions:
             with suppress(OSError):
                 copy.unlink()
 
-    @staticmethod
-    def _write(path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         """Write it whole or not at all, also where the power fails."""
         path.parent.mkdir(mode=0o700, exist_ok=True)
         new = path.with_name(f"{path.name}.new")
@@ -196,7 +196,17 @@ class Versions:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        self._hand_over(new)
+        if path.parent != self.folder:
+            self._hand_over(path.parent)
         new.replace(path)
+
+    def _hand_over(self, path: Path) -> None:
+        """What root writes here is the daemon's, who owns the folder."""
+        owner = self.folder.stat()
+        if owner.st_uid != os.geteuid():
+            for one in (path, *path.rglob("*")):
+                os.chown(one, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _besides(folder: Path, wanted: Collection[str | None]) -> Iterator[Path]:

@@ -9,6 +9,8 @@
 5. a bundle that was trained anew into its folder: the daemon's copy is what one goes back to
 6. in shadow: disagreements are published and counted, and too many of them leave the old one in charge
 7. a calibrated camera is not judged without one unawares
+8. while the daemon is stopped: what is chosen is proven, and judges from its next start on; going back needs nothing of
+   what was chosen last, which may be why it does not start
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from inspector.client import Subscriber
 from inspector.inference.bundle import load
 from inspector.messages import BeatMessage, EventMessage, VerdictMessage
 from inspector.models.control import ask
+from inspector.models.hold import hold
 from inspector.types import Event, Verdict
 from tests.bundles import make_bundle, picture
 from tests.calibrations import calibration_text
@@ -203,7 +206,7 @@ def test_2_what_cannot_judge_leaves_the_old_one_in_charge(line: Callable[..., Pa
             daemon.send(signal.SIGTERM)
         assert daemon.wait() == 0
     assert judged_by(ear, "cam1") == [load(one).sha256]
-    done = run("model", "use", config, one)
+    done = run("reload", config)
     assert (done.returncode, "no daemon answers" in done.stderr) == (74, True)
 
 
@@ -350,3 +353,41 @@ def test_7_a_calibration_holds_for_its_bundle_alone(line: Callable[..., Path], t
     of_a, of_b = load(a).sha256, load(b).sha256
     assert [key for key, _ in groupby(judged)] == [(of_a, 0.5, True), (of_b, 0.5, True), (of_a, 0.7, False)]
     assert restarted(config) != (of_a, [])  # the same bundle without its calibration is not as configured
+
+
+def test_8_while_the_daemon_is_stopped(line: Callable[..., Path], tmp_path: Path) -> None:
+    a, b = bundle(tmp_path / "a", 0.7), bundle(tmp_path / "b", 0.6, height=24, width=32)
+    broken = bundle(tmp_path / "broken", 0.5)
+    shutil.copy(broken / "golden" / "good.png", broken / "golden" / "bad.png")
+    of_a, of_b = (load(one).sha256 for one in (a, b))
+    config, state = line(a), tmp_path / "state"
+    never = run("model", "use", config, b)
+    assert (never.returncode, "no daemon has run with models.state" in never.stderr) == (78, True)
+    assert not state.exists()
+    assert restarted(config) == (of_a, [])
+    for words, code, sentence in (
+        (("use", config, broken), 65, "does not prove itself on this machine"),
+        (("use", config, b, "--shadow", "5"), 78, "no daemon runs; start it"),
+        (("use", config, SHIPPED), 78, "name it with --camera"),
+        (("rollback", config), 78, "nothing to go back to"),
+    ):
+        done = run("model", *words)
+        assert (done.returncode, sentence in done.stderr) == (code, True), done.stderr
+    assert run("model", "use", config, a).stdout == "it is what judges already\n"
+    assert restarted(config) == (of_a, [])
+    done = run("model", "use", config, b, "--threshold", "0.55")
+    assert done.returncode == 0, done.stderr
+    assert f"bright {of_b[:12]} judges from the daemon's next start on, instead of bright {of_a[:12]}" in done.stdout
+    sha256, notes = restarted(config)
+    assert (sha256, len(notes)) == (of_b, 1)
+    copy = state / "bundles" / of_b
+    shutil.copy(copy / "golden" / "good.png", copy / "golden" / "bad.png")
+    assert run("run", config).returncode == 65
+    with hold(state):
+        busy = run("model", "rollback", config)
+    assert (busy.returncode, "is another daemon's" in busy.stderr) == (74, True)
+    back = run("model", "rollback", config)
+    assert back.returncode == 0, back.stderr
+    assert f"bright {of_a[:12]} judges from the daemon's next start on, instead of bright {of_b[:12]}" in back.stdout
+    assert restarted(config) == (of_a, [])
+    assert not copy.exists()

@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "publisher": "codecs journal outcomes outputs previews wire",
     "pipeline": "challenges condition ledger matching parts publisher schedule sources stage worker",
     "daemon": "notify pipeline stage",
-    "models": "budget files inference judging metrics settings stage worker",
+    "models": "budget files inference judging metrics reading settings stage worker",
     "status": "sources",
     "judging": "calibration inference judge settings worker",
     "arrivals": "guard matching parts settings triggers",

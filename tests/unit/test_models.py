@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import stat
 import threading
@@ -21,7 +22,8 @@ from inspector.inference.engine import Team, start
 from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.models import control, listing
-from inspector.models.control import Control, ask
+from inspector.models.control import Control, NobodyError, ask
+from inspector.models.hold import hold
 from inspector.models.shadow import Shadow, Wish
 from inspector.models.versions import Judged, Version, Versions, configured
 from inspector.settings import Camera, Settings
@@ -104,6 +106,19 @@ def test_calibrations_go_with_the_last_version_that_needs_them(tmp_path: Path) -
     assert kept() == {names[b"one"]}
     versions.put_back(version("rollback", row("a" * 64, chosen=True)))
     assert kept() == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root works in other users' folders")
+def test_what_root_writes_is_the_daemons(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "state", keep=3)
+    os.chown(versions.folder, 4711, 4712)
+    folder = make_bundle(tmp_path / "a")
+    versions.keep_bundle(folder, load(folder).sha256)
+    name = versions.keep_calibration(b"one")
+    versions.put(version("use", row(load(folder).sha256, chosen=True, calibration=name)))
+    written = [path for path in versions.folder.rglob("*") if path != versions.folder / "bundles"]
+    assert len(written) > 6
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(4711, 4712)}
 
 
 def test_a_bundle_that_was_changed_meanwhile_is_not_kept(tmp_path: Path) -> None:
@@ -205,15 +220,22 @@ def test_who_goes_away_leaves_it_standing(door: Control) -> None:
     assert ask(door.path.parent, {"verb": "use"}, lambda _: None)[1] == 0
 
 
-def test_a_second_daemon_does_not_take_the_door_from_the_first(door: Control) -> None:
-    with pytest.raises(OutputError, match=r"another daemon answers at .*; give each its own models.state"):
-        Control(door.path.parent, act, at_once)
-    assert ask(door.path.parent, {"verb": "use"}, lambda _: None)[1] == 0
+def test_a_second_daemon_does_not_take_the_folder_from_the_first(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with hold(folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        with pytest.raises(OutputError, match=r"state is another daemon's, .*; try again .* its own models.state"):
+            hold(folder).__enter__()
+    with hold(folder):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"models.state = .* cannot be used"):
+        hold(tmp_path / "file").__enter__()
 
 
 def test_one_that_was_killed_leaves_no_hindrance(tmp_path: Path) -> None:
     Control(tmp_path, act, at_once)._listener.close()
-    with pytest.raises(OutputError, match="no daemon answers"):
+    with pytest.raises(NobodyError, match="no daemon answers"):
         ask(tmp_path, {"verb": "use"}, lambda _: None)
     Control(tmp_path, act, at_once).close()
 

@@ -1,0 +1,61 @@
+"""What `inspector model use` asks for, and what judges then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from inspector.errors import ConfigError
+from inspector.inference import bundle
+from inspector.models.versions import KEYS
+from inspector.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """cameras: none: those whose model has the bundle's name
+
+    uncalibrated: whether cameras that are calibrated may be judged without
+    """
+
+    bundle: Path
+    cameras: tuple[str, ...] = ()
+    calibration: Path | None = None
+    threshold: float | None = None
+    min_area: int | None = None
+    uncalibrated: bool = False
+
+
+USE = TypeAdapter(Use)
+"""Reads what came through the control socket."""
+
+
+def used(use: Use, now: Settings) -> Settings:
+    """`now`, whose cameras are judged as `use` asks. Raises ConfigError, BundleError."""
+    names = _cameras(use, now)
+    keys = dict(zip(KEYS, (use.bundle, use.calibration, use.threshold, use.min_area), strict=True))
+    cameras = [camera.model_copy(update=keys) if camera.name in names else camera for camera in now.camera]
+    return now.model_copy(update={"camera": tuple(cameras)})
+
+
+def _cameras(use: Use, now: Settings) -> Sequence[str]:
+    """Whom the bundle shall judge."""
+    by_name = {camera.name: camera for camera in now.camera}
+    if unknown := [name for name in use.cameras if name not in by_name]:
+        raise ConfigError(f"there is no camera {unknown[0]!r}; there are {', '.join(by_name)}")
+    name = bundle.load(use.bundle).card.name
+    called = {folder: bundle.load(folder).card.name for folder in {camera.bundle for camera in now.camera}}
+    named = use.cameras or tuple(camera.name for camera in now.camera if called[camera.bundle] == name)
+    if not named:
+        judges = ", ".join(f"{camera.name} is judged by {called[camera.bundle]!r}" for camera in now.camera)
+        raise ConfigError(f"no camera is judged by a bundle called {name!r} ({judges}); name it with --camera")
+    bare = [camera for camera in named if by_name[camera].calibration is not None and use.calibration is None]
+    if bare and not use.uncalibrated:
+        raise ConfigError(
+            f"camera {bare[0]!r} is judged by a calibration, which holds for its bundle alone; give --calibration "
+            "with one for this bundle, or --uncalibrated to judge by the bundle's own threshold"
+        )
+    return named
