@@ -80,7 +80,8 @@ lay_out() {
     install -d -m 700 "$config/credentials"
     if [ ! -e "$config/inspector.toml" ]; then
         say "writing $config/inspector.toml: one simulated camera, every key explained"
-        sed "s#\"../models/#\"$root/current/models/#" deploy/inspector.toml >"$config/inspector.toml"
+        sed -e "s#\"../models/#\"$root/current/models/#" -e 's/^#state = /state = /' \
+            deploy/inspector.toml >"$config/inspector.toml"
     fi
     ln -sfn "$root/current/bin/inspector" /usr/local/bin/inspector
 }

@@ -127,7 +127,9 @@ class Changes:
         try:
             match request.get("verb"):
                 case "reload":
-                    return self.reload(tell)
+                    outcome = self.reload(tell)
+                    self._tell_all("reloaded", outcome)
+                    return outcome
                 case "rollback":
                     return self.rollback(tell)
                 case "use":
@@ -139,8 +141,13 @@ class Changes:
             raise DataError(f"the request makes no sense: {error}") from error
         except InspectorError as error:
             log.error("%s was refused, all stays as it was: %s", request.get("verb"), error)
-            self._announce(Event("daemon", "change-refused", redact(str(error)), self._clock.wall_ns()))
+            self._tell_all(
+                "reload-refused" if request.get("verb") == "reload" else "change-refused", redact(str(error))
+            )
             raise
+
+    def _tell_all(self, state: str, detail: str) -> None:
+        self._announce(Event("daemon", state, detail, self._clock.wall_ns()))
 
     def notes(self) -> Iterator[str]:
         """A sentence on each camera that is not judged as its configuration says."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspector.errors import ConfigError
+from inspector.errors import ConfigError, OutputError
 
 
 def register(verbs: Any) -> None:
@@ -55,7 +57,11 @@ def register(verbs: Any) -> None:
         "reload", help="have a running daemon read its configuration again, and say what came of it"
     )
     reload.add_argument("config", type=Path, help=config)
-    reload.set_defaults(verb=lambda options: _ask(options.config, {"verb": "reload"}))
+    reload.add_argument(
+        "--pid", type=_whole, metavar="N",
+        help="the daemon's process: without a [models] state it is sent SIGHUP, and its log says what came of it",
+    )  # fmt: skip
+    reload.set_defaults(verb=_reload)
 
 
 def _share(text: str) -> float:
@@ -102,6 +108,19 @@ def _use(options: argparse.Namespace) -> int:
 
 def _rollback(options: argparse.Namespace) -> int:
     return _change(options.config, {"verb": "rollback"})
+
+
+def _reload(options: argparse.Namespace) -> int:
+    from inspector import settings as configuration
+
+    if options.pid is None or configuration.state(options.config) is not None:
+        return _ask(options.config, {"verb": "reload"})
+    try:
+        os.kill(options.pid, signal.SIGHUP)
+    except OSError as error:
+        raise OutputError(f"process {options.pid} cannot be asked: {error.strerror}; give the daemon's") from error
+    print(f"asked process {options.pid}; its log says what came of it")
+    return 0
 
 
 def _versions(options: argparse.Namespace) -> int:

@@ -253,9 +253,11 @@ def test_4_the_configuration_has_the_last_word(line: Callable[..., Path], tmp_pa
             ear.wait_for_more()
             assert use(config, b)[1] == 0
             assert run("reload", config).stdout == "nothing has changed\n"
+            assert ear.wait_for("reloaded").detail == "nothing has changed"  # by either way, SIGHUP below
             line(c)
             daemon.send(signal.SIGHUP)
-            assert "camera.cam1.bundle changed: camera 'cam1': bright" in ear.wait_for("reloaded").detail
+            told = "camera.cam1.bundle changed: camera 'cam1': bright"
+            until(lambda: any(told in event.detail for event in ear.events if event.state == "reloaded"))
             ear.wait_for_more()
             line(c, camera="threshold = 0.25\nmax_rate = 99")
             done = run("reload", config)
@@ -265,6 +267,9 @@ def test_4_the_configuration_has_the_last_word(line: Callable[..., Path], tmp_pa
             ear.wait_for_more()
             line(tmp_path / "none")
             assert run("reload", config).returncode == 78
+            assert "is not a folder" in ear.wait_for("reload-refused").detail
+            signalled = run("reload", config, "--pid", 2**22 + 1)  # who has a state asks there
+            assert (signalled.returncode, "is not a folder" in signalled.stderr) == (78, True)
             line(c, camera="threshold = 0.25\nmax_rate = 99")
             daemon.send(signal.SIGTERM)
         assert daemon.wait() == 0

@@ -8,7 +8,7 @@
  6. a camera's driver hangs, or raises      -> that camera alone, the process goes on
  7. killed ten times in a row               -> started again ten times
  8. a camera that is not there at the start -> ready all the same
- 9. reload                                  -> read again; a wrong configuration is refused, and the line goes on
+ 9. reload                                  -> read again when it ends; it fails where the configuration is wrong
 10. stop under load                         -> every captured frame has its verdict, in the journal and in the ledger
 11. a secret key                            -> handed over by systemd; in no environment and no log
 12. a second line                           -> beside the first one
@@ -328,7 +328,23 @@ def test_8_it_does_not_wait_for_a_camera(given: Given) -> None:
     until(lambda: service.StatusText.startswith("cam2 lost, cam3 lost; 1/3 cameras"), "systemctl status names them")
 
 
-def test_9_a_reload_reads_the_configuration_again(given: Given) -> None:
+def test_9_a_reload_ends_when_the_configuration_was_read_again(given: Given) -> None:
+    service = given(SIM.format(1), more='[models]\nstate = "/var/lib/inspector/models"')
+    service.control("start")
+    pid = service.MainPID
+    for count, threshold in enumerate(("0.25", "0.5", "0.75"), 1):
+        service.machine.run("sed", "-i", "-e", "/^threshold/d", "-e", f"/^bundle/a threshold = {threshold}", CONFIG)
+        service.control("reload")
+        assert f'inspector_model_changes_total{{change="taken"}} {count}.0' in service.get("/metrics")
+    service.machine.run("sed", "-i", "s/queue = 50/queue = -1/", CONFIG)
+    assert service.control("reload", check=False).returncode != 0
+    until(lambda: "by another threshold, 0.75, or another view" in service.log() and "queue = -1" in service.log())
+    assert service.ActiveState == "active"
+    goes_on(service, "cam1")
+    assert service.MainPID == pid
+
+
+def test_9b_a_reload_without_state_asks_by_a_signal(given: Given) -> None:
     service = given(SIM.format(1))
     service.control("start")
     pid = service.MainPID
