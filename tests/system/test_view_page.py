@@ -393,8 +393,9 @@ def test_no_word_of_the_page_is_outside_of_the_dictionaries(browser, running: Fa
             const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
             while (walker.nextNode()) {
                 const of = walker.currentNode.parentElement;
-                if (!of.closest("pre, #events, title, script")) found.push(walker.currentNode.data);
+                if (!of.matches("#events li, pre, pre *, title, script")) found.push(walker.currentNode.data);
             }
+            for (const field of document.querySelectorAll("pre .field")) found.push(field.dataset.word);
             for (const each of document.querySelectorAll("[title], [aria-label]"))
                 for (const name of ["title", "aria-label"])
                     if (each.hasAttribute(name) && !each.closest("#health td")) found.push(each.getAttribute(name));
@@ -404,6 +405,8 @@ def test_no_word_of_the_page_is_outside_of_the_dictionaries(browser, running: Fa
         strange = {text for text in left if allowed.sub("", text)}
         assert strange == set()
         assert sum("⟦" in text for text in texts) > 60
+        assert not shown.page.evaluate("""() => document.querySelector("#detail pre").innerHTML.replace(
+            /<span class="field"[^>]*>[^<]*<.span>/g, "").match(/"\\w+":/)""")  # each field has its word
 
 
 @pytest.mark.parametrize(

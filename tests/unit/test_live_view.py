@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -33,7 +35,8 @@ from inspector.wire import Encoder
 from tests.inspections import few, ng, ok, part
 from tests.viewing import unpack
 
-STATIC = Path(inspector.__file__).parent / "view" / "static"
+PACKAGE = Path(inspector.__file__).parent
+STATIC = PACKAGE / "view" / "static"
 ENCODER = Encoder("line1", 17, "c0" * 32, catchup="tcp://127.0.0.1:5601")
 SECOND = 10**9
 
@@ -451,7 +454,7 @@ def test_what_the_page_says_is_in_the_dictionaries_and_the_other_way_round():
     asked = set(re.findall(r'\bt\(\s*"([\w.]+)"', SCRIPTS)) | set(re.findall(r'data-t(?:-\w+)?="([\w.]+)"', SCRIPTS))
     assert asked <= set(LANGUAGES["en"])
     families = set(re.findall(r"\bt\(`(\w+)\.\$", SCRIPTS)) | set(re.findall(r'\bsaid\("(\w+)"', SCRIPTS))
-    families |= {"repaired", "outline"}  # whose name is made as well
+    families |= {"repaired", "outline", "event", "field"}  # whose name is made as well
     words = set(re.findall(r"\b\w+\b", SCRIPTS))
     for key in LANGUAGES["en"]:
         assert key in asked or key.partition(".")[0] in families or key in words, f"{key} is never said"
@@ -459,11 +462,39 @@ def test_what_the_page_says_is_in_the_dictionaries_and_the_other_way_round():
 
 def test_there_is_a_word_for_all_that_the_daemon_says():
     families = {"verdict": Verdict, "reason": Reason, "cause": Cause, "state": Presence}
-    for family, words in families.items():
-        said = {key.partition(".")[2] for key in LANGUAGES["en"] if key.startswith(f"{family}.")}
-        assert said - {"untold"} == set(words)
-    stages = {key.partition(".")[2] for key in LANGUAGES["en"] if key.startswith("stage.")}
-    assert stages == set(Latency.__dataclass_fields__)
+    for name, words in families.items():
+        assert family(name) - {"untold"} == set(words)
+    assert family("stage") == set(Latency.__dataclass_fields__)
+    names = set(events()) - {"daemon"}
+    assert family("event") <= names <= family("event") | family("state") | family("cause")
+
+
+def test_there_is_a_word_for_each_field_of_a_verdict_and_a_result():
+    kinds = json.loads((PACKAGE / "message.schema.json").read_text())["$defs"]
+    parts = ("every", "judged", "defect", "model", "calibration", "payload")
+    assert family("field") == {name for part in parts for name in kinds[part]["properties"]}
+
+
+def family(name: str) -> set[str]:
+    return {key.partition(".")[2] for key in LANGUAGES["en"] if key.startswith(f"{name}.")}
+
+
+def events() -> Iterator[str]:
+    """The events' names that stand in the code: what an event is made of, and what is handed to it with a sentence."""
+    makers = ("Event", "announce", "tell", "tell_all", "report", "append")
+    for path in (path for path in PACKAGE.rglob("*.py") if path.parent.name not in ("view", "doctor", "training")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", "")).lstrip("_")
+                said = node.args if name in makers else []
+            elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and isinstance(node.elts[1], ast.JoinedStr):
+                said = node.elts
+            else:
+                continue
+            for one in said[:2]:
+                for word in (one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,):
+                    if isinstance(word, ast.Constant) and re.fullmatch(r"[a-z_-]{4,}", str(word.value)):
+                        yield str(word.value)
 
 
 # ---- seen by everybody: contrast as WCAG 2 computes it

@@ -115,6 +115,15 @@ function regions({ defects }) {
   return make("ol", { class: "regions" }, ...listed);
 }
 
+// The message as it was published; what a field means stands beside it, where it is not copied with it.
 function raw(header) {
-  return make("details", {}, make("summary", {}, t("header")), make("pre", {}, header));
+  const parts = header.split(/("(?:[^"\\]|\\.)*")(?=\s*:)/); // at the names of fields
+  const shown = parts.map((part, at) => (at % 2 ? field(part) : part));
+  return make("details", {}, make("summary", {}, t("header")), make("pre", {}, ...shown));
+}
+
+function field(quoted) {
+  const name = JSON.parse(quoted);
+  const word = ["field", "stage"].map((family) => said(family, name)).find((each) => each !== name);
+  return word === undefined ? quoted : make("span", { class: "field", "data-word": word }, quoted);
 }

@@ -1,7 +1,7 @@
 // What each camera does, why frames were unknown, and the newest events as the daemon told them.
 
 import { $, make, shape } from "./dom.js";
-import { clock, number, said, t } from "./words.js";
+import { clock, happened, number, said, t } from "./words.js";
 
 const EVENTS = 20;
 const ILL = { stalled: "off", lost: "off", ended: "off", frozen: "unknown", connecting: "unknown" };
@@ -13,7 +13,7 @@ export function show(survey, cameras) {
   const events = survey.events.slice(-EVENTS).reverse();
   $("#events").replaceChildren(
     ...events.map((event) =>
-      make("li", {}, make("time", {}, clock(event.at)), make("b", {}, ` ${event.subject} ${said("state", event.state)} `), event.detail),
+      make("li", {}, make("time", {}, clock(event.at)), make("b", {}, ` ${said("subject", event.subject)} ${happened(event.state)} `), event.detail),
     ),
   );
 }

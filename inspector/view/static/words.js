@@ -29,6 +29,11 @@ export function said(family, word) {
   return words[`${family}.${word}`] ?? word;
 }
 
+// The name of an event, which may be a camera's state or a cause.
+export function happened(word) {
+  return ["event", "state", "cause"].map((family) => words[`${family}.${word}`]).find(Boolean) ?? word;
+}
+
 const formats = new Map(); // making one takes longer than using it a thousand times
 
 function format(kind, name, options) {
