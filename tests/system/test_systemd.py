@@ -14,6 +14,7 @@
 12. a second line                           -> beside the first one
 13. upgrade, and back; an upgrade that does not run is taken back by itself
 14. more extras                            -> kept, and what is missing is told with the command that adds it
+15. another model while it is stopped      -> judges from its next start on; the files are the service's own
 
 Without a network: pip finds the packages in a folder that was filled before.
 """
@@ -332,6 +333,8 @@ def test_9_a_reload_ends_when_the_configuration_was_read_again(given: Given) -> 
     service = given(SIM.format(1), more='[models]\nstate = "/var/lib/inspector/models"')
     service.control("start")
     pid = service.MainPID
+    runs = f"in use by the inspector that runs {CONFIG} (inspector (pid {pid})): publisher tcp://"
+    assert runs in service.machine.run("inspector", "check", CONFIG).stdout
     for count, threshold in enumerate(("0.25", "0.5", "0.75"), 1):
         service.machine.run("sed", "-i", "-e", "/^threshold/d", "-e", f"/^bundle/a threshold = {threshold}", CONFIG)
         service.control("reload")
@@ -468,3 +471,22 @@ def test_14_more_extras(given: Given) -> None:
     missing = machine.run("inspector", "train", "/srv", "--out", "/tmp/bundle", check=False)
     assert (missing.returncode, "run `sh deploy/install.sh cpu,view,train` in" in missing.stderr) == (78, True)
     machine.run("sh", "deploy/install.sh", "rollback", cwd=CLONE)
+
+
+def test_15_another_model_while_it_is_stopped(given: Given) -> None:
+    service = given(SIM.format(1), more='[models]\nstate = "/var/lib/inspector/models"')
+    machine = service.machine
+    service.control("start")
+    service.control("stop")
+    machine.run("cp", "-r", "/srv/bright", "/root/other")
+    machine.run("sed", "-i", "s/^threshold = .*/threshold = 0.25/", "/root/other/bundle.toml")
+    told = machine.run("inspector", "model", "use", CONFIG, "/root/other").stdout
+    assert "judges from the daemon's next start on" in told
+    owners = machine.run("find", "/var/lib/inspector/models", "-printf", "%U:%G\\n").stdout.split()
+    assert len(owners) > 10
+    assert len(set(owners)) == 1
+    assert owners[0] != "0:0"
+    service.control("start")
+    goes_on(service, "cam1")
+    assert "`inspector model use` of /root/other), not by /srv/bright" in service.log()
+    machine.run("rm", "-r", "/root/other")
