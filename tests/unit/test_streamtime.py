@@ -93,7 +93,7 @@ def test_what_waited_in_buffers_at_the_beginning_is_not_told(backlog: int) -> No
 
 
 @given(st.floats(-0.9 * MOST_DRIFT, 0.9 * MOST_DRIFT))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_it_follows_a_clock_that_drifts_for_hours(drift: float) -> None:
     last = stream([0.0] * 20_000, period=1.0, drift=drift)[-1]
     assert last.told == pytest.approx(last.arrival, abs=0.01)
