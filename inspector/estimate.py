@@ -1,4 +1,4 @@
-"""How long a model's next batch will take, from how long the last ones took (pure)."""
+"""How long the next batch, or row of one, will take, from how long the last ones took (pure)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ class Estimate:
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        """0 while there was no batch."""
+        self.seconds = self.mean = 0.0
+        """What nine of ten stayed within, and the mean of those; 0 while there was none."""
         self._recent: list[float] = []
 
     def add(self, seconds: float) -> None:
         """Take in how long a batch took. Workers may do so at once: at worst one of their batches is forgotten."""
         recent = [*self._recent[1 - RECENT :], seconds]
         self._recent = recent
-        self.seconds = sorted(recent)[-1 - len(recent) // 10]
+        usual = sorted(recent)[: len(recent) - len(recent) // 10]
+        self.seconds, self.mean = usual[-1], sum(usual) / len(usual)

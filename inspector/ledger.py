@@ -1,7 +1,7 @@
 """The ledger: the one place that decides a frame's verdict for good.
 
 captured = ok + ng + unknown + in flight, at every moment, for each camera. Whoever settles a frame first has settled
-it: a worker with its result, the deadline watch, a reader that pushes the frame out, the drain at shutdown. What
+it: a worker with its result, the deadline watch, a reader whose queue is full, the drain at shutdown. What
 comes later is counted, and kept as evidence; it is no verdict.
 """
 

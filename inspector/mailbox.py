@@ -66,6 +66,10 @@ class Order(Generic[T_contra]):
         """How many rows of a batch the item takes."""
         return 1
 
+    def keeps(self, oldest: T_contra) -> bool:
+        """Whether a full lane keeps its oldest item, and refuses another, rather than have that push it out."""
+        return False
+
     def overtakes(self, item: T_contra, running: T_contra) -> bool:
         """Whether the item goes before one that is being worked on."""
         return False
@@ -74,7 +78,7 @@ class Order(Generic[T_contra]):
         """Learn that the item is handed out."""
 
     def lost(self, item: T_contra) -> None:
-        """Learn that the item was dropped or pushed out."""
+        """Learn that the item was dropped or pushed out, or that another was refused for its sake."""
 
 
 class _Lane(Generic[T]):
@@ -107,6 +111,15 @@ class Mailbox(Generic[T]):
     def __len__(self) -> int:
         """Items held, over all lanes."""
         return sum(len(lane.items) for lane in self._lanes.values())
+
+    def refuses(self, key: str) -> bool:
+        """Whether the lane is full and its oldest item is kept: then another one is lost, and need not be made."""
+        lane = self._lanes[key]
+        with self._filled:
+            refused = len(lane.items) >= lane.depth and self._order.keeps(lane.items[0])
+            if refused:
+                self._order.lost(lane.items[0])
+        return refused
 
     def offer(self, key: str, item: T) -> T | None:
         """Put without waiting; a full lane pushes out its oldest item, which is returned. Raises Closed."""

@@ -43,7 +43,7 @@ class Reason(StrEnum):
     DEADLINE = "deadline"
     """No result inside the camera's deadline."""
     OVERLOAD = "overload"
-    """A newer frame of a live camera pushed it out of the queue."""
+    """It found the queue of its live camera full, or a newer frame pushed it out, or it came beyond `max_rate`."""
     CAMERA = "camera"
     """The camera delivered no picture that can be judged: none at all, or one that lies on no reference picture."""
     MODEL = "model"

@@ -121,7 +121,8 @@ class Camera(Part):
     """Seconds from capture within which a live camera's frame gets its verdict; past it, that is `unknown`. Frames of
     files and folders have no deadline: no part passes by."""
     queue: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Frames that may wait for a worker. A live camera then pushes out its oldest (`unknown`), a file waits."""
+    """Frames that may wait for a worker. When it is full, a file waits; of a live camera the new frame is `unknown`,
+    or, when half of its time is over, the oldest that waits."""
     repair: bool = True
     """Whether defects are repaired, if the bundle can."""
     isolate: bool = False
@@ -131,8 +132,8 @@ class Camera(Part):
     """Seconds without a picture after which an isolated camera's process is taken to hang. Longer than its device takes
     to open, and than the longest pause between two parts."""
     max_rate: Annotated[float | None, Field(gt=0, le=100_000)] = None
-    """Frames a second of a live camera that are judged, so that one that floods takes nothing from the others; those
-    beyond it are `unknown: overload` at once. Without it, as many as there is time for."""
+    """Frames a second of a live camera that are judged, so that one that floods does not keep the workers busy; those
+    beyond it are `unknown: overload` at once. Without it, as many as the other cameras leave time for."""
     challenges: Path | None = None
     """A folder of known parts, as the camera sees them, in `defective/` and `good/`: they are judged like its frames
     where there is time, and counted nowhere, so that the line proves all day that its detector sees what it must

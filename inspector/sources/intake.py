@@ -147,8 +147,11 @@ class Intake:
         now = self._clock.monotonic()
         if now >= deadline:  # it came too old, and may push no other one out
             return Reason.DEADLINE
-        throttle = self._camera.throttle if self._camera.source.live else None
-        return None if throttle is None or throttle.passes(now) else Reason.OVERLOAD
+        if not self._camera.source.live:
+            return None
+        throttle = self._camera.throttle
+        passes = not self._inbox.refuses(self._camera.name) and (throttle is None or throttle.passes(now))
+        return None if passes else Reason.OVERLOAD
 
     def _queue(self, frame: Frame) -> None:
         if not self._camera.source.live:

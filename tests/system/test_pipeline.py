@@ -119,7 +119,7 @@ def test_2_a_hanging_worker_cannot_hold_a_verdict_back(line: Callable[..., Line]
     assert not one.messages(ResultMessage)
 
 
-def test_3_a_camera_that_is_too_fast_loses_its_oldest(line: Callable[..., Line]) -> None:
+def test_3_a_camera_that_is_too_fast_loses_what_finds_its_queue_full(line: Callable[..., Line]) -> None:
     one = line(queue=2)
     one.gates["m"].open.clear()
     one.sources["cam1"].show(GOOD)
@@ -127,10 +127,10 @@ def test_3_a_camera_that_is_too_fast_loses_its_oldest(line: Callable[..., Line])
     for _ in range(5):
         one.sources["cam1"].show(GOOD)
     one.wait_for(3)
-    assert one.verdicts() == [("cam1", number, Verdict.UNKNOWN, Reason.OVERLOAD) for number in (2, 3, 4)]
+    assert one.verdicts() == [("cam1", number, Verdict.UNKNOWN, Reason.OVERLOAD) for number in (4, 5, 6)]
     one.gates["m"].open.set()
     one.wait_for(6)
-    assert [v for v in one.verdicts() if v[2] is Verdict.OK] == [("cam1", n, Verdict.OK, None) for n in (1, 5, 6)]
+    assert [v for v in one.verdicts() if v[2] is Verdict.OK] == [("cam1", n, Verdict.OK, None) for n in (1, 2, 3)]
 
 
 def test_3b_a_file_waits_instead(line: Callable[..., Line]) -> None:

@@ -36,3 +36,11 @@ def test_it_follows_a_change_within_its_window(before: list[float], now: float) 
 @pytest.mark.parametrize("at", range(RECENT))
 def test_one_hiccup_does_not_count_once_there_is_some_experience(at: int) -> None:
     assert after([*[0.01] * RECENT, 5.0, *[0.01] * at]) == 0.01
+
+
+def test_its_mean_leaves_the_longest_tenth_out_too() -> None:
+    estimate = Estimate()
+    for seconds in [*[0.01, 0.03] * (RECENT // 2 - 1), 5.0, 7.0]:
+        estimate.add(seconds)
+    assert estimate.mean == pytest.approx(0.02)
+    assert Estimate().mean == 0.0

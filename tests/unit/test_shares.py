@@ -1,58 +1,100 @@
+"""Whether the shares come out max-min fair, whatever else decides among those who are within theirs."""
+
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.shares import MARGIN, MEMORY, Shares
+from inspector.shares import Shares
+from tests.inspections import few
 
-CAMERAS = ("a", "b", "c")
-fates = st.lists(st.tuples(st.sampled_from(CAMERAS), st.booleans(), st.floats(0, 1)), max_size=80)
-
-
-def after(steps: list[tuple[str, bool, float]]) -> Shares:
-    shares, now = Shares(CAMERAS), 1000.0
-    for camera, lost, later in steps:
-        now += later
-        shares.count(camera, lost, now)
-    return shares
+QUEUE = 1.0
+"""Seconds for which a piece may wait: longer than the longest of another, which nothing interrupts."""
 
 
-@given(fates, st.sampled_from(CAMERAS), st.sets(st.sampled_from(CAMERAS)))
-def test_whoever_is_served_loses_no_clearly_smaller_share_than_anybody(
-    steps: list[tuple[str, bool, float]], due: str, others: set[str]
-) -> None:
-    shares = after(steps)
-    turn = shares.turn(due, {due, *others})
-    assert turn in {due, *others}
-    assert all(shares[turn] >= shares[other] - MARGIN for other in others)
-    assert turn == due or shares[turn] > shares[due] + MARGIN
+@dataclass(frozen=True)
+class Asker:
+    """rate: pieces of work a second;  work: seconds for each"""
+
+    rate: float
+    work: float
+
+    @property
+    def asks(self) -> float:
+        return self.rate * self.work
 
 
-@given(fates, st.sampled_from(CAMERAS))
-def test_where_nothing_is_lost_it_is_the_turn_of_whoever_is_due(steps: list[tuple[str, bool, float]], due: str) -> None:
-    assert after([(camera, False, later) for camera, _, later in steps]).turn(due, CAMERAS) == due
+askers = st.lists(st.builds(Asker, st.floats(0.5, 60), st.floats(0.005, 0.2)), min_size=2, max_size=6)
 
 
-@given(fates)
-def test_a_share_is_one_and_counts_its_own_camera_alone(steps: list[tuple[str, bool, float]]) -> None:
-    shares = after(steps)
-    assert all(0 <= shares[camera] < 1 for camera in CAMERAS)
-    alone = after([step if step[0] == "a" else ("b", not step[1], step[2]) for step in steps])
-    assert alone["a"] == shares["a"]
+def level_of(asks: Sequence[float], capacity: float) -> float:
+    """What an asker gets at the most where all is shared max-min fair."""
+    left = capacity
+    for index, one in enumerate(sorted(asks)):
+        if one * (len(asks) - index) > left:
+            return left / (len(asks) - index)
+        left -= one
+    return max(asks)
 
 
-def test_what_is_long_over_does_not_count() -> None:
-    shares = after([("a", True, 0.1)] * 100)
-    assert shares["a"] > 0.9
-    shares.count("a", False, now=1010.0 + 4 * MEMORY)
-    assert 0 < shares["a"] < MARGIN + 0.5
-    for step in range(20):
-        shares.count("a", False, now=1011.0 + 4 * MEMORY + step)
-    assert shares["a"] < MARGIN
+def serve(askers: Sequence[Asker], seconds: float, begin: float = 0.0, shares: Shares | None = None) -> list[float]:
+    """Seconds that one worker spends for each; of those within their shares it always prefers the first."""
+    names = [str(index) for index in range(len(askers))]
+    shares = Shares(names) if shares is None else shares
+    now, got, came, gone = begin, dict.fromkeys(names, 0.0), dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    while now < begin + seconds:
+        for name, asker in zip(names, askers, strict=True):
+            came[name] = int((now - begin) * asker.rate) + 1
+            gone[name] = max(gone[name], came[name] - max(int(asker.rate * QUEUE), 1))  # the others are lost
+        waiting = [name for name in names if came[name] > gone[name]]
+        if not waiting:
+            now += 0.001
+            continue
+        turn = shares.within(waiting)[0]
+        work = askers[int(turn)].work
+        shares.charge(turn, work)
+        gone[turn] += 1
+        got[turn] += work
+        now += work
+    return list(got.values())
 
 
-def test_a_slow_camera_is_helped_after_a_few_frames() -> None:
-    shares = after([("a", index % 3 > 0, 0.01) for index in range(600)])  # a hundred frames a second, 2 of 3 lost
-    for second in range(4):
-        shares.count("b", True, now=1006.0 + second)
-    assert shares.turn("a", "ab") == "b"
+@few
+@given(askers)
+def test_shares_come_out_max_min_fair(askers: list[Asker]) -> None:
+    seconds = 60.0
+    got = serve(askers, seconds)
+    asks = [asker.asks for asker in askers]
+    level, pieces = level_of(asks, 1.0), sum(asker.work for asker in askers)
+    for one, served in zip(asks, got, strict=True):
+        assert served == pytest.approx(min(one, level) * seconds, abs=pieces + min(one, level) * QUEUE)
+
+
+@few
+@given(askers)
+def test_the_same_again_comes_out_the_same(askers: list[Asker]) -> None:
+    assert serve(askers, 5.0) == serve(askers, 5.0)
+
+
+def test_whoever_asks_for_little_loses_nothing_by_who_asks_for_much() -> None:
+    small, flood = Asker(5, 0.02), Asker(1000, 0.02)
+    got = serve([flood, small, small, small], 60.0)
+    assert got[1:] == pytest.approx([5 * 0.02 * 60] * 3, abs=0.05)
+    assert sum(got) == pytest.approx(60, abs=0.05)
+
+
+def test_it_goes_by_work_and_not_by_pieces() -> None:
+    tiled, plain = serve([Asker(100, 0.4), Asker(100, 0.02)], 60.0)
+    assert tiled == pytest.approx(plain, abs=0.5)
+
+
+def test_nobody_saves_up_while_idle() -> None:
+    shares = Shares("01")
+    alone = serve([Asker(100, 0.02), Asker(0.001, 0.02)], 60.0, shares=shares)
+    assert alone[0] > 59
+    first, second = serve([Asker(100, 0.02), Asker(100, 0.02)], 2.0, shares=shares)
+    assert first == pytest.approx(second, abs=0.05)
