@@ -27,7 +27,7 @@ import av
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks import material, report, scrape
+from benchmarks import material, report
 from benchmarks.__main__ import BUNDLE
 from benchmarks.children import Child
 from benchmarks.material import FULL, HEIGHT, QUICK, SEEDS, WIDTH
@@ -48,8 +48,9 @@ RECOVER = 5.0
 class Latencies:
     """Follows the healthy cameras; `during` gathers their seconds from capture to receipt."""
 
-    def __init__(self, endpoint: str) -> None:
-        self._subscriber = Subscriber(endpoint, kinds=["verdict"])
+    def __init__(self, endpoint: str, line: str, cameras: list[str]) -> None:
+        # To them alone: it shares its cores with the daemon, and should not take them from it with a flood of verdicts.
+        self._subscriber = Subscriber(endpoint, line, cameras, kinds=["verdict"])
         self._found: list[float] = []
         self.unknown = 0
         threading.Thread(target=self._run, daemon=True).start()
@@ -64,7 +65,7 @@ class Latencies:
 
     def _run(self) -> None:
         for message in self._subscriber:
-            if isinstance(message, VerdictMessage) and message.camera.startswith("healthy"):
+            if isinstance(message, VerdictMessage):
                 self._found.append((time.time_ns() - message.captured_ns) / 1e9)
                 self.unknown += message.verdict == "unknown"
 
@@ -157,8 +158,7 @@ def main() -> int:
             Child("ward", bundle=given.bundle, clips=list(map(str, given.clips)), rate=RATE, rtsp=url) as daemon,
         ):
             where = daemon.answer()
-            latencies = Latencies(where["endpoint"])
-            scrape.wait_for_subscriber(where["http"])
+            latencies = Latencies(where["endpoint"], where["line"], where["healthy"])
             time.sleep(RECOVER)
             ward = Ward(daemon, server)
             for name in options.only.split(","):

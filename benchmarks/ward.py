@@ -61,6 +61,7 @@ def main() -> None:
     }
     cameras = {f"healthy{index}": url for index, url in enumerate(known, 1)}
     odd = clips[-1][:-1]  # not so many that each that a `max_rate` lets through would be the same, and so `frozen`
+    healthy = list(cameras)
     known |= {f"sim://{name}": Flooding(odd, rate, ill) for name, ill in floods.items()}
     cameras |= {name: f"sim://{name}" for name in floods}
     cameras |= {"stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
@@ -80,7 +81,7 @@ def main() -> None:
         ),
     )
     with assemble(settings, opener=lambda url: known.get(url) or open_source(url)) as assembly:
-        children.answer(endpoint=assembly.endpoint, http=assembly.http)
+        children.answer(endpoint=assembly.endpoint, http=assembly.http, line=settings.line, healthy=healthy)
 
         def listen() -> None:
             for question in children.questions():
