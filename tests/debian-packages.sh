@@ -13,6 +13,8 @@ need node nodejs
 need npm npm
 need chromium chromium
 need cc "gcc libc6-dev"
+/usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null ||
+    missing="$missing python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 need arv-fake-gv-camera-0.8 "aravis-tools gir1.2-aravis-0.8"
 # The service is installed by the system's Python, in a container.
 /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"

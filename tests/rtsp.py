@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from inspector.types import Image
-from tests.waiting import free_port
+from tests.waiting import free_port, until
 
 REASON = "needs a real RTSP server: pip install 'aio-rtsp-toolkit[server]' av"
 
@@ -48,6 +49,40 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+SYSTEM = "/usr/bin/python3"
+UDP_REASON = "needs GStreamer's RTSP server: Debian's gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and -good"
+
+
+class UdpServer:
+    """A live camera that sends over UDP (udp_camera.py)."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"rtsp://127.0.0.1:{self.port}/cam?transport=udp&open_timeout=5&read_timeout=1"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def is_there() -> bool:
+        asks = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst; Gst.init(None)"
+        asks += "; assert Gst.ElementFactory.find('rtpvp8pay') and Gst.ElementFactory.find('videotestsrc')"
+        try:
+            return not subprocess.run([SYSTEM, "-c", asks], capture_output=True).returncode
+        except FileNotFoundError:
+            return False
+
+    def start(self) -> None:
+        program = [SYSTEM, str(Path(__file__).with_name("udp_camera.py")), str(self.port)]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        self.process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: listens("127.0.0.1", self.port))
 
     def kill(self) -> None:
         if self.process is not None:

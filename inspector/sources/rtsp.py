@@ -2,7 +2,7 @@
 
 credentials    a file of mode 600 with user:password, or `credential:NAME` of systemd's; read at every connection.
                rtsp://user:password@host/path works too, and belongs into the environment
-transport      tcp, or udp
+transport      tcp, or udp: pictures that lost packets damaged are then handed out as good ones, and FFmpeg tells nobody
 open_timeout, read_timeout   seconds until a silent camera is an error, 2 without them
 stamps         stream: frames are as old as the camera's clock says, against the fastest frame so far; a stream that
                falls behind by more than read_timeout is opened anew. arrival: for a camera whose clock is wrong

@@ -12,7 +12,7 @@ import pytest
 from inspector.sources import SCHEMES
 from inspector.testing.sources import Counterpart, Ending, SourceContract, Unplugged
 from tests import cameras
-from tests.rtsp import REASON, Server, record
+from tests.rtsp import REASON, UDP_REASON, Server, UdpServer, record
 from tests.waiting import PATIENCE
 
 COUNT = 12
@@ -100,6 +100,20 @@ class TestNetworkCamera(Unplugged, SourceContract):
         server = Server(tmp_path)
         server.start()
         yield Counterpart(server.url, unplug=server.kill, plug=server.start, secret="s3cret")
+        server.kill()
+
+
+@pytest.mark.full
+class TestNetworkCameraOverUdp(Unplugged, SourceContract):
+    bound = PATIENCE
+
+    @pytest.fixture
+    def counterpart(self) -> Iterator[Counterpart]:
+        if not UdpServer.is_there():
+            pytest.skip(UDP_REASON)
+        server = UdpServer()
+        server.start()
+        yield Counterpart(server.url, unplug=server.kill, plug=server.start)
         server.kill()
 
 
