@@ -51,7 +51,7 @@ class Changes:
     configured: the configuration;  judging: what judges now, which may be by earlier choices in `versions`
     reread: reads the configuration again;  shadow: shows frames to models that do not judge yet
     room: bytes that a second set of models may need; None: any
-    on_change: told of what judges from now on
+    on_change: told of what judged so far, and of what judges from now on
     in_flight: the frames that wait for their verdict;  later: has something done by the thread that does the changes
     """
 
@@ -64,7 +64,7 @@ class Changes:
         versions: Versions | None,
         shadow: Shadow,
         room: int | None,
-        on_change: Callable[[Judging], None],
+        on_change: Callable[[Judging, Judging], None],
         announce: Callable[[Event], None],
         clock: Clock,
         in_flight: Callable[[], Sequence[Frame]],
@@ -187,7 +187,7 @@ class Changes:
             elif self._versions.now is None or version.cameras != self._versions.now.cameras:
                 self._versions.put(version)
         self._stations.update(judging.stations)
-        self._on_change(judging)
+        self._on_change(before, judging)
         self._configured, self.judging = target, judging
         self.counts[TAKEN] += bool(changed)
         self._later(partial(self._outlive, before))

@@ -79,8 +79,10 @@ MAY_IMPORT = {
     "record": "catchup guard journal ledger publisher settings stage",
     "cameras": "calibration challenges condition matching settings sources worker",
     "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
-    "assemble": "arrivals budget cameras codecs daemon guard health inference jobs judging keys metrics models outputs "
-    "pipeline publisher record recorder scrape settings sources status wire worker",
+    "surroundings": "arrivals catchup guard journal judging keys outputs record recorder settings stage",
+    "adoption": "cameras judging metrics settings sources wire",
+    "assemble": "adoption budget cameras codecs daemon health inference jobs judging metrics models pipeline publisher "
+    "scrape settings sources stage status surroundings wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
