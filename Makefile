@@ -7,6 +7,12 @@ ANOMALIB := .venv-anomalib
 PIP := pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
+# Most tests wait for processes: three run at a time, each with a core at most, and the long ones begin first.
+TESTS := -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+
+# Whatever an image says: each of the processes that the tests start would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-openvino check fuzz bench bench-detectors bench-frames bench-view soak faults image docs clean
 
@@ -17,11 +23,11 @@ run: $(VENV)/.run  ## run the daemon on a simulated line of four cameras, and sh
 	@sh deploy/demo.sh $(VENV)/bin
 
 test: $(VENV)/.dev  ## pass the tests that need nothing but Python (some minutes)
-	$(VENV)/bin/python -m pytest -m "not full"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python $(TESTS) -m "not full"
 
 test-all: test $(FULL)/.full  ## pass all tests: training, real cameras, Prometheus and systemd tools (root installs Debian packages)
 	sh tests/debian-packages.sh
-	$(FULL)/bin/python -m pytest -m full
+	OMP_NUM_THREADS=1 $(FULL)/bin/python $(TESTS) -m full
 	@$(MAKE) --no-print-directory test-openvino
 
 test-openvino: $(OPENVINO)/.dev  ## pass the runtimes' tests on OpenVINO, whose build needs an environment of its own

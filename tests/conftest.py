@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,10 +8,28 @@ from pathlib import Path
 
 import cv2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.bundles import convolutional, make_bundle, masked_pictures, picture
 
 pytest.register_assert_rewrite("inspector.testing.sources")
+
+# A busy machine's pauses are no failures.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, the long ones begin first, in random order too: none is left alone at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.get_closest_marker("xdist_group") is not None:
+        return 0
+    return 1 if item.path.parent.name in ("system", "faults") else 2
+
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -15,6 +15,8 @@ from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 
+from tests.waiting import PATIENCE
+
 REACHED = re.compile(r"publishing at (\S+), metrics at (\S+)/metrics")
 
 
@@ -31,7 +33,7 @@ def environment(**extra: str) -> dict[str, str]:
 def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a verb to its end."""
     return subprocess.run(
-        command(*arguments), env=environment(**extra), capture_output=True, text=True, timeout=120, check=False
+        command(*arguments), env=environment(**extra), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -82,8 +84,8 @@ class Process:
         if self._process.poll() is None:
             self._process.kill()
         if self._reader is not None:
-            self._reader.join(10)
-        self._process.communicate(timeout=30)
+            self._reader.join(PATIENCE)
+        self._process.communicate(timeout=PATIENCE)
 
     @property
     def triggers(self) -> str:
@@ -112,13 +114,13 @@ class Process:
         """Wait for the end, keeping the log; the exit code."""
         if self._reader is None:
             self.keep_reading()  # `communicate` would lose the lines that were read ahead of those asked for
-        code = self._process.wait(timeout=60)
+        code = self._process.wait(timeout=PATIENCE)
         assert self._reader is not None
-        self._reader.join(10)
+        self._reader.join(PATIENCE)
         return code
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.http}{path}", timeout=PATIENCE) as answer:
             return str(answer.read().decode())
 
     def metrics(self) -> dict[str, float]:

@@ -143,7 +143,7 @@ def recorded(endpoint: str, keys: ClientKeys) -> bytes:
             for side in (near, far):
                 side.shutdown(socket.SHUT_RDWR)
             for pump in pumps:
-                pump.join(10)
+                pump.join(30)
     return b"".join(said)
 
 
@@ -191,7 +191,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 def throw(target: Target, data: bytes, manner: str) -> None:
     """Connect and send; whatever the other side does about it is fine."""
-    with socket.create_connection(target.address, timeout=10) as connection:
+    with socket.create_connection(target.address, timeout=60) as connection:
         try:
             connection.settimeout(1.0)
             if manner == "pieces":

@@ -25,9 +25,9 @@ from inspector.types import (
 )
 from tests.standards import Plain
 
-few = settings(max_examples=25, deadline=None)
-many = settings(max_examples=150, deadline=None)
-"""How often hypothesis tries; a busy machine's pauses are no failures, hence no deadline."""
+few = settings(max_examples=25)
+many = settings(max_examples=150)
+"""How often hypothesis tries."""
 
 CALIBRATION = CalibrationTag("2026-01-31T12:00:00Z", "d5" * 32, 0.02, 0.95, 300, 0.3125, 4)
 MODEL = ModelTag("bright", "ab" * 32, "CPUExecutionProvider")

@@ -102,7 +102,7 @@ class Prometheus:
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, Path(self._log.name).read_text()
         try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=10):
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=30):
                 return True
         except OSError:
             return False

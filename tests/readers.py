@@ -16,7 +16,7 @@ from tests.daemon import configure, environment
 ROUND = 20
 """So many pictures, and they begin again; every fifth is defective, by a square of 9 x 9 pixels at (10, 10)."""
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 600.0
 
 
 def endless(folder: Path, bundle: Path, publish: str = "", rate: int = 100) -> Path:

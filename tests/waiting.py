@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import socket
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import IO
 
 PATIENCE = 120.0
 """Seconds that anything may take on a busy machine."""
+
+PORTS = (20_000, 32_000)
+"""Below those that Linux and others hand out."""
+
+_CHANCE = random.SystemRandom()  # pytest-randomly seeds the others alike in all processes
+_TURNS: list[IO[str]] = []
 
 
 def until(happened: Callable[[], bool], what: str = "") -> None:
@@ -19,7 +31,22 @@ def until(happened: Callable[[], bool], what: str = "") -> None:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of loopback for this process alone, for as long as it runs.
+
+    It is none that the kernel hands out, so that no connection and no other daemon takes it before it is bound; and
+    a lock on a file of its own keeps it from the tests that run beside.
+    """
+    folder = Path(tempfile.gettempdir(), f"inspector-test-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = _CHANCE.randrange(*PORTS)
+        turn = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            turn.close()
+        else:
+            _TURNS.append(turn)
+            return port

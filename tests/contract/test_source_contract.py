@@ -140,6 +140,7 @@ class TestGenicamProducerThatLosesItsCamera(Unplugged, SourceContract):
 
 
 @pytest.mark.full
+@pytest.mark.xdist_group("fake-camera")
 class TestGigeCamera(Unplugged, SourceContract):
     bound = PATIENCE
 

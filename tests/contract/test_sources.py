@@ -254,6 +254,6 @@ def test_a_network_camera_that_is_silent_is_given_up() -> None:
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        reader.join(15)
+        reader.join(30)
     assert len(errors) == 1
     assert "time-out 0.2 s" in str(errors[0])

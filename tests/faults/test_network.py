@@ -17,7 +17,7 @@ from tests.daemon import Process, configure, environment
 from tests.faults.test_losses import SUBSCRIBER, written
 from tests.waiting import until
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.xdist_group("cable")]
 
 HERE, THERE = "10.231.77.1", "10.231.77.2"
 

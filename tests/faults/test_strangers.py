@@ -155,7 +155,7 @@ def forbidding_camera() -> Iterator[int]:
         thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(30)
 
 
 def test_4_no_password_of_a_camera_is_shown(tmp_path: Path, bright: Path) -> None:

@@ -209,7 +209,9 @@ def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
         notify.settimeout(60)
-        config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20")
+        config = configure(  # one worker, so that verdicts come in the order of the frames
+            tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20", more="workers = { count = 1 }"
+        )
         right = config.read_text()
         with (
             Process(config, NOTIFY_SOCKET=str(tmp_path / "notify")) as daemon,

@@ -1,4 +1,4 @@
-"""`inspector train` as a user runs it, on few and small pictures.
+"""`inspector train` as a user runs it, on few and small pictures, with a tenth of the repairer's batches.
 
 1. pictures with masks        -> a bundle that proves itself, judges a folder, and takes its scores into its card
 2. normal pictures alone      -> trained on synthetic defects; the plain folders do
@@ -14,6 +14,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,15 +28,23 @@ from inspector.inference import channels, engine
 from inspector.inference.bundle import load
 from inspector.simulation import write_dataset
 from tests.boards import PLACES, piece
-from tests.daemon import Process, command, configure, environment, run
+from tests.daemon import Process, configure, environment, run
 from tests.pictures import write
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.xdist_group("training")]
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Networks as small as these gain nothing from more, and lose much where another process has a core busy."""
 
-SHORT = ("--size", "96x128", "--epochs", 1, "--repair-epochs", 1)
+PROGRAM = """
+import sys
+from inspector import cli
+from inspector.training import settings
+settings.REPAIRER_EPOCH = 10
+sys.exit(cli.main())
+"""
+
+SHORT = ("--size", "48x64", "--epochs", 1, "--repair-epochs", 1)
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +61,20 @@ def bundle(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def training(data: Path, out: Path, *more: object) -> subprocess.Popen[str]:
+    """A run with its output in pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PROGRAM, "train", data, "--out", out, *map(str, more)],
+        env=environment(COLUMNS="400", **ONE_THREAD), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
 def trained(data: Path, out: Path, *more: object) -> str:
     """Train to the end; what it said."""
-    settings = environment(COLUMNS="400", **ONE_THREAD)
-    done = subprocess.run(
-        command("train", data, "--out", out, *more),
-        env=settings,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    with training(data, out, *more) as process:
+        said, errors = process.communicate(timeout=1000)
+    assert process.returncode == 0, said + errors
+    return said
 
 
 def files(folder: Path) -> Sequence[str]:
@@ -73,7 +83,7 @@ def files(folder: Path) -> Sequence[str]:
 
 def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
     card = load(bundle).card
-    assert (card.input.height, card.input.width, card.input.channels) == (96, 128, 3)
+    assert (card.input.height, card.input.width, card.input.channels) == (48, 64, 3)
     assert {"bundle.toml", "detector.onnx", "repairer.onnx"} < set(files(bundle))
     assert {"history/detector.jsonl", "history/repairer.jsonl"} < set(files(bundle))
     assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
@@ -113,15 +123,13 @@ def test_2_normal_pictures_are_enough(masked: Path, tmp_path: Path) -> None:
 
 def test_3_a_killed_run_resumes_to_the_same_bundle(bundle: Path, masked: Path, tmp_path: Path) -> None:
     out = tmp_path / "one"
-    with subprocess.Popen(
-        command("train", masked, "--out", out, *SHORT), env=environment(**ONE_THREAD), stdout=subprocess.PIPE, text=True
-    ) as process:
+    with training(masked, out, *SHORT) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("repairer: "):  # the detector is done, and its threshold chosen
                 process.send_signal(signal.SIGKILL)
                 break
-        process.stdout.read()
+        process.communicate()
     assert not out.exists()
     trained(masked, out, *SHORT, "--resume")
     assert (out / "detector.onnx").read_bytes() == (bundle / "detector.onnx").read_bytes()
@@ -167,8 +175,8 @@ def test_5_stacks_of_modalities_become_a_bundle(tmp_path: Path) -> None:
     assert bundle.card.input.channels == 5
     assert all(name.endswith((".tiff", "_mask.png")) for name in files(tmp_path / "five" / "golden"))
     running = engine.start(bundle, "cpu", max_batch=2)
-    image, _ = five(99, True)
-    assert [detection.map.shape for detection in running.detector.detect([image, image])] == 2 * [(96, 128)]
+    image = cv2.resize(five(99, True)[0], (64, 48), interpolation=cv2.INTER_AREA)
+    assert [detection.map.shape for detection in running.detector.detect([image, image])] == 2 * [(48, 64)]
     done = run("evaluate", tmp_path / "five", data, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["data"]["pictures"] == {"good": 4, "spot": 4}

@@ -113,7 +113,7 @@ def test_what_people_see_of_a_stack(count: int, shown: list[int]) -> None:
     assert np.array_equal(channels.viewable(image), image[:, :, shown])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(EVERY), st.integers(8, 90), st.integers(8, 90))
 def test_every_channel_is_fitted_alike(count: int, height: int, width: int) -> None:
     image = noise(3, 48, 64, count)

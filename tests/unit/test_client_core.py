@@ -252,12 +252,12 @@ class World(RuleBasedStateMachine):
 
 
 class TestWorld(World.TestCase):
-    settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=300, stateful_step_count=40)
 
 
 @pytest.mark.full
 class TestWorldForLong(World.TestCase):
-    settings = settings(max_examples=3000, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=3000, stateful_step_count=50)
 
 
 # ---- what hypothesis found, and what it seldom would

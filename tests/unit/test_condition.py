@@ -122,7 +122,7 @@ def test_a_picture_of_another_size_repeats_nothing() -> None:
 
 
 @given(st.integers(-9, 9), st.integers(-6, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_where_a_scene_lies(right: int, down: int) -> None:
     wide = np.random.default_rng(1).integers(0, 256, (30, 40), np.uint8)
     wide = np.asarray(np.kron(wide, np.ones((4, 4), np.uint8)), np.uint8)  # blobs, as scenes have them

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import DataError
@@ -294,7 +294,6 @@ def test_one_pose_is_not_taken_for_copies(data: Path) -> None:
     assert "near-copies" not in found(check(data))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(-50, 50), min_size=8, max_size=40), st.floats(0.1, 20))
 def test_at_most_half_are_outliers_and_moving_all_changes_nothing(values: list[float], least: float) -> None:
     some = np.round(np.array(values), 3)

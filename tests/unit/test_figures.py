@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.training import bootstrap, breakdown
@@ -40,7 +40,6 @@ def some() -> Table:
 pictures = st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=1, max_size=15)
 
 
-@settings(max_examples=100, deadline=None)
 @given(pictures)
 def test_a_weight_counts_a_picture_so_often(drawn: list[tuple[int, bool, int]]) -> None:
     score = np.array([level / 4 for level, _, _ in drawn])
@@ -52,7 +51,6 @@ def test_a_weight_counts_a_picture_so_often(drawn: list[tuple[int, bool, int]]) 
     assert found == pytest.approx(wanted, nan_ok=True)
 
 
-@settings(max_examples=100, deadline=None)
 @given(pictures)
 def test_average_precision_by_its_definition(drawn: list[tuple[int, bool, int]]) -> None:
     score = np.array([level / 4 for level, _, _ in drawn])

@@ -43,7 +43,7 @@ def server(house) -> Iterator[Health]:
 
 
 def ask(server: Health, path: str, method: str = "GET") -> tuple[int, str, str]:
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -54,7 +54,7 @@ def ask(server: Health, path: str, method: str = "GET") -> tuple[int, str, str]:
 
 def dial(server: Health) -> socket.socket:
     address = urlsplit(server.url)
-    return socket.create_connection((address.hostname, address.port), timeout=5)
+    return socket.create_connection((address.hostname, address.port), timeout=30)
 
 
 def rest_of(connection: socket.socket) -> bytes:
@@ -89,7 +89,7 @@ def test_health_has_a_line_for_each_failure(server, house):
 
 
 def test_head_answers_without_a_body(server, house):
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
     connection.request("HEAD", "/metrics")
     response = connection.getresponse()
     assert (response.status, response.headers["Content-Length"], response.read()) == (200, str(len(house.text)), b"")

@@ -183,7 +183,7 @@ def test_models_that_do_not_compare_are_refused_where_the_card_says_so(bright: P
 squares = st.tuples(st.integers(0, 130), st.integers(0, 100), st.integers(3, 120), st.integers(3, 90))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(squares, min_size=1, max_size=4), st.sampled_from([1, 3]), st.sampled_from([(100, 130), (30, 40)]))
 def test_repair_fills_the_mask_and_leaves_every_other_pixel(
     engine: Engine, found: list[tuple[int, int, int, int]], channels: int, size: tuple[int, int]
@@ -237,7 +237,7 @@ def test_shallow_holes_are_left_to_the_inpainter_that_the_card_names(copy: Path)
     assert (repaired[mask == 0] == 60).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(mask=st.lists(squares, min_size=1, max_size=4), channels=st.sampled_from([1, 3]))
 def test_whatever_fills_a_hole_no_other_pixel_changes(
     mixed: Engine, mask: list[tuple[int, int, int, int]], channels: int

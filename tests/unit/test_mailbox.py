@@ -98,8 +98,8 @@ def test_put_waits_for_room() -> None:
     thread = threading.Thread(target=put)
     thread.start()
     assert [name for _, name in mailbox.take(1).items] == ["a1"]
-    assert done.wait(10)
-    thread.join(10)
+    assert done.wait(30)
+    thread.join(30)
     assert [name for _, name in mailbox.take(1).items] == ["a2"]
 
 
@@ -116,8 +116,8 @@ def test_closing_wakes_a_waiting_put() -> None:
     thread = threading.Thread(target=put)
     thread.start()
     mailbox.close()
-    assert raised.wait(10)
-    thread.join(10)
+    assert raised.wait(30)
+    thread.join(30)
     assert [name for _, name in mailbox.take(9).items] == ["a1"]
 
 

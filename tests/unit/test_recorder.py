@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -448,12 +449,18 @@ def tell(one: Recorder, *inspections: Inspection) -> None:
         one.verdict(each, ENCODER.verdict(each, 1, 0.0)[1])
 
 
+def run(one: Recorder) -> None:
+    """In a thread of its own, which is given back: it gives way to others for good."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(one.run, lambda: None).result()
+
+
 def test_stopping_ends_the_recordings_that_are_begun(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
     folder = Folder(tmp_path / "rec", ROOMY)
     one = recorder(folder, line)
     tell(one, *(inspection(n, n / 10, Verdict.NG if n == 5 else Verdict.OK) for n in range(10)))
     one.stop()
-    one.run(lambda: None)
+    run(one)
     (place,) = (tmp_path / "rec").glob("cam1-*-5")
     assert [frame.number for frame in Recording(place).frames()] == list(range(10))
     assert (one.recordings, one.failures, one.written, one.lost) == (1, 0, {"cam1": 10}, {"cam1": 0})
@@ -477,7 +484,7 @@ def test_a_recording_that_cannot_be_written_is_told_and_counted_and_the_next_one
     monkeypatch.setattr(Draft, "add", write)
     tell(one, *(inspection(n, n / 10, Verdict.NG if n == 3 else Verdict.OK) for n in range(10)))
     one.stop()
-    one.run(lambda: None)
+    run(one)
     assert one.failing
     ((state, detail),) = one.news()
     assert state == "failing"
@@ -487,7 +494,7 @@ def test_a_recording_that_cannot_be_written_is_told_and_counted_and_the_next_one
     assert (one.recordings, one.failures, one.lost["cam1"]) == (0, 1, 10)
     full = False
     tell(one, inspection(50, 50.0, Verdict.NG))
-    one.run(lambda: None)
+    run(one)
     assert not one.failing
     assert [state for state, _ in one.news()] == ["recovered"]
     assert (one.recordings, one.written["cam1"]) == (1, 1)
@@ -499,7 +506,7 @@ def test_one_recording_may_not_take_more_than_all_may(line: tuple[Settings, dict
     one = recorder(folder, line)
     tell(one, *(inspection(n, n / 100, Verdict.NG if n == 0 else Verdict.OK, side=100) for n in range(20)))
     one.stop()
-    one.run(lambda: None)
+    run(one)
     assert "recorder.max_gb is too little" in one.news()[0][1]
     assert list((tmp_path / "rec").glob("*cam1-*")) == []
     folder.close()

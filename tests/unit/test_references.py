@@ -38,7 +38,7 @@ def furthest(image: np.ndarray, found: np.ndarray, x: float, y: float, degrees: 
     return float(np.abs(moving(image, x, y, degrees) @ there - corners[:2]).max())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(near, near, angles, st.sampled_from([0.7, 1.0, 1.2]), st.floats(-20, 20))
 def test_shift_and_rotation_are_found_to_half_a_pixel(x, y, degrees, contrast, light):
     frame = np.clip(contrast * (moved(AGAIN, x, y, degrees).astype(np.float32) - 128) + 128 + light, 0, 255)
@@ -48,7 +48,7 @@ def test_shift_and_rotation_are_found_to_half_a_pixel(x, y, degrees, contrast, l
     assert placement.score > 0.9
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(-6, 6), st.floats(-6, 6), angles)
 def test_a_frame_that_is_hardly_reduced_is_placed_as_well(x, y, degrees):
     placement = placed(moved(SMALL, x, y, degrees), SMALL)

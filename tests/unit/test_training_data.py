@@ -176,7 +176,7 @@ def samples_of(groups: list[tuple[int, bool]]) -> list[Sample]:
 mixed_groups = st.lists(st.tuples(st.integers(0, 7), st.sampled_from([True, True, False])), min_size=8, max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mixed_groups, st.floats(0.05, 0.4), st.integers(0, 9))
 def test_no_part_is_on_both_sides_and_nothing_is_lost(groups: list[tuple[int, bool]], share: float, seed: int) -> None:
     samples = samples_of(groups)

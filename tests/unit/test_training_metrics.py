@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -44,7 +44,6 @@ def pairwise(good: np.ndarray, bad: np.ndarray) -> float:
     return float((above + 0.5 * ties).mean())
 
 
-@settings(max_examples=100, deadline=None)
 @given(scores, scores)
 def test_area_under_roc_is_the_share_of_pairs_in_the_right_order(good: list[int], bad: list[int]) -> None:
     found = area_under_roc(np.array(good, float), np.array(bad, float))
@@ -54,7 +53,6 @@ def test_area_under_roc_is_the_share_of_pairs_in_the_right_order(good: list[int]
         assert np.isnan(found)
 
 
-@settings(max_examples=100, deadline=None)
 @given(levels, truths)
 def test_pixel_auroc_by_pairs(levels: np.ndarray, truths: np.ndarray) -> None:
     assume(truths.any() and not truths.all())
@@ -75,7 +73,6 @@ def overlap_curve(levels: np.ndarray, truths: np.ndarray) -> list[tuple[float, f
     return points
 
 
-@settings(max_examples=100, deadline=None)
 @given(levels, truths, st.sampled_from([0.05, 0.3, 1.0]))
 def test_aupro_by_regions(levels: np.ndarray, truths: np.ndarray, limit: float) -> None:
     assume(truths.any() and not truths.all())
@@ -107,7 +104,6 @@ def f1_at(maps: np.ndarray, truths: np.ndarray, threshold: float) -> float:
     return float(2 * (found & truths).sum() / max(found.sum() + truths.sum(), 1))
 
 
-@settings(max_examples=100, deadline=None)
 @given(levels, truths)
 def test_best_f1_is_the_best_and_its_threshold_reaches_it(levels: np.ndarray, truths: np.ndarray) -> None:
     maps, _, collected = seen(levels, truths)
@@ -133,7 +129,6 @@ def test_certain_maps_are_measured_too() -> None:
     assert collected.best_f1()[0] == 1.0
 
 
-@settings(max_examples=100, deadline=None)
 @given(truths, truths)
 def test_pixel_counts_by_definition(found: np.ndarray, truth: np.ndarray) -> None:
     counts = PixelCounts()

@@ -39,7 +39,7 @@ def rng_of(seed: int) -> np.random.Generator:
 # Views
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seeds,
     st.builds(Augmentation, st.floats(0, 45), st.floats(0, 0.3), st.floats(0, 0.3), flips, st.floats(0, 0.5)),
@@ -59,7 +59,7 @@ def test_a_view_is_of_the_size_that_is_asked_for(
     np.testing.assert_array_equal(view, twin)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seeds, flips, st.booleans())
 def test_mask_and_picture_move_together(seed: int, mirrored: str, aimed: bool) -> None:
     mask = np.zeros((120, 160), np.uint8)
@@ -105,7 +105,7 @@ def test_a_turned_and_sheared_view_is_mirrored_only_where_that_is_allowed(mirror
     assert seen == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seeds, flips, st.sampled_from([(32, 48), (64, 16), (80, 96)]), st.floats(0, 0.5), st.booleans())
 def test_edges_stay_hard_where_nothing_is_turned_or_sheared(
     seed: int, mirrored: str, size: tuple[int, int], shift: float, aimed: bool
@@ -117,7 +117,7 @@ def test_edges_stay_hard_where_nothing_is_turned_or_sheared(
     assert set(np.unique(view)) == {0, 80, 160}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seeds, flips, st.integers(0, 159), st.integers(0, 119))
 def test_a_view_holds_what_it_is_aimed_at(seed: int, mirrored: str, x: int, y: int) -> None:
     mask = np.zeros((120, 160), np.uint8)
@@ -189,7 +189,6 @@ def shaded(height: int = 96, width: int = 128, channels: int = 3) -> np.ndarray:
     return np.repeat(np.rint(grey)[:, :, None], channels, axis=2).astype(np.uint8)
 
 
-@settings(max_examples=100, deadline=None)
 @given(seeds, st.sampled_from([1, 3]))
 def test_the_mask_of_a_pasted_defect_is_what_can_be_seen_of_it(seed: int, channels: int) -> None:
     image = shaded(channels=channels)
@@ -222,7 +221,6 @@ def binarised(channels: int = 1) -> np.ndarray:
     return image
 
 
-@settings(max_examples=100, deadline=None)
 @given(seeds, st.sampled_from([1, 3]), st.booleans())
 def test_a_two_toned_picture_stays_two_toned(seed: int, channels: int, soft_tones: bool) -> None:
     image = binarised(channels)
