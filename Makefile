@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check --constraint constraints.
 PROJECT := pyproject.toml constraints.txt inspector/__init__.py
 
 # Most tests wait for processes: three run at a time, each with a core at most, and the long ones begin first.
-TESTS := -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Whatever an image says: each of the processes that the tests start would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from inspector.types import Image
+from tests.waiting import turn
 
 SOURCE = Path(__file__).parent / "producer" / "faulty.c"
 FAKE = "arv-fake-gv-camera-0.8"
@@ -92,11 +91,10 @@ class FakeCamera:
 
 @contextmanager
 def fake_camera(*options: str) -> Iterator[FakeCamera]:
-    """One that runs; there can be only one a machine, so tests of other checkouts wait for their turn."""
+    """One that runs; there can be only one a machine."""
     needed("gi")
     camera = FakeCamera(*options)
-    with Path(tempfile.gettempdir(), "inspector-fake-camera.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with turn("fake-camera"):
         camera.start()
         try:
             yield camera

@@ -22,13 +22,7 @@ settings.load_profile("patient")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run side by side, the long ones begin first, in random order too: none is left alone at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> int:
-    if item.get_closest_marker("xdist_group") is not None:
-        return 0
-    return 1 if item.path.parent.name in ("system", "faults") else 2
+        items.sort(key=lambda item: item.path.parent.name not in ("system", "faults"))
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

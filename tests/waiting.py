@@ -8,7 +8,8 @@ import random
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ PORTS = (20_000, 32_000)
 """Below those that Linux and others hand out."""
 
 _CHANCE = random.SystemRandom()  # pytest-randomly seeds the others alike in all processes
-_TURNS: list[IO[str]] = []
+_LOCKS: list[IO[str]] = []
 
 
 def until(happened: Callable[[], bool], what: str = "") -> None:
@@ -28,6 +29,14 @@ def until(happened: Callable[[], bool], what: str = "") -> None:
     while not happened():
         assert time.monotonic() < end, what
         time.sleep(0.02)
+
+
+@contextmanager
+def turn(what: str) -> Iterator[None]:
+    """Alone with something that there can be one of on a machine: tests beside, of other checkouts too, wait."""
+    with Path(tempfile.gettempdir(), f"inspector-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def free_port() -> int:
@@ -40,13 +49,13 @@ def free_port() -> int:
     folder.mkdir(exist_ok=True)
     while True:
         port = _CHANCE.randrange(*PORTS)
-        turn = (folder / str(port)).open("w")
+        lock = (folder / str(port)).open("w")
         try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
         except OSError:
-            turn.close()
+            lock.close()
         else:
-            _TURNS.append(turn)
+            _LOCKS.append(lock)
             return port

@@ -140,7 +140,6 @@ class TestGenicamProducerThatLosesItsCamera(Unplugged, SourceContract):
 
 
 @pytest.mark.full
-@pytest.mark.xdist_group("fake-camera")
 class TestGigeCamera(Unplugged, SourceContract):
     bound = PATIENCE
 

@@ -54,7 +54,6 @@ def test_a_producer_that_loses_its_camera(isolate: str, tmp_path: Path, bright: 
     comes_back(config, faulty.unplug, faulty.plug)
 
 
-@pytest.mark.xdist_group("fake-camera")
 def test_a_camera_on_the_wire_that_is_killed(tmp_path: Path, bright: Path) -> None:
     with cameras.fake_camera() as camera:
         url = f"gige://{cameras.ADDRESS}?Width=320&Height=240&timeout=1"

@@ -15,9 +15,9 @@ import pytest
 
 from tests.daemon import Process, configure, environment
 from tests.faults.test_losses import SUBSCRIBER, written
-from tests.waiting import until
+from tests.waiting import turn, until
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("cable")]
+pytestmark = pytest.mark.full
 
 HERE, THERE = "10.231.77.1", "10.231.77.2"
 
@@ -36,17 +36,18 @@ def cable() -> Iterator[str]:
     if os.geteuid() != 0:
         pytest.skip("making a network namespace needs root")
     name = f"insp{os.getpid() % 100_000}"
-    ip("netns", "add", name)
-    try:
-        ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
-        ip("addr", "add", f"{HERE}/30", "dev", name)
-        ip("link", "set", name, "up")
-        ip("-n", name, "addr", "add", f"{THERE}/30", "dev", "eth0")
-        ip("-n", name, "link", "set", "eth0", "up")
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=False)
-        subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
+    with turn("cable"):  # whose ends have addresses
+        ip("netns", "add", name)
+        try:
+            ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("addr", "add", f"{HERE}/30", "dev", name)
+            ip("link", "set", name, "up")
+            ip("-n", name, "addr", "add", f"{THERE}/30", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            yield name
+        finally:
+            subprocess.run(["ip", "netns", "delete", name], check=False)
+            subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
 
 
 def test_1_a_cable_that_is_pulled_and_put_back(tmp_path: Path, bright: Path, pictures: Path) -> None:

@@ -127,7 +127,6 @@ def late(daemon: Process) -> float:
     return daemon.metrics()['inspector_verdicts_total{camera="cam1",reason="deadline",verdict="unknown"}']
 
 
-@pytest.mark.xdist_group("cable")
 def test_a_cable_that_is_pulled_and_put_back(media: Path, tmp_path: Path, bright: Path) -> None:
     with cable() as name:
         server = Server(media, THERE, ["ip", "netns", "exec", name])

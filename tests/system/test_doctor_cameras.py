@@ -53,7 +53,6 @@ def test_a_network_camera_that_delivers_refuses_and_is_gone(server: Server, tmp_
     assert (code, "cannot be opened" in found["text"], "s3cret" in told) == (SourceError.exit_code, True, False)
 
 
-@pytest.mark.xdist_group("fake-camera")
 def test_a_machine_vision_camera_that_another_program_has(tmp_path: Path, bright: Path) -> None:
     with cameras.fake_camera():
         code, found, _ = looked_at(tmp_path, bright, GIGE)

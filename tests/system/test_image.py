@@ -25,7 +25,6 @@ from tests.daemon import REACHED
 BASE = os.environ.get("INSPECTOR_BASE", "")
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.xdist_group("image"),
     pytest.mark.skipif(not BASE, reason="the image is not built: that takes root and minutes, `make image`"),
 ]
 NAME = "docker.io/library/python:3.11-slim-bookworm"

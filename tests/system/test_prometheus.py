@@ -18,7 +18,7 @@ from tests.observer import Observer
 from tests.prometheus import DEPLOY, SERIES, Prometheus, recorded
 from tests.waiting import until
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.full
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/inspector.json").read_text())

@@ -36,7 +36,7 @@ from inspector.types import Verdict
 from tests.daemon import Process, configure
 from tests.waiting import PATIENCE
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("stack-training")]
+pytestmark = pytest.mark.full
 
 CAMERAS = {"infrared": 1, "visible": 3}
 SHOWN_BY = {"void": "infrared", "stain": "visible"}

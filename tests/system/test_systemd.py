@@ -36,7 +36,7 @@ import pytest
 from tests.machine import Machine, Service
 from tests.waiting import until
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("machine")]
+pytestmark = pytest.mark.full
 
 ROOT = Path(__file__).parents[2]
 MANUAL = ROOT / "deploy/README.md"

@@ -31,7 +31,7 @@ from tests.boards import PLACES, piece
 from tests.daemon import Process, configure, environment, run
 from tests.pictures import write
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("training")]
+pytestmark = pytest.mark.full
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Networks as small as these gain nothing from more, and lose much where another process has a core busy."""

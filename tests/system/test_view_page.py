@@ -39,7 +39,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (tests/debian-packages.sh)"),
 ]
 

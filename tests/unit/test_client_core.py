@@ -257,7 +257,7 @@ class TestWorld(World.TestCase):
 
 @pytest.mark.full
 class TestWorldForLong(World.TestCase):
-    settings = settings(max_examples=3000, stateful_step_count=50)
+    settings = settings(max_examples=1000, stateful_step_count=50)
 
 
 # ---- what hypothesis found, and what it seldom would

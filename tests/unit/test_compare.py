@@ -16,8 +16,6 @@ from inspector.training.figures import table
 from tests.bundles import make_bundle, picture
 from tests.pictures import write
 
-pytestmark = pytest.mark.xdist_group("compare")  # whose evaluations take a while
-
 
 @pytest.fixture(scope="module")
 def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

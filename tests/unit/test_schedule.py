@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import heapq
 import itertools
 import random
@@ -230,7 +231,7 @@ class Line:
                 self.missed[what] += now + cameras[what].deadline < begin + seconds
                 if not house.inbox.refuses(what):
                     house.capture(what, cameras[what].deadline)
-                    waiting.append((now + cameras[what].deadline, now, what))
+                    bisect.insort(waiting, (now + cameras[what].deadline, now, what))
                 heapq.heappush(due, (now + 1 / cameras[what].rate, next(tie), what))
             else:
                 free += 1
@@ -241,8 +242,9 @@ class Line:
                 (frame,) = frames
                 free -= 1
                 self.early_enough &= now < frame.deadline
-                self.in_order &= (frame.deadline, frame.captured, frame.camera) == min(waiting)
-                waiting.remove((frame.deadline, frame.captured, frame.camera))
+                place = bisect.bisect_left(waiting, (frame.deadline, frame.captured, frame.camera))
+                self.in_order &= place == 0
+                del waiting[place]
                 started[frame.camera, frame.number] = now
                 self.taken[frame.camera] += 1
                 heapq.heappush(due, (now + vary() * cameras[frame.camera].work, next(tie), frame))
