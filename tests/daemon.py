@@ -33,7 +33,7 @@ def environment(**extra: str) -> dict[str, str]:
 def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a verb to its end."""
     return subprocess.run(
-        command(*arguments), env=environment(**extra), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command(*arguments), env=environment(**extra), capture_output=True, text=True, timeout=5 * PATIENCE, check=False
     )
 
 

@@ -170,7 +170,7 @@ def test_5_stacks_of_modalities_become_a_bundle(tmp_path: Path) -> None:
             truth = "train_ground_truth" if seed < 40 else "ground_truth"
             channels.write(data / truth / "spot" / f"{seed}_mask.png", mask[:, :, np.newaxis])
     said = trained(data, tmp_path / "five", *SHORT)
-    assert "input 128x96 5 channels" in said
+    assert "input 64x48 5 channels" in said
     bundle = load(tmp_path / "five")
     assert bundle.card.input.channels == 5
     assert all(name.endswith((".tiff", "_mask.png")) for name in files(tmp_path / "five" / "golden"))
