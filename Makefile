@@ -27,7 +27,8 @@ test: $(VENV)/.dev  ## pass the tests that need nothing but Python (some minutes
 
 test-all: test $(FULL)/.full  ## pass all tests: training, real cameras, Prometheus and systemd tools (root installs Debian packages)
 	sh tests/debian-packages.sh
-	OMP_NUM_THREADS=1 $(FULL)/bin/python $(TESTS) -m full
+	OMP_NUM_THREADS=1 $(FULL)/bin/python $(TESTS) -m "full and not alone"
+	$(FULL)/bin/python -m pytest -m "full and alone"
 	@$(MAKE) --no-print-directory test-openvino
 
 test-openvino: $(OPENVINO)/.dev  ## pass the runtimes' tests on OpenVINO, whose build needs an environment of its own

@@ -140,6 +140,7 @@ class TestGenicamProducerThatLosesItsCamera(Unplugged, SourceContract):
 
 
 @pytest.mark.full
+@pytest.mark.alone
 class TestGigeCamera(Unplugged, SourceContract):
     bound = PATIENCE
 

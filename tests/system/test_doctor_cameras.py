@@ -15,7 +15,7 @@ from tests import cameras
 from tests.daemon import configure, run
 from tests.rtsp import FPS, REASON, Server, record
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.alone]
 
 GIGE = f"gige://{cameras.ADDRESS}?Width=320&Height=240&AcquisitionFrameRate=20&TriggerMode=Off"
 

@@ -20,7 +20,7 @@ from inspector.types import Shot
 from tests import cameras
 from tests.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.alone]
 
 SMALL = "PixelFormat=Mono8&Width=320&Height=200&AcquisitionFrameRate=100"
 

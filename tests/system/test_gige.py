@@ -16,7 +16,7 @@ from inspector.types import Shot
 from tests import cameras
 from tests.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.alone]
 
 URL = f"gige://{cameras.ADDRESS}?Width=320&Height=240&AcquisitionFrameRate=100&TriggerMode=Off"
 

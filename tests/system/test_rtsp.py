@@ -18,7 +18,7 @@ from tests.rtsp import CYCLE, FPS, REASON, Server, number_of, record
 
 pytest.importorskip("av", reason=REASON)
 pytest.importorskip("aio_rtsp_toolkit", reason=REASON)
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.alone]
 
 
 @pytest.fixture
