@@ -12,6 +12,7 @@ Other options are the camera's own and go to it as they are. RTSP 1.0: RFC 2326.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -28,6 +29,8 @@ from inspector.sources import credentials
 from inspector.sources.streamtime import StreamTime
 from inspector.sources.url import Url
 from inspector.types import Image, Shot
+
+log = logging.getLogger(__name__)
 
 VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 """The only way to tell OpenCV the transport: FFmpeg's options, read whenever a capture is opened."""
@@ -165,6 +168,8 @@ class RtspCamera:
             address = self._address.whole()
         except ConfigError as error:  # it was right when the daemon started, and may be again
             raise SourceError(f"{self} cannot be opened: {error}") from error
+        if self._transport == "udp":
+            log.warning("%s comes over UDP: what lost packets damage is judged as if it were whole; take tcp", self)
         begin = time.monotonic()
         with _environment.holding(f"rtsp_transport;{self._transport}"):
             capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, options)

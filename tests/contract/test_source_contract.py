@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from inspector.sources import SCHEMES
+from inspector.sources import SCHEMES, open_source
 from inspector.testing.sources import Counterpart, Ending, SourceContract, Unplugged
 from tests import cameras
 from tests.rtsp import REASON, UDP_REASON, Server, UdpServer, record
@@ -115,6 +116,11 @@ class TestNetworkCameraOverUdp(Unplugged, SourceContract):
         server.start()
         yield Counterpart(server.url, unplug=server.kill, plug=server.start)
         server.kill()
+
+    def test_the_log_warns_of_lost_packets(self, counterpart: Counterpart, caplog: pytest.LogCaptureFixture) -> None:
+        with closing(open_source(counterpart.url)) as source:
+            next(source.frames())
+        assert "over UDP" in caplog.text
 
 
 @pytest.mark.full
