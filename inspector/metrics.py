@@ -264,8 +264,8 @@ COLUMNS = (
 )
 """What a row notes of a frame: the histogram that it belongs to, and its labels beyond the camera's."""
 
-MOST_ROWS = 1024
-"""Rows that a camera's frames may leave before they are folded: some 400 kB."""
+MOST_ROWS = 256
+"""Rows that a camera's frames may leave before they are folded: some 100 kB, in .2 ms."""
 
 
 @dataclass(frozen=True, slots=True)

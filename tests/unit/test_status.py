@@ -6,7 +6,7 @@ import pytest
 
 from inspector.clock import ManualClock
 from inspector.condition.presence import State
-from inspector.status import MOST_FRAMES, Recent, Status
+from inspector.status import MOST_FRAMES, WINDOW, Recent, Status
 from inspector.types import Cause, Frame, Inspection, Reason, Verdict
 
 
@@ -77,3 +77,10 @@ def test_a_line_stays_a_line(recent):
     readers = [reader(f"cam{number}", State.CONNECTING) for number in range(16)]
     line = Status(readers, recent, lambda: False)()
     assert line == "cam0 connecting, cam1 connecting, cam2 connecting, 13 more; 0/16 cameras, no verdicts in 10 s"
+
+
+def test_what_is_older_than_the_window_is_let_go(clock, recent):
+    for _ in range(100):
+        recent.observe(judged(clock))
+        clock.advance(1.0)
+    assert len(recent._rows) <= WINDOW + 1
