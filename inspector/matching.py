@@ -1,7 +1,8 @@
 """Which frame of a camera belongs to which trigger (pure: times are handed in).
 
 A trigger opens a window of time for its frame. Triggers take their frames in order, the oldest first, so that a frame
-never has two and two parts are not swapped while their windows do not overlap.
+never has two and two parts are not swapped while their windows do not overlap. A frame that the camera counted, and
+that was lost on its way, was a trigger's as well.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Triggers:
         self._delay, self._window, self._patience = delay, window, patience
         self._lock = Lock()
         self._waiting: deque[Trigger] = deque()
+        self._unexplained = 0
         self._closed = False
 
     @property
@@ -65,10 +67,26 @@ class Triggers:
         """
         with self._lock:
             gone = self._lose_until(captured)
-            if not self._waiting or self._waiting[0].at + self._delay > captured:
+            self._unexplained = 0
+            if not self._opened(1, captured):
                 return None, gone
             self.framed += 1
             return self._waiting.popleft(), gone
+
+    def lost(self, captured: float) -> tuple[bool, list[Trigger]]:
+        """Of a frame that is missing before the one captured at `captured`: whether it was a trigger's, and as `match`.
+
+        It was that of a trigger which ended without a frame since the last one came; else that of the oldest which
+        waits, but the last trigger is left to the frame that is there.
+        """
+        with self._lock:
+            gone = self._lose_until(captured)
+            if self._unexplained == 0 and self._opened(2, captured):
+                gone.append(self._waiting.popleft())
+                self._count_missing(1)
+            was_ours = self._unexplained > 0
+            self._unexplained -= was_ours
+            return was_ours, gone
 
     def expired(self, now: float) -> list[Trigger]:
         """Those whose frame, captured at the end of its window, would have come by `now`: they have none."""
@@ -85,5 +103,13 @@ class Triggers:
         gone = []
         while self._waiting and self._waiting[0].at + self._delay + self._window < moment:
             gone.append(self._waiting.popleft())
-        self.missing += len(gone)
+        self._count_missing(len(gone))
         return gone
+
+    def _opened(self, number: int, moment: float) -> bool:
+        """Whether so many wait whose window began before that moment."""
+        return len(self._waiting) >= number and self._waiting[number - 1].at + self._delay <= moment
+
+    def _count_missing(self, number: int) -> None:
+        self.missing += number
+        self._unexplained += number

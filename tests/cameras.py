@@ -16,6 +16,7 @@ from inspector.types import Image
 from tests.waiting import turn
 
 SOURCE = Path(__file__).parent / "producer" / "faulty.c"
+TRIGGER = SOURCE.with_name("trigger.xml")
 FAKE = "arv-fake-gv-camera-0.8"
 ADDRESS, LISTENS = "127.0.0.1", "0100007F:0F74"
 """Where it is: GigE Vision's own port, at the address of an interface; and how /proc/net/udp writes that."""
@@ -42,14 +43,18 @@ def needed_program(name: str, package: str) -> str:
 
 
 class Faulty:
-    """Viky behind tests/producer/faulty.c, which makes the faults that are wanted; each has memory of its own."""
+    """Viky behind tests/producer/faulty.c, which makes the faults that are wanted, and triggers it.
+
+    Each has memory of its own.
+    """
 
     def __init__(self, folder: Path) -> None:
         compiler, real = needed_program("cc", "gcc libc6-dev"), viky()
-        self._control, self.path = folder / "control", folder / "faulty.cti"
+        self._control, self._line, self.path = folder / "control", folder / "line", folder / "faulty.cti"
+        files = {"CONTROL": self._control, "LINE": self._line, "TRIGGER": TRIGGER}
         subprocess.run(
-            [compiler, "-shared", "-fPIC", "-Wall", "-Werror", f'-DCONTROL="{self._control}"', "-o", self.path,
-             "-Wl,--no-as-needed", SOURCE, real, "-ldl", f"-Wl,-rpath,{real.parent}"], check=True
+            [compiler, "-shared", "-fPIC", "-Wall", "-Werror", *(f'-D{name}="{path}"' for name, path in files.items()),
+             "-o", self.path, "-Wl,--no-as-needed", SOURCE, real, "-ldl", f"-Wl,-rpath,{real.parent}"], check=True
         )  # fmt: skip
 
     def be(self, fault: str) -> None:
@@ -63,6 +68,11 @@ class Faulty:
 
     def plug(self) -> None:
         self.be("well")
+
+    def fire(self, grey: int) -> None:
+        """A pulse at its Line1, at which it sees nothing but `grey`; of 0 it counts a frame that never arrives."""
+        with self._line.open("ab") as line:
+            line.write(bytes([grey]))
 
 
 class FakeCamera:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from inspector.errors import RefusedError, SourceError
-from inspector.types import Image, Shot
+from inspector.types import Cause, Image, Shot
 
 
 class HandSource:
@@ -22,8 +22,8 @@ class HandSource:
     def show(self, image: Image, part: str | None = None, captured_ns: int | None = None) -> None:
         self._shots.put(Shot(image, part, captured_ns=captured_ns))
 
-    def spoil(self, fault: str) -> None:
-        self._shots.put(Shot(None, None, fault))
+    def spoil(self, fault: str, cause: Cause = Cause.UNREADABLE) -> None:
+        self._shots.put(Shot(None, None, fault, cause=cause))
 
     def fail(self, why: str) -> None:
         self._shots.put(SourceError(why))

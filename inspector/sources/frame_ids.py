@@ -23,12 +23,13 @@ class FrameIds:
         """A frame without an id had its word already: it is not missing."""
         self._told += 1
 
-    def missing(self, number: int) -> Iterator[Shot]:
-        """One shot without a picture for each frame between the one before and this one."""
+    def missing(self, number: int, captured_ns: int | None) -> Iterator[Shot]:
+        """One shot without a picture for each frame between the one before and this one, stamped as this one."""
         lost, self._last, self._told = self._lost(number), number, 0
         for index in range(min(lost, MOST)):
             rest = f", and {lost - MOST} more with it" if index == MOST - 1 and lost > MOST else ""
-            yield Shot(None, fault=f"a frame was lost on the way from the camera{rest}", cause=Cause.MISSING)
+            fault = f"a frame was lost on the way from the camera{rest}"
+            yield Shot(None, fault=fault, captured_ns=captured_ns, cause=Cause.MISSING)
 
     def _lost(self, number: int) -> int:
         if self._last is None:

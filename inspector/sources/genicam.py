@@ -115,8 +115,8 @@ class GenicamCamera:
                 yield Shot(None, fault=fault, cause=Cause.INCOMPLETE)
             if buffer is not None:
                 heard = time.monotonic()
-                number, shot = _taken(buffer)
-                yield from ids.missing(number)
+                number, shot = _taken(buffer, time.time_ns())
+                yield from ids.missing(number, shot.captured_ns)
                 yield shot
             elif time.monotonic() - heard > self._timeout:
                 self._silent(path, acquirer)
@@ -153,7 +153,7 @@ class _Incomplete:
         return count
 
 
-def _taken(buffer: Any) -> tuple[int, Shot]:
+def _taken(buffer: Any, at_ns: int) -> tuple[int, Shot]:
     """Its frame id and its picture, which is copied; the buffer goes back to the producer."""
     try:
         part = next(iter(buffer.parts), None) if buffer.payload_type == MULTI_PART else None
@@ -165,7 +165,7 @@ def _taken(buffer: Any) -> tuple[int, Shot]:
         picture = buffer if part is None else part
         data = np.frombuffer(buffer.raw_buffer, np.uint8)[offset:]
         image, fault = pixels.picture(code, data, picture.width, picture.height, padding)
-        return buffer.frame_id, Shot(image, fault=fault)
+        return buffer.frame_id, Shot(image, fault=fault, captured_ns=at_ns)
     finally:
         buffer.parent.queue_buffer(buffer)
 

@@ -101,7 +101,7 @@ class GigeCamera:
             if taken is not None:
                 heard = time.monotonic()
                 number, shot = taken
-                yield from ids.missing(number)
+                yield from ids.missing(number, shot.captured_ns)
                 yield shot
             elif time.monotonic() - heard > self._timeout and not session.triggered:
                 session.lost = True

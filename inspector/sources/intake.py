@@ -97,6 +97,9 @@ class Intake:
 
         captured, deadline: monotonic seconds;  captured_ns: wall clock, nanoseconds since 1970 UTC
         """
+        is_lost = shot.image is None and shot.cause is Cause.MISSING
+        if is_lost and self._was_triggered(captured):
+            return
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
         too_much = None if image is None else self._too_much(deadline)
@@ -106,7 +109,7 @@ class Intake:
         missed: list[Frame] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
-            if self._camera.triggers is not None:
+            if self._camera.triggers is not None and not is_lost:
                 trigger, gone = self._camera.triggers.match(captured)
                 part = None if trigger is None else trigger.part
                 missed = self._missed(gone)
@@ -127,6 +130,16 @@ class Intake:
             self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
         else:
             self._queue(frame)
+
+    def _was_triggered(self, captured: float) -> bool:
+        """Whether a frame that the camera counted, and that never came, was a trigger's, which then has its verdict."""
+        if self._camera.triggers is None:
+            return False
+        with self._entering:
+            was_triggered, gone = self._camera.triggers.lost(captured)
+            missed = self._missed(gone)
+        self._settle_missed(missed, Reason.CAMERA)
+        return was_triggered
 
     def expire(self) -> None:
         """Give a verdict for each trigger whose frame did not come in time; from any thread."""

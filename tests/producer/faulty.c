@@ -1,8 +1,15 @@
-/* A GenTL producer that is another one (it is linked to it) with faults: what CONTROL, a file, says.
+/* A GenTL producer that is another one (it is linked to it) with faults, and with a trigger, which that one has not.
+ *
+ * CONTROL, a file, says which fault:
  *
  *   unplugged    no device is found, one that is open answers no more, and no frame comes
  *   incomplete   every third frame is reported as incomplete
  *   skip         frames' ids are ten times what they were: nine are missing before each
+ *
+ * TRIGGER, a file, is what the camera's description has beyond the real one's: the standard's settings of a trigger.
+ * While TriggerMode is On for FrameStart, a frame comes for each trigger alone, and its id counts the triggers.
+ * LINE, a file, is the wire at the camera's Line1: each byte that is added is a pulse, and the grey that the camera
+ * then sees; at a pulse of 0 it takes and counts a frame that is lost on its way. All cameras here have one trigger.
  *
  * Only what is changed is here; the loader finds all else in the library that this one needs. GenTL 1.6.
  */
@@ -10,12 +17,17 @@
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define OK 0
 #define IO_FAILED (-1010)
 #define TIMEOUT (-1011)
+#define URL 0
+#define NEW_BUFFER 1
+#define BASE 0
+#define SIZE 1
 #define IS_INCOMPLETE 7
 #define FRAME_ID 16
 
@@ -52,22 +64,146 @@ int32_t DevGetPort(void *device, void **port) {
     return result;
 }
 
+/* The trigger's registers, as TRIGGER has them, and behind them the whole description. */
+
+#define REGISTERS 0x60000000
+#define DESCRIPTION 0x70000000
+
+static uint32_t registers[5]; /* selector, source, software, and the mode for each that the selector knows */
+#define SOURCE registers[1]
+#define LINE1 1
+#define SOFTWARE registers[2]
+#define FRAME_START_MODE registers[4]
+
+static char *description;
+static size_t described;
+
+/* Read once: the real description up to its closing tag, and then TRIGGER, which ends with that tag. */
+static int describe(void *port, uint64_t address, size_t size) {
+    static const char end[] = "</RegisterDescription>";
+    FILE *file = fopen(TRIGGER, "r");
+    if (file == NULL) return IO_FAILED;
+    fseek(file, 0, SEEK_END);
+    size_t more = ftell(file);
+    rewind(file);
+    description = calloc(size + more + 1, 1);
+    int32_t result = REAL(GCReadPort, void *, uint64_t, void *, size_t *)(port, address, description, &size);
+    char *at = result == OK ? strstr(description, end) : NULL;
+    described = at == NULL ? 0 : at - description + fread(at, 1, more, file);
+    fclose(file);
+    return at == NULL ? IO_FAILED : OK;
+}
+
+int32_t GCGetPortURLInfo(void *port, uint32_t index, int32_t what, int32_t *type, void *data, size_t *size) {
+    char real[256], file[128];
+    size_t length = sizeof real;
+    unsigned long long address, real_size;
+    if (!is_device(port) || what != URL)
+        return REAL(GCGetPortURLInfo, void *, uint32_t, int32_t, int32_t *, void *, size_t *)(port, index, what, type, data, size);
+    int32_t result = REAL(GCGetPortURLInfo, void *, uint32_t, int32_t, int32_t *, void *, size_t *)(port, index, what, type, real, &length);
+    if (result != OK) return result;
+    if (sscanf(real, "local:%127[^;];%llx;%llx", file, &address, &real_size) != 3) return IO_FAILED;
+    if (description == NULL && describe(port, address, real_size) != OK) return IO_FAILED;
+    length = snprintf(real, sizeof real, "local:trigger_%.100s;%x;%zx", file, DESCRIPTION, described) + 1;
+    if (data != NULL) memcpy(data, real, length < *size ? length : *size);
+    *size = length;
+    return OK;
+}
+
+/* Where that address is here, if it is. */
+static char *ours(void *port, uint64_t address, size_t size) {
+    if (!is_device(port)) return NULL;
+    if (address >= REGISTERS && address + size <= REGISTERS + sizeof registers)
+        return (char *)registers + (address - REGISTERS);
+    if (address >= DESCRIPTION && address + size <= DESCRIPTION + described) return description + (address - DESCRIPTION);
+    return NULL;
+}
+
 int32_t GCReadPort(void *port, uint64_t address, void *data, size_t *size) {
     if (is_device(port) && is("unplugged")) return IO_FAILED;
-    return REAL(GCReadPort, void *, uint64_t, void *, size_t *)(port, address, data, size);
+    char *from = ours(port, address, *size);
+    if (from == NULL) return REAL(GCReadPort, void *, uint64_t, void *, size_t *)(port, address, data, size);
+    memcpy(data, from, *size);
+    return OK;
 }
 
 int32_t GCWritePort(void *port, uint64_t address, const void *data, size_t *size) {
     if (is_device(port) && is("unplugged")) return IO_FAILED;
-    return REAL(GCWritePort, void *, uint64_t, const void *, size_t *)(port, address, data, size);
+    char *to = ours(port, address, *size);
+    if (to == NULL) return REAL(GCWritePort, void *, uint64_t, const void *, size_t *)(port, address, data, size);
+    memcpy(to, data, *size);
+    return OK;
+}
+
+/* The frames: the real camera's run free, and those that no trigger asked for go back to it at once. */
+
+static struct { void *event, *stream; } streams[64];
+
+int32_t GCRegisterEvent(void *module, int32_t what, void **event) {
+    static unsigned count = 0;
+    int32_t result = REAL(GCRegisterEvent, void *, int32_t, void **)(module, what, event);
+    if (result == OK && what == NEW_BUFFER) {
+        streams[count % 64].event = *event;
+        streams[count++ % 64].stream = module;
+    }
+    return result;
+}
+
+static void *stream_of(void *event) {
+    for (int i = 0; i < 64; i++)
+        if (event != NULL && streams[i].event == event) return streams[i].stream;
+    return NULL;
+}
+
+static uint64_t triggers;
+
+/* Whether a trigger came; `grey` is what it shows, or -1 for what the real camera does. */
+static int triggered(int *grey) {
+    static long pulses = 0;
+    *grey = -1;
+    if (SOURCE != LINE1) {
+        int was = SOFTWARE;
+        SOFTWARE = 0;
+        return was;
+    }
+    FILE *file = fopen(LINE, "r");
+    if (file == NULL) return 0;
+    if (fseek(file, pulses, SEEK_SET) == 0) *grey = fgetc(file);
+    fclose(file);
+    pulses += *grey != EOF;
+    return *grey != EOF;
+}
+
+static int32_t shown(void *stream, void *buffer, int grey) {
+    void *base;
+    size_t size, length = sizeof base;
+    int32_t type, result =
+        REAL(DSGetBufferInfo, void *, void *, int32_t, int32_t *, void *, size_t *)(stream, buffer, BASE, &type, &base, &length);
+    if (grey < 0 || result != OK) return result;
+    length = sizeof size;
+    result =
+        REAL(DSGetBufferInfo, void *, void *, int32_t, int32_t *, void *, size_t *)(stream, buffer, SIZE, &type, &size, &length);
+    if (result == OK) memset(base, grey, size);
+    return result;
 }
 
 int32_t EventGetData(void *event, void *data, size_t *size, uint64_t milliseconds) {
+    void *stream = stream_of(event), **buffer = data;
+    int grey;
     if (is("unplugged")) {
         usleep(1000 * milliseconds);
         return TIMEOUT;
     }
-    return REAL(EventGetData, void *, void *, size_t *, uint64_t)(event, data, size, milliseconds);
+    for (;;) {
+        int32_t result = REAL(EventGetData, void *, void *, size_t *, uint64_t)(event, data, size, milliseconds);
+        if (result != OK || stream == NULL || !FRAME_START_MODE) return result;
+        if (triggered(&grey)) {
+            triggers++;
+            if (grey != 0) return shown(stream, *buffer, grey);
+        }
+        result = REAL(DSQueueBuffer, void *, void *)(stream, *buffer);
+        if (result != OK) return result;
+    }
 }
 
 int32_t DSGetBufferInfo(void *stream, void *buffer, int32_t what, int32_t *type, void *data, size_t *size) {
@@ -76,6 +212,7 @@ int32_t DSGetBufferInfo(void *stream, void *buffer, int32_t what, int32_t *type,
         REAL(DSGetBufferInfo, void *, void *, int32_t, int32_t *, void *, size_t *)(stream, buffer, what, type, data, size);
     if (result != OK || data == NULL) return result;
     if (what == IS_INCOMPLETE && is("incomplete")) *(uint8_t *)data = asked++ % 3 == 2;
+    if (what == FRAME_ID && FRAME_START_MODE) *(uint64_t *)data = triggers;
     if (what == FRAME_ID && is("skip")) *(uint64_t *)data *= 10;
     return result;
 }

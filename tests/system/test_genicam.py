@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import ConfigError, SourceError
-from inspector.sources import open_source, producers
+from inspector.sources import features, genapi, open_source, producers
 from inspector.testing.sources import ENOUGH, Reading
 from inspector.types import Shot
 from tests import cameras
@@ -155,17 +155,48 @@ def test_a_camera_cannot_be_opened_twice(viky: Path, streaming: Reading) -> None
     streaming.wait_for(len(streaming.shots) + ENOUGH, PATIENCE)
 
 
+TRIGGERED = f"{SMALL}&TriggerSelector=FrameStart&TriggerMode=On&timeout=0.2"
+
+
+def grey(shot: Shot) -> float:
+    assert shot.image is not None
+    assert shot.image.min() == shot.image.max()
+    return float(shot.image[0, 0, 0])
+
+
 def test_a_camera_that_waits_for_its_trigger_is_looked_for(faulty: cameras.Faulty) -> None:
-    """This producer knows no trigger, so only the looking is tried."""
-    source = open_source(f"genicam://1?producer={faulty.path}&{SMALL}&timeout=600")
-    reading = Reading(source)
+    """It is silent for longer than `timeout` before it is unplugged, and is lost only then."""
+    reading = Reading(open_source(f"genicam://1?producer={faulty.path}&{TRIGGERED}&TriggerSource=Line1"))
+    faulty.fire(10)
     reading.wait_for(1, PATIENCE)
-    assert producers.is_there(faulty.path, "VikyTL_DEV_green")
+    time.sleep(1.0)  # no part comes: this is the case itself
+    faulty.fire(20)
+    reading.wait_for(2, PATIENCE)
+    assert [grey(shot) for shot in reading.shots] == [10, 20], "one frame a trigger"
     faulty.unplug()
-    assert not producers.is_there(faulty.path, "VikyTL_DEV_green")
-    faulty.plug()
-    source.close()
     reading.wait_for_end(PATIENCE)
+    assert "camera '1' is not found any more; it is taken for lost" in str(reading.error)
+
+
+def test_the_trigger_is_the_source_that_was_asked_for(faulty: cameras.Faulty) -> None:
+    """The camera's own command fires it, as a program beside this one would."""
+    faulty.fire(10)
+    with producers.lent(faulty.path, "1", 5) as acquirer:
+        nodes = acquirer.remote_device.node_map
+        wanted = (("TriggerSelector", "FrameStart"), ("TriggerMode", "On"), ("TriggerSource", "Software"))
+        features.apply("it", wanted, lambda name: genapi.Setting("it", nodes, name))
+        acquirer.start()
+        assert acquirer.try_fetch(timeout=0.2, is_raw=True) is None
+        genapi.Setting("it", nodes, "TriggerSoftware").write("1")
+        buffer = acquirer.try_fetch(timeout=PATIENCE, is_raw=True)
+        assert buffer.frame_id == 1
+        buffer.parent.queue_buffer(buffer)
+        assert acquirer.try_fetch(timeout=0.2, is_raw=True) is None
+
+
+@pytest.mark.parametrize("settings", ["TriggerMode=Off", "TriggerSelector=AcquisitionStart&TriggerMode=On"])
+def test_a_camera_whose_frames_are_not_triggered_runs_free(faulty: cameras.Faulty, settings: str) -> None:
+    assert len(shots(f"genicam://1?producer={faulty.path}&{SMALL}&TriggerSelector=FrameStart&{settings}")) == 3
 
 
 def test_the_interrupt_stays_the_programs_own(viky: Path) -> None:

@@ -8,8 +8,8 @@ from inspector.sources.frame_ids import MOST, SHORT, FrameIds
 
 
 def missing(ids: FrameIds, number: int) -> int:
-    shots = list(ids.missing(number))
-    assert all(shot.image is None and shot.fault for shot in shots)
+    shots = list(ids.missing(number, 17))
+    assert all(shot.image is None and shot.fault and shot.captured_ns == 17 for shot in shots)
     return len(shots)
 
 
@@ -42,8 +42,8 @@ def test_what_was_told_already_is_not_missing() -> None:
 
 def test_a_large_hole_is_bounded_and_says_so() -> None:
     ids = FrameIds()
-    list(ids.missing(1))
-    shots = list(ids.missing(1_000_000))
+    list(ids.missing(1, None))
+    shots = list(ids.missing(1_000_000, None))
     assert len(shots) == MOST
     assert shots[-1].fault == f"a frame was lost on the way from the camera, and {999_998 - MOST} more with it"
 
@@ -51,7 +51,7 @@ def test_a_large_hole_is_bounded_and_says_so() -> None:
 @given(st.integers(1, SHORT), st.lists(st.integers(1, MOST), max_size=50))
 def test_every_frame_of_a_camera_with_short_ids_is_accounted_for(first: int, steps: list[int]) -> None:
     ids, number, seen = FrameIds(), first, 1
-    list(ids.missing(first))
+    list(ids.missing(first, None))
     for step in steps:
         number = (number + step - 1) % SHORT + 1
         seen += missing(ids, number) + 1

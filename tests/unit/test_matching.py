@@ -75,6 +75,63 @@ def test_it_says_when_it_is_full():
     assert made.is_full
 
 
+def test_a_lost_frame_was_the_oldest_triggers_and_the_last_is_left_to_the_frame_that_came():
+    made = triggers()
+    for number, at in ((1, 10.0), (2, 10.1)):
+        made.add(trigger(number, at))
+    assert made.lost(10.7) == (True, [trigger(1, 10.0)])
+    assert made.lost(10.7) == (False, []), "nobody asked for it"
+    assert made.match(10.7) == (trigger(2, 10.1), [])
+    balance(made)
+
+
+def test_a_lost_frame_whose_trigger_was_told_as_missing_has_its_word():
+    made = triggers()
+    made.add(trigger(1, 10.0))
+    assert made.expired(20.0) == [trigger(1, 10.0)]
+    made.add(trigger(2, 20.0))
+    assert made.lost(20.6) == (True, [])
+    assert made.lost(20.6) == (False, [])
+    assert made.match(20.6) == (trigger(2, 20.0), [])
+    made.add(trigger(3, 30.0))
+    assert made.expired(40.0) == [trigger(3, 30.0)]
+    assert made.match(40.0) == (None, []), "a camera that did not count it has not lost it"
+    assert made.lost(41.0) == (False, [])
+    balance(made)
+
+
+@many
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0, 0.99 * WINDOW), st.booleans()), max_size=40), st.booleans())
+def test_a_camera_that_counts_shifts_no_parts_whatever_is_lost_and_however_windows_overlap(parts, looks):
+    """Each trigger's frame is counted; some are lost, which a look at the clock may find before the next one comes."""
+    made, at, captured, steps, gone, truth, found = triggers(), 0.0, 0.0, [], [], [], []
+    for number, (distance, jitter, comes) in enumerate(parts):
+        at += distance
+        captured = max(captured, at + DELAY + jitter)
+        steps += [(at, number, "told"), (captured, number, "comes" if comes else "lost")]
+        truth += [f"part-{number}"] if comes else []
+    lost = 0
+    for moment, number, what in sorted(steps):
+        if looks:
+            gone += made.expired(moment + PATIENCE)
+        if what == "told":
+            made.add(trigger(number, moment))
+        elif what == "lost":
+            lost += 1
+        else:
+            for _ in range(lost):
+                was_ours, missing = made.lost(moment)
+                assert was_ours
+                gone += missing
+            one, missing = made.match(moment)
+            gone, lost = gone + missing, 0
+            found.append(None if one is None else one.part)
+    gone += made.close()
+    assert found == truth
+    assert [one.part for one in gone] == [f"part-{n}" for n in range(len(parts)) if f"part-{n}" not in truth]
+    balance(made)
+
+
 moments = st.lists(st.tuples(st.sampled_from(["trigger", "frame", "look"]), st.floats(0, 0.6)), max_size=60)
 
 

@@ -526,6 +526,23 @@ def test_a_later_frame_shows_that_a_trigger_has_none() -> None:
     assert [(frame.number, frame.part) for frame in bench.inbox.take(5).items] == [(2, "A2")]
 
 
+def test_a_frame_that_the_camera_lost_takes_its_own_trigger_and_shifts_no_other() -> None:
+    bench = triggered("A1", "A2")
+    bench.source.spoil("lost", Cause.MISSING)
+    read_on(bench, None)
+    assert [(one.frame.number, one.frame.part, one.cause) for one in bench.settled] == [(1, "A1", Cause.MISSING)]
+    assert [(frame.number, frame.part) for frame in bench.inbox.take(5).items] == [(2, "A2")]
+    assert bench.ledger.counts()["cam"].captured == 2
+
+
+def test_a_lost_frame_that_nobody_asked_for_leaves_the_trigger_to_the_frame_that_came() -> None:
+    bench = triggered("A1")
+    bench.source.spoil("lost", Cause.MISSING)
+    read_on(bench, None)
+    assert [(one.frame.number, one.frame.part, one.cause) for one in bench.settled] == [(1, None, Cause.MISSING)]
+    assert [(frame.number, frame.part) for frame in bench.inbox.take(5).items] == [(2, "A1")]
+
+
 def test_triggers_that_wait_at_the_end_are_unknown_and_no_more_are_taken() -> None:
     bench = triggered("A1", "A2")
     bench.reader.intake.abandon()

@@ -1,0 +1,144 @@
+"""A camera that is really triggered, by a real GenTL producer, at a real daemon that hears which part is there.
+
+What each part looks like is the pulse's own, so that the verdict shows whose picture was judged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+
+from inspector.client import Subscriber
+from inspector.messages import EventMessage, VerdictMessage
+from inspector.types import Cause, Verdict
+from tests import cameras
+from tests.archives import asking_at
+from tests.daemon import Process, configure
+from tests.waiting import until
+
+pytestmark = pytest.mark.full
+
+PAGE = Path(__file__).parents[2] / "docs/cameras.md"
+(SETTINGS,) = re.findall(r'producer\.cti&(\S+&TriggerSource=\S+)"', PAGE.read_text(encoding="utf-8"))
+"""The camera's own, as the page for integrators has them."""
+DARK, BRIGHT, LOST = 40, 200, 0
+"""What the camera sees at a pulse: a good part, a defective one; and a frame that never arrives."""
+OK, NG, MISSING = (Verdict.OK, None), (Verdict.NG, None), (Verdict.UNKNOWN, Cause.MISSING)
+
+
+class Line:
+    """The line's control: it tells the daemon which part is there, and fires the camera."""
+
+    def __init__(self, camera: cameras.Faulty, socket: zmq.Socket[bytes], subscriber: Subscriber) -> None:
+        self._camera, self._socket, self._subscriber = camera, socket, subscriber
+        self.verdicts: list[tuple[str | None, tuple[Verdict, Cause | None]]] = []
+        self.events: list[str] = []
+
+    def passes(self, part: str | None, look: int | None) -> None:
+        """A part is there. part: None if nobody says so;  look: None if the camera is not fired"""
+        if part is not None:
+            self._socket.send(json.dumps({"part": part}).encode())
+            assert json.loads(self._socket.recv())["taken"]
+        if look is not None:
+            self._camera.fire(look)
+
+    def wait_for(self, verdicts: int) -> None:
+        """Until so many are there."""
+        until(lambda: self._hear() or len(self.verdicts) >= verdicts, f"{verdicts} verdicts")
+
+    def wait_until(self, state: str) -> None:
+        """Until the camera is said to be so."""
+        until(lambda: self._hear() or state in self.events, state)
+
+    def _hear(self) -> None:
+        message = self._subscriber.receive(0.1)
+        if isinstance(message, VerdictMessage):
+            assert message.frame == len(self.verdicts) + 1
+            self.verdicts.append((message.part, (message.verdict, message.cause)))
+        elif isinstance(message, EventMessage):
+            self.events.append(message.event.state)
+
+
+@contextmanager
+def running(camera: cameras.Faulty, folder: Path, bundle: Path, more: str = "") -> Iterator[tuple[Process, Line]]:
+    """A daemon that looks for the camera every 0.2 s while no part comes."""
+    config = configure(
+        folder / "c.toml", bundle, f"genicam://1?producer={camera.path}&timeout=0.2&{SETTINGS}",
+        more='[trigger]\nendpoint = "tcp://127.0.0.1:*"\n',
+        camera=f"trigger_window = 3.0\ndeadline = 5.0\nhealth = []\n{more}",
+    )  # fmt: skip
+    with (
+        Process(config) as daemon,
+        Subscriber(daemon.endpoint, kinds=["verdict", "event", "beat"]) as subscriber,
+        asking_at(daemon.triggers) as socket,
+    ):
+        daemon.keep_reading()
+        until(lambda: subscriber.receive(0.1) is not None, "the first beat")
+        yield daemon, Line(camera, socket, subscriber)
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> cameras.Faulty:
+    cameras.needed("harvesters.core")
+    return cameras.Faulty(tmp_path)
+
+
+def test_each_part_has_its_own_frame_whatever_is_lost(camera: cameras.Faulty, tmp_path: Path, bright: Path) -> None:
+    with running(camera, tmp_path, bright) as (daemon, line):
+        line.passes(None, BRIGHT)
+        line.wait_for(1)
+        line.passes("A1", DARK)
+        line.wait_for(2)
+        line.passes("A2", BRIGHT)
+        line.wait_for(3)
+        line.passes("A3", LOST)  # which the next part's frame shows
+        line.passes("A4", DARK)
+        line.wait_for(5)
+        line.passes("A5", LOST)  # which shows when its window is over, long after the camera was looked for
+        line.wait_for(6)
+        line.passes("A6", BRIGHT)
+        line.wait_for(7)
+        line.passes(None, LOST)
+        line.passes("A7", DARK)
+        line.wait_for(9)
+        metrics = daemon.metrics()
+    assert line.verdicts == [
+        (None, NG), ("A1", OK), ("A2", NG), ("A3", MISSING), ("A4", OK), ("A5", MISSING), ("A6", NG), (None, MISSING),
+        ("A7", OK),
+    ]  # fmt: skip
+    assert set(line.events) <= {"streaming", "missing", "unreadable"}, "neither lost nor stalled while no part came"
+    assert (line.events.count("missing"), line.events.count("unreadable")) == (2, 1)
+    assert metrics['inspector_camera_up{camera="cam1"}'] == 1
+    assert metrics['inspector_camera_reconnects_total{camera="cam1"}'] == 0
+    assert metrics['inspector_triggers_total{camera="cam1",end="frame"}'] == 5
+    assert metrics['inspector_triggers_total{camera="cam1",end="missing"}'] == 2
+    assert metrics['inspector_frames_without_part_total{camera="cam1"}'] == 2
+
+
+def test_a_camera_that_goes_away_between_two_parts_is_lost_and_comes_back_triggered(
+    camera: cameras.Faulty, tmp_path: Path, bright: Path
+) -> None:
+    with running(camera, tmp_path, bright, "isolate = true") as (_, line):
+        line.passes(None, DARK)
+        line.wait_for(1)
+        line.passes("A1", BRIGHT)
+        line.wait_for(2)
+        camera.unplug()
+        line.wait_until("lost")
+        line.passes("A2", None)
+        line.wait_for(3)
+        camera.plug()
+        line.passes(None, DARK)
+        line.wait_for(4)
+        line.passes("A3", BRIGHT)
+        line.wait_for(5)
+    assert line.verdicts == [(None, OK), ("A1", NG), ("A2", MISSING), (None, OK), ("A3", NG)]
