@@ -16,6 +16,7 @@ class HandSource:
     def __init__(self, live: bool = True) -> None:
         self.live = live
         self.opened = 0
+        self.waiting = False
         self._shots: queue.Queue[Shot | Exception | None] = queue.Queue()
         self._closed = threading.Event()
 

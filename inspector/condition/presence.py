@@ -20,6 +20,8 @@ class State(StrEnum):
 
     CONNECTING = "connecting"
     """Nothing came yet."""
+    WAITING = "waiting"
+    """The source is there and waits for a trigger; nothing came yet."""
     STREAMING = "streaming"
     """Frames come."""
     STALLED = "stalled"
@@ -77,6 +79,10 @@ class Presence:
     def silent(self, now: float) -> float:
         """Seconds since its last frame."""
         return 0.0 if self._last is None else now - self._last
+
+    def waits(self) -> State | None:
+        """The source is there and waits for a trigger."""
+        return self._become(State.WAITING) if self.state in (State.CONNECTING, State.LOST) else None
 
     def lost(self) -> State | None:
         """The source failed."""

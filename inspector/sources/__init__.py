@@ -22,7 +22,7 @@ from inspector.sources import camera, file, folder, genicam, gige, plugins, rtsp
 from inspector.sources.url import Url
 from inspector.types import Shot
 
-__all__ = ["SCHEMES", "Source", "open_source", "redact"]
+__all__ = ["SCHEMES", "Source", "open_source", "redact", "waits"]
 
 
 class Source(Protocol):
@@ -44,6 +44,11 @@ class Source(Protocol):
     def close(self) -> None:
         """End `frames`, also one that waits; it yields nothing more from now on. Callable from any thread."""
         ...
+
+
+def waits(source: Source) -> bool:
+    """Whether it is open and waits for a trigger: what is never triggered need not have this `waiting`."""
+    return bool(getattr(source, "waiting", False))
 
 
 SCHEMES: dict[str, Callable[[Url], Source]] = {

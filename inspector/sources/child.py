@@ -2,7 +2,8 @@
 
 It speaks with its parent over a socket that keeps messages apart; each message of its own is one object of JSON:
 
-beat, twice a second      also while the driver waits, unless it keeps Python from running
+beat, twice a second      whether the source waits for a trigger; also while the driver waits, unless it keeps Python
+                          from running
 shot                      a picture's slot and offset in the shared memory, its shape, and what else is known of it
 log                       level, logger, text
 end, or error             the source is through, or raised; and the process ends
@@ -31,7 +32,7 @@ import cv2
 
 from inspector.errors import InspectorError, RefusedError, SourceError
 from inspector.redact import redact
-from inspector.sources import Source, open_source
+from inspector.sources import Source, open_source, waits
 from inspector.sources.ring import Writer
 from inspector.types import Shot
 
@@ -65,13 +66,12 @@ class Link(logging.Handler):
 
     def listen(self, source: Source) -> None:
         """Beat, and take in what the parent says until it closes or is gone; then this process has to end."""
-        beat = json.dumps({"beat": True}).encode()
         due, said = 0.0, b"-"
         while said:
             if (now := time.monotonic()) >= due:
                 due = now + BEAT
                 with suppress(OSError):  # the parent is busy and need not hear it, or gone, which shows below
-                    self._link.send(beat, socket.MSG_DONTWAIT)
+                    self._link.send(json.dumps({"beat": waits(source)}).encode(), socket.MSG_DONTWAIT)
             if select.select([self._link], [], [], max(due - now, 0.0))[0]:
                 said = self.hear()
                 for slot in said:

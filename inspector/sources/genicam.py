@@ -52,6 +52,7 @@ class GenicamCamera:
         self._paths, self._name, self._wanted = paths, name, wanted
         self._timeout, self._buffers = timeout, buffers
         self._closed = threading.Event()
+        self.waiting = False
 
     def frames(self) -> Iterator[Shot]:
         """Open the camera, set it and read; uint8 [height, width, 1 or 3].
@@ -66,7 +67,11 @@ class GenicamCamera:
             features.apply(str(self), self._wanted, lambda name: genapi.Setting(str(self), nodes, name))
             self._check_format(nodes)
             acquirer.start()
-            yield from self._read(path, acquirer)
+            self.waiting = _is_triggered(nodes)
+            try:
+                yield from self._read(path, acquirer)
+            finally:
+                self.waiting = False
 
     def close(self) -> None:
         """End at once."""
@@ -126,11 +131,14 @@ class GenicamCamera:
 
     def _silent(self, path: Path, acquirer: Any) -> None:
         """Raise SourceError unless the camera waits for a trigger and is still there."""
-        nodes = acquirer.remote_device.node_map
-        if not (nodes.has_node("TriggerMode") and nodes.TriggerMode.value == "On"):
+        if not _is_triggered(acquirer.remote_device.node_map):
             raise SourceError(f"{self} gave no frame for {self._timeout:g} s; it is taken for lost")
         if not producers.is_there(path, acquirer.device.id_):
             raise SourceError(f"{self} is not found any more; it is taken for lost")
+
+
+def _is_triggered(nodes: Any) -> bool:
+    return bool(nodes.has_node("TriggerMode") and nodes.TriggerMode.value == "On")
 
 
 class _Incomplete:

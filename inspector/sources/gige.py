@@ -45,6 +45,7 @@ class GigeCamera:
         self._name, self._wanted = name, wanted
         self._timeout, self._buffers = timeout, buffers
         self._closed = threading.Event()
+        self.waiting = False
         self._leaving: threading.Thread | None = None
 
     def frames(self) -> Iterator[Shot]:
@@ -64,8 +65,10 @@ class GigeCamera:
                 features.apply(str(self), self._wanted, lambda name: aravis.Setting(str(self), session.device, name))
                 self._check_format(session.device)
                 session.start(self._buffers)
+                self.waiting = session.triggered
                 yield from self._read(session)
             finally:
+                self.waiting = False
                 self._leaving = session.close()
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ class Isolated:
         self.live = open_source(url).live
         self._url, self._shown, self._hangs_after = url, str(Url(url)), hangs_after
         self._closed = threading.Event()
+        self.waiting = False
         self._lock = threading.Lock()
         self._process: Process | None = None
 
@@ -60,6 +61,7 @@ class Isolated:
         try:
             yield from self._shots(process)
         finally:
+            self.waiting = False
             process.end()
 
     def close(self) -> None:
@@ -76,6 +78,8 @@ class Isolated:
                 case {"shot": shot}:
                     yield process.shot(shot)
                     latest = time.monotonic()
+                case {"beat": waiting}:
+                    self.waiting = waiting
                 case {"log": [level, name, text]}:
                     logging.getLogger(name).log(level, "%s: %s", self._shown, text)
                 case {"error": text, "refused": refused}:

@@ -14,6 +14,7 @@ from inspector.errors import RefusedError, SourceError
 from inspector.ledger import Ledger
 from inspector.mailbox import Closed, Mailbox
 from inspector.redact import redact
+from inspector.sources import waits
 from inspector.sources.intake import NOTHING, Camera, Intake
 from inspector.sources.state import CameraState
 from inspector.types import Cause, Event, Frame, Inspection, Shot
@@ -34,7 +35,7 @@ REPEAT = 600.0
 """Seconds after which it is said again that a camera is lost for the same reason."""
 
 
-_GOOD_NEWS = (State.STREAMING, State.ENDED, "healthy")
+_GOOD_NEWS = (State.WAITING, State.STREAMING, State.ENDED, "healthy")
 
 
 class Reader:
@@ -114,13 +115,15 @@ class Reader:
         return self.state.presence.due
 
     def look(self, now: float) -> None:
-        """Notice that frames stopped, which a thread that waits for one cannot; from any thread, and at once."""
+        """Notice what a thread that waits for a frame cannot: that they stopped; from any thread, and at once."""
         presence = self.state.presence
-        if now < presence.due or not self._changing.acquire(blocking=False):
+        if (now < presence.due and not waits(self._source)) or not self._changing.acquire(blocking=False):
             return  # whose thread is about to tell of something else does not hang in its driver
         try:
             if presence.look(now) is not None:
                 self._tell(State.STALLED, f"no frame for {presence.silent(now):.2g} s, though the source says nothing")
+            elif waits(self._source) and (state := presence.waits()) is not None:
+                self._tell(state, "it is there and waits for its trigger")
         finally:
             self._changing.release()
 

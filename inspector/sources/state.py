@@ -30,8 +30,8 @@ class CameraState:
 
     @property
     def up(self) -> bool:
-        """Whether it delivers frames."""
-        return self.state in DELIVERS
+        """Whether it delivers frames, or waits for a trigger."""
+        return self.state in DELIVERS or self.state is State.WAITING
 
     @property
     def failing(self) -> frozenset[Cause]:

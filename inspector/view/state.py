@@ -23,7 +23,7 @@ from inspector.view.shelf import Place, Shelf
 
 SILENCE_SECONDS = 3.0
 """So long without a beat, and nothing that is shown counts as live."""
-STATES = frozenset({"connecting", "streaming", "stalled", "frozen", "lost", "ended"})
+STATES = frozenset({"connecting", "waiting", "streaming", "stalled", "frozen", "lost", "ended"})
 """What an event may say of a camera for good; other events tell of something that happened once."""
 ROWS, EVENTS = 60, 100
 """Newest verdicts and events that are listed."""

@@ -8,8 +8,9 @@
  *
  * TRIGGER, a file, is what the camera's description has beyond the real one's: the standard's settings of a trigger.
  * While TriggerMode is On for FrameStart, a frame comes for each trigger alone, and its id counts the triggers.
- * LINE, a file, is the wire at the camera's Line1: each byte that is added is a pulse, and the grey that the camera
- * then sees; at a pulse of 0 it takes and counts a frame that is lost on its way. All cameras here have one trigger.
+ * LINE, a file, is the wire at the camera's Line1: each byte that is added while it acquires is a pulse, and the grey
+ * that it then sees; at a pulse of 0 it takes and counts a frame that is lost on its way. All cameras here have one
+ * trigger.
  *
  * Only what is changed is here; the loader finds all else in the library that this one needs. GenTL 1.6.
  */
@@ -156,10 +157,21 @@ static void *stream_of(void *event) {
 }
 
 static uint64_t triggers;
+static long pulses;
+
+/* What came along the line before, nobody waited for. */
+int32_t DSStartAcquisition(void *stream, int32_t flags, uint64_t number) {
+    FILE *file = fopen(LINE, "r");
+    if (file != NULL) {
+        fseek(file, 0, SEEK_END);
+        pulses = ftell(file);
+        fclose(file);
+    }
+    return REAL(DSStartAcquisition, void *, int32_t, uint64_t)(stream, flags, number);
+}
 
 /* Whether a trigger came; `grey` is what it shows, or -1 for what the real camera does. */
 static int triggered(int *grey) {
-    static long pulses = 0;
     *grey = -1;
     if (SOURCE != LINE1) {
         int was = SOFTWARE;

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import ConfigError, SourceError
-from inspector.sources import features, genapi, open_source, producers
+from inspector.sources import features, genapi, open_source, producers, waits
 from inspector.testing.sources import ENOUGH, Reading
 from inspector.types import Shot
 from tests import cameras
@@ -166,7 +166,9 @@ def grey(shot: Shot) -> float:
 
 def test_a_camera_that_waits_for_its_trigger_is_looked_for(faulty: cameras.Faulty) -> None:
     """It is silent for longer than `timeout` before it is unplugged, and is lost only then."""
-    reading = Reading(open_source(f"genicam://1?producer={faulty.path}&{TRIGGERED}&TriggerSource=Line1"))
+    source = open_source(f"genicam://1?producer={faulty.path}&{TRIGGERED}&TriggerSource=Line1")
+    reading = Reading(source)
+    until(lambda: waits(source))
     faulty.fire(10)
     reading.wait_for(1, PATIENCE)
     time.sleep(1.0)  # no part comes: this is the case itself
@@ -176,16 +178,17 @@ def test_a_camera_that_waits_for_its_trigger_is_looked_for(faulty: cameras.Fault
     faulty.unplug()
     reading.wait_for_end(PATIENCE)
     assert "camera '1' is not found any more; it is taken for lost" in str(reading.error)
+    assert not waits(source)
 
 
 def test_the_trigger_is_the_source_that_was_asked_for(faulty: cameras.Faulty) -> None:
     """The camera's own command fires it, as a program beside this one would."""
-    faulty.fire(10)
     with producers.lent(faulty.path, "1", 5) as acquirer:
         nodes = acquirer.remote_device.node_map
         wanted = (("TriggerSelector", "FrameStart"), ("TriggerMode", "On"), ("TriggerSource", "Software"))
         features.apply("it", wanted, lambda name: genapi.Setting("it", nodes, name))
         acquirer.start()
+        faulty.fire(10)
         assert acquirer.try_fetch(timeout=0.2, is_raw=True) is None
         genapi.Setting("it", nodes, "TriggerSoftware").write("1")
         buffer = acquirer.try_fetch(timeout=PATIENCE, is_raw=True)

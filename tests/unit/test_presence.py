@@ -85,6 +85,20 @@ def test_a_lost_camera_is_lost_until_it_streams_and_its_pause_is_no_interval() -
     assert presence.patience == pytest.approx(0.8)
 
 
+def test_a_camera_that_waits_for_its_trigger_does_so_until_its_first_frame() -> None:
+    presence = Presence(live=True)
+    assert presence.waits() is State.WAITING
+    assert presence.waits() is None
+    assert presence.look(1e6) is None
+    assert presence.frame(1e6) is State.STREAMING
+    assert presence.waits() is None
+    assert presence.lost() is State.LOST
+    assert presence.waits() is State.WAITING
+    assert presence.lost() is State.LOST
+    assert presence.ended() is State.ENDED
+    assert presence.waits() is None
+
+
 def test_a_frozen_camera_delivers_and_may_stall() -> None:
     presence = streaming(0.1)
     assert presence.repeating(True) is State.FROZEN

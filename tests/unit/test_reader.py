@@ -427,6 +427,21 @@ def test_a_camera_whose_thread_hangs_is_noticed_by_somebody_else() -> None:
     assert [event.state for event in bench.events] == ["streaming", "stalled", "streaming", "ended"]
 
 
+def test_a_camera_that_waits_for_its_trigger_is_up_before_its_first_frame() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source)
+    bench.reader.look(bench.clock.monotonic())
+    assert bench.reader.state.state is State.CONNECTING
+    source.waiting = True
+    for _ in range(2):
+        bench.reader.look(bench.clock.monotonic())
+        assert (bench.reader.state.state, bench.reader.state.up) == (State.WAITING, True)
+    source.show(picture())
+    source.end()
+    bench.run()
+    assert [event.state for event in bench.events] == ["waiting", "streaming", "ended"]
+
+
 def test_a_camera_that_stalls_and_then_fails_is_lost() -> None:
     source = HandSource(live=True)
     bench = Bench(source, queue=100)

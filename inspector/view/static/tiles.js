@@ -8,7 +8,7 @@ import { number, said, seconds, t } from "./words.js";
 const FRESH = 5; // seconds for which a tile shows plainly that there was a defect
 const OLD = 3; // seconds by which a live picture may be behind the last verdict; a slow line's pictures are not old
 const VERDICTS = ["ok", "ng", "unknown"];
-const WELL = [null, "streaming"];
+const WELL = [null, "streaming", "waiting"];
 const now = () => performance.now() / 1000;
 
 class Tile {
