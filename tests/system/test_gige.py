@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import SourceError
-from inspector.sources import open_source
+from inspector.sources import open_source, waits
 from inspector.testing.sources import ENOUGH, Reading
 from inspector.types import Shot
 from tests import cameras
@@ -114,8 +114,10 @@ def test_a_camera_that_waits_for_its_trigger_may_be_silent(camera: cameras.FakeC
     time.sleep(1.0)  # five times as long as the time-out
     assert reading.error is None
     assert reading.shots == []
+    until(lambda: waits(source))
     camera.kill()
     until(lambda: reading.error is not None, "lost by its heartbeat")
+    assert not waits(source)
     assert str(reading.error) == "camera '127.0.0.1' does not answer, or obeys another program; it is taken for lost"
 
 
