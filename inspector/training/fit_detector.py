@@ -47,7 +47,7 @@ def fit_detector(
         truth = torch.from_numpy(views.masks).to(device).gt(0).float()
         known = torch.from_numpy(views.known).to(device)
         logits, picture = network.answers(as_input(views.images, device))
-        return detection_loss(logits, picture, truth, known, pixelwise)
+        return detection_loss(logits, picture if architecture.whole else None, truth, known, pixelwise)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         scores, counts, entropy = PixelScores(), PixelCounts(), []

@@ -17,10 +17,12 @@ _DEFECTIVE, _EASY, _SCALE = 0.75, 2.0, 3.0
 weight of it all beside Dice."""
 
 
-def detection_loss(logits: Tensor, picture: Tensor, truth: Tensor, known: Tensor, pixelwise: PixelLoss) -> Tensor:
+def detection_loss(
+    logits: Tensor, picture: Tensor | None, truth: Tensor, known: Tensor, pixelwise: PixelLoss
+) -> Tensor:
     """A loss of each pixel, plus soft Dice (Milletari et al. 2016), plus cross-entropy of the whole picture.
 
-    logits, truth [N,H,W], truth in {0, 1};  picture [N]: the logit that there is a defect at all
+    logits, truth [N,H,W], truth in {0, 1};  picture [N]: the logit that there is a defect at all; None: not asked for
     known [N]: False where of a picture only its label is known, whose truth is then all 1
     The first teaches each pixel for itself; Dice, over the whole batch, keeps small defects from drowning.
     """
@@ -29,7 +31,8 @@ def detection_loss(logits: Tensor, picture: Tensor, truth: Tensor, known: Tensor
     each = (pixelwise(logits, truth) * share).mean()
     probability, truth = torch.sigmoid(logits) * share, truth * share
     dice = 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
-    return each + 0.5 * dice + 0.3 * functional.binary_cross_entropy_with_logits(picture, label)
+    pixels = each + 0.5 * dice
+    return pixels if picture is None else pixels + 0.3 * functional.binary_cross_entropy_with_logits(picture, label)
 
 
 def weighted_entropy(positive_weight: float) -> PixelLoss:

@@ -119,6 +119,12 @@ def loss_of(logits: torch.Tensor, truth: torch.Tensor, known: bool = True) -> fl
     return float(detection_loss(logits, hottest(logits), truth, torch.tensor([known]), weighted_entropy(3.0)))
 
 
+def test_without_a_pictures_logit_the_pixels_alone_count() -> None:
+    truth, logits, known = torch.zeros(1, 16, 16), torch.zeros(1, 16, 16), torch.tensor([True])
+    pixels = float(detection_loss(logits, None, truth, known, weighted_entropy(3.0)))
+    assert loss_of(logits, truth) == pytest.approx(pixels + 0.3 * np.log(2))
+
+
 def test_focal_loss_is_cross_entropy_where_wrong_and_next_to_nothing_where_nearly_right() -> None:
     truth, wrong, nearly = torch.tensor([1.0, 0.0]), torch.tensor([-9.0, 9.0]), torch.tensor([2.0, -2.0])
     torch.testing.assert_close(focal(wrong, truth), 3 * 9 * torch.tensor([0.75, 0.25]), rtol=1e-3, atol=0)

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.training import holes
+from inspector.training import (
+    holes,
+    synthetic,
+)
 from inspector.training.augment import Augmentation, random_view
 from inspector.training.batches import DetectorBatches, transplanted
 from inspector.training.data import Sample
@@ -204,6 +207,25 @@ def test_the_mask_of_a_pasted_defect_is_what_can_be_seen_of_it(seed: int, channe
     far = cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0
     assert (change[far] <= 0.2 * 255).all()
     assert np.count_nonzero(change[mask == 0] > VISIBLE) <= 0.02 * mask.size
+
+
+@pytest.mark.parametrize(("view", "clouds"), [((96, 128), True), ((64, 64), False)])
+def test_clouds_are_drawn_on_whole_pictures_alone(
+    view: tuple[int, int], clouds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[object] = []
+
+    def watched(draw):
+        return lambda shape, rng: drawn.append(draw) or draw(shape, rng)
+
+    for name in ("_PASTES", "_PASTES_ON_VIEWS"):
+        table = [(watched(draw), paint, share) for draw, paint, share in getattr(synthetic, name)]
+        monkeypatch.setattr(synthetic, name, table)
+    rng = rng_of(7)
+    for _ in range(60):
+        paste_defect(shaded()[: view[0], : view[1]], noise(4, 96, 128, 3), rng)
+    assert (synthetic.cloud in drawn) == clouds
+    assert synthetic.blob in drawn
 
 
 def test_most_pastes_can_be_seen_and_are_defects_in_size() -> None:

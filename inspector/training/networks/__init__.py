@@ -28,7 +28,8 @@ STRIDE = 16
 class Architecture:
     """A detector and how it wants to be trained.
 
-    whole: it is shown whole pictures, which tell it where it looks; else small views
+    whole: it is shown whole pictures, which tell it where it looks, and whether there is a defect at all counts, too;
+        else small views, pixel by pixel: a young network's hottest places are wrong, and to heat them leads it astray
     trunk_rate: the pretrained trunk's share of the learning rate
     focal: what it has learned hardly counts any more (`losses.focal`), for what starts out knowing much
     """
