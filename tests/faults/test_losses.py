@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import le
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -255,10 +256,14 @@ def test_7_a_thousand_subscribers_come_and_go(house: House) -> None:
             guest.start()
         for guest in guests:
             guest.join(PATIENCE * LONG)
-        until(lambda: resources(daemon) <= before, f"files and threads go back to {before}")
+        until(lambda: all(map(le, resources(daemon), (before[0] + ASIDE, before[1]))), f"back to {before} or so")
         ended(daemon)
         observer.wait_for_all(house.journal)
         observer.assert_complete(house.journal)
+
+
+ASIDE = 5
+"""Files that the daemon may open once more meanwhile, whoever comes: another connection to its journal, for one."""
 
 
 def settled(daemon: Process) -> tuple[int, int]:
