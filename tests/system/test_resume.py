@@ -83,4 +83,7 @@ def test_the_plain_script_follows_a_daemon_through_a_stop_of_its_own(bright: Pat
             assert (script.returncode, errors) == (0, "")
         lines += out.splitlines()
         frames = [int(line.split()[2].rstrip(":")) for line in lines if line.startswith("cam1 frame ")]
-        assert frames == list(range(frames[0], frames[0] + 400))
+        assert len(set(frames)) == len(frames) == 400
+        # A frame that was refused has its verdict before those that wait, so that some are missing at both ends.
+        middle = sorted(frames)[20:-20]
+        assert middle == list(range(middle[0], middle[0] + len(middle)))
