@@ -137,7 +137,6 @@ def assemble(
             challenges=challenges,
         )
         shadow = Shadow(pipeline.idle, pipeline.announce, clock)
-        cameras = {reader.camera: reader.state for reader in pipeline.readers}
         changes = Changes(
             settings,
             judging,
@@ -146,7 +145,7 @@ def assemble(
             versions,
             shadow,
             None if settings.daemon.memory_mb is None else spare,
-            Adoption(metrics, encoder, around.folders, pipeline.challenge, cameras, live),
+            Adoption(metrics, encoder, around.folders, pipeline.challenge, pipeline.cameras, live),
             pipeline.announce,
             clock,
             around.record.ledger.in_flight,
@@ -224,7 +223,7 @@ def _core(
 ) -> Core:
     return Core(
         counts=pipeline.ledger.counts,
-        cameras={reader.camera: reader.state for reader in pipeline.readers},
+        cameras=pipeline.cameras,
         queues={"infer": pipeline.inbox.__len__, "publish": pipeline.outbox.__len__},
         traffic=publisher,
         ready=lambda: daemon.ready,

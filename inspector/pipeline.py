@@ -33,6 +33,7 @@ from inspector.publisher import Publisher
 from inspector.schedule import Schedule
 from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
+from inspector.sources.state import CameraState
 from inspector.stage import Service, Stage
 from inspector.types import Challenge, Event, Frame, Image, Inspection, Late, PartVerdict, Reason, Standard, Verdict
 from inspector.worker import Worker
@@ -120,6 +121,11 @@ class Pipeline:
         """Start downstream first, so that nothing is handed to a stage that does not run yet."""
         for stage in (*self.aside, self.publishing, self.watching, *self.working, *self.reading):
             stage.start()
+
+    @property
+    def cameras(self) -> dict[str, CameraState]:
+        """Their states, by name."""
+        return {reader.camera: reader.state for reader in self.readers}
 
     def idle(self) -> bool:
         """Whether no frame waits, and a worker has nothing to do; from any thread."""

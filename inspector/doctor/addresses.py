@@ -65,7 +65,7 @@ def addresses(line: Settings) -> dict[str, str]:
     return endpoints(line) | {HTTP: f"{line.http.host}:{line.http.port}"}
 
 
-def try_to_bind(line: Settings, what: str) -> None:
+def _try_to_bind(line: Settings, what: str) -> None:
     """Bind an address of the line for a moment, as the daemon does. Raises OutputError; InUseError if it is taken."""
     if what == HTTP:
         Health(line.http.host, line.http.port, Views(bytes, bool, list)).close()
@@ -83,14 +83,22 @@ def try_to_bind(line: Settings, what: str) -> None:
 
 def taken(line: Settings, config: Path, machine: Machine) -> Iterator[Taken]:
     """Those that are in use. config: the line's file. Raises OutputError for one that cannot be had at all."""
-    for what, url in addresses(line).items():
-        try:
-            try_to_bind(line, what)
-        except InUseError as error:
-            yield Taken(what, url, error, holder(line, config, url, machine))
+    for what in addresses(line):
+        if (found := in_use(line, what, config, machine)) is not None:
+            yield found
 
 
-def holder(line: Settings, config: Path, url: str, machine: Machine) -> Holder | None:
+def in_use(line: Settings, what: str, config: Path, machine: Machine) -> Taken | None:
+    """Whether an address of the line is. Raises as `taken`."""
+    try:
+        _try_to_bind(line, what)
+    except InUseError as error:
+        url = addresses(line)[what]
+        return Taken(what, url, error, _holder(line, config, url, machine))
+    return None
+
+
+def _holder(line: Settings, config: Path, url: str, machine: Machine) -> Holder | None:
     """Who has an address of the line, as far as this user may see."""
     pid = machine.binder(url.removeprefix(IPC)) if url.startswith(IPC) else machine.listener(_port(url))
     if pid is None:

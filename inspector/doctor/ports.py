@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector import address
-from inspector.doctor.addresses import HTTP, Taken, addresses, endpoints, holder, try_to_bind
+from inspector.doctor.addresses import HTTP, Taken, addresses, endpoints, in_use
 from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, failure, fine, of_error, warning
-from inspector.errors import InUseError, OutputError
+from inspector.errors import OutputError
 
 
 def ports(case: Case) -> Iterator[Finding]:
@@ -16,14 +16,16 @@ def ports(case: Case) -> Iterator[Finding]:
     line = case.line
     for what, url in addresses(line).items():
         try:
-            try_to_bind(line, what)
-        except InUseError as error:
-            yield _judged(Taken(what, url, error, holder(line, case.config, url, case.machine)))
+            found = in_use(line, what, case.config, case.machine)
         except OutputError as error:
             yield from of_error(error)
+            continue
+        if found is not None:
+            yield _judged(found)
+        elif what == HTTP and line.http.port == 0:
+            yield fine("http takes any free port")
         else:
-            any_port = what == HTTP and line.http.port == 0
-            yield fine("http takes any free port" if any_port else f"{what} {url} is free")
+            yield fine(f"{what} {url} is free")
 
 
 def plaintext(case: Case) -> Iterator[Finding]:

@@ -111,7 +111,8 @@ class Changes:
             # The others go on with the copies of what judges them, whatever lies at its place by now.
             now = self.judging.settings if versions.now is None else versions.back(self.judging.settings, versions.now)
             why = f"`inspector model use` of {use.bundle}"
-            return self._take_over(self._configured, used(use, now), why, tell, wish) or "it is what judges already"
+            wanted = used(use, now, {name: station.tag.name for name, station in self.judging.stations.items()})
+            return self._take_over(self._configured, wanted, why, tell, wish) or "it is what judges already"
 
     def rollback(self, tell: Tell = lambda _: None) -> str:
         """Put the version in force that was before; what came of it."""
@@ -157,8 +158,7 @@ class Changes:
         """Keep what judges at the start, so that there is a way back to it. Raises OutputError."""
         if self._versions is not None:
             version = self._account(self._versions, self.judging, self._configured, AT_START, self._stations)
-            if self._versions.now is None or self._versions.now.cameras != version.cameras:
-                self._versions.put(version)
+            self._versions.put(version)
 
     def _take_over(
         self,
@@ -184,7 +184,7 @@ class Changes:
             version = self._account(self._versions, judging, target, why, changed)
             if is_back:
                 self._versions.put_back(version)
-            elif self._versions.now is None or version.cameras != self._versions.now.cameras:
+            else:
                 self._versions.put(version)
         self._stations.update(judging.stations)
         self._on_change(before, judging)

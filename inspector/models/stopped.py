@@ -33,12 +33,11 @@ class Stopped:
         """Put another bundle in force. Raises InspectorError, and all stays as it was."""
         now = self._versions.effective(self._configured)
         loaded = {folder: bundle.load(folder) for folder in {camera.bundle for camera in now.camera}}
-        settings = used(use, now)
+        settings = used(use, now, {camera.name: loaded[camera.bundle].card.name for camera in now.camera})
         proven = self._proven(settings)
         # As the daemon does at its start, so that there is a way back from here.
         before = self._account(now, {camera.name: loaded[camera.bundle] for camera in now.camera}, AT_START)
-        if self._versions.now is None or self._versions.now.cameras != before.cameras:
-            self._versions.put(before)
+        self._versions.put(before)
         version = self._account(settings, proven, f"`inspector model use` of {use.bundle}")
         if version.cameras == before.cameras:
             return "it is what judges already"

@@ -155,8 +155,9 @@ class Versions:
         return name
 
     def put(self, version: Version) -> None:
-        """Have `version` in force from now on. Raises OutputError, and all is as it was."""
-        self._replace([*self.all, version][-self._keep :])
+        """Have `version` in force, unless what now is judges alike. Raises OutputError, and all is as it was."""
+        if self.now is None or self.now.cameras != version.cameras:
+            self._replace([*self.all, version][-self._keep :])
 
     def put_back(self, version: Version) -> None:
         """Have `version`, which is that of `before`, in force again; that of now is forgotten. Raises OutputError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,25 +33,27 @@ USE = TypeAdapter(Use)
 """Reads what came through the control socket."""
 
 
-def used(use: Use, now: Settings) -> Settings:
-    """`now`, whose cameras are judged as `use` asks. Raises ConfigError, BundleError."""
-    names = _cameras(use, now)
+def used(use: Use, now: Settings, judges: Mapping[str, str]) -> Settings:
+    """`now`, whose cameras are judged as `use` asks. judges: by camera, the name on the card of its bundle
+
+    Raises ConfigError, BundleError.
+    """
+    names = _cameras(use, now, judges)
     keys = dict(zip(KEYS, (use.bundle, use.calibration, use.threshold, use.min_area), strict=True))
     cameras = [camera.model_copy(update=keys) if camera.name in names else camera for camera in now.camera]
     return now.model_copy(update={"camera": tuple(cameras)})
 
 
-def _cameras(use: Use, now: Settings) -> Sequence[str]:
+def _cameras(use: Use, now: Settings, judges: Mapping[str, str]) -> Sequence[str]:
     """Whom the bundle shall judge."""
     by_name = {camera.name: camera for camera in now.camera}
     if unknown := [name for name in use.cameras if name not in by_name]:
         raise ConfigError(f"there is no camera {unknown[0]!r}; there are {', '.join(by_name)}")
     name = bundle.load(use.bundle).card.name
-    called = {folder: bundle.load(folder).card.name for folder in {camera.bundle for camera in now.camera}}
-    named = use.cameras or tuple(camera.name for camera in now.camera if called[camera.bundle] == name)
+    named = use.cameras or tuple(camera for camera, judge in judges.items() if judge == name)
     if not named:
-        judges = ", ".join(f"{camera.name} is judged by {called[camera.bundle]!r}" for camera in now.camera)
-        raise ConfigError(f"no camera is judged by a bundle called {name!r} ({judges}); name it with --camera")
+        told = ", ".join(f"{camera} is judged by {judge!r}" for camera, judge in judges.items())
+        raise ConfigError(f"no camera is judged by a bundle called {name!r} ({told}); name it with --camera")
     bare = [camera for camera in named if by_name[camera].calibration is not None and use.calibration is None]
     if bare and not use.uncalibrated:
         raise ConfigError(
