@@ -7,6 +7,7 @@
 5. a permanent link shows the same in another browser, also after the server of the page was restarted
 6. both languages, light and dark; no word that is not in the dictionaries; what axe-core finds
 7. the token; and strange pages cannot connect
+8. a file of the page does not arrive
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from inspector.journal.reading import Choice, Reader
 from inspector.messages import Message, PreviewMessage, ResultMessage, VerdictMessage
 from tests.daemon import Process
 from tests.viewing import View
-from tests.waiting import PATIENCE, free_port, until
+from tests.waiting import PATIENCE, free_port, turn, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium")
@@ -49,7 +50,8 @@ MILLISECONDS = PATIENCE * 1000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as maker:
+    # Chromium cuts what is on its way when a cable comes or goes, and complains of it
+    with turn("cable"), playwright.sync_playwright() as maker:
         browser = maker.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
@@ -503,3 +505,25 @@ def test_a_strange_page_can_neither_connect_nor_read_nor_frame_it(browser, tmp_p
             )
             assert not any(frame.url.startswith(view.url) for frame in shown.page.frames)
         strange.shutdown()
+
+
+# ---- 8
+
+
+@pytest.mark.parametrize("path", ["/style.css", "/app.js", "/charts.js", "/lang/en.json", "/session"])
+def test_a_file_that_did_not_arrive_is_asked_for_again(browser, path: str) -> None:
+    cut: list[str] = []
+
+    def cut_once(route: playwright.Route) -> None:
+        if cut:
+            route.continue_()
+        else:
+            cut.append(route.request.url)
+            route.abort("internetdisconnected")
+
+    with View("tcp://127.0.0.1:1") as view, Shown(browser, "about:blank") as shown:
+        shown.page.route(f"**{path}", cut_once)
+        shown.page.goto(view.url)
+        shown.has('#banner[data-what="waiting"]:not([hidden])')
+        assert len(cut) == 1
+        assert shown.page.evaluate("document.styleSheets.length") == 1

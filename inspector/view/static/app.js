@@ -84,4 +84,7 @@ async function begin() {
   await detail.follow();
 }
 
-begin();
+begin().catch((error) => {
+  console.error(error);
+  again(); // of start.js: what it begins with did not arrive
+});
