@@ -95,7 +95,7 @@ def assemble(
             for camera in settings.camera
         }
         live = {name: source.live for name, source in sources.items()}
-        around = open_surroundings(stack, settings, judging, live, clock, wake.ring, rehearsal)
+        around = open_surroundings(stack, settings, judging, sources, clock, wake.ring, rehearsal)
         jobs = Jobs(on_stop=lambda: shadow.stop())
         aside: dict[str, Service] = {"change": jobs}
         if versions is not None and not rehearsal:

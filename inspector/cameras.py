@@ -14,7 +14,7 @@ from inspector.condition import limits
 from inspector.condition.monitor import Monitor
 from inspector.errors import ConfigError
 from inspector.matching import Triggers
-from inspector.sources import Source, open_source
+from inspector.sources import Source, open_source, shutter_of
 from inspector.sources.intake import Camera
 from inspector.sources.isolated import Isolated
 from inspector.sources.scan import Scan
@@ -47,13 +47,19 @@ def _stack(
         raise ConfigError(*(f"camera {camera.name!r}: sources: {problem}" for problem in error.problems)) from error
 
 
-def stack_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
-    """What is wrong with sources that are stacked, beyond each of them alone."""
+def source_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
+    """What is wrong with the cameras' sources, beyond each URL alone."""
     for camera in cameras:
         try:
-            source_of(camera, {})
+            source = source_of(camera, {})
         except ConfigError as error:
             yield from error.problems
+            continue
+        if shutter_of(source) is not None and camera.trigger_window is None:
+            yield (
+                f"camera {camera.name!r}: its source waits to be fired (TriggerSource=Software), and no trigger is for "
+                "it; set trigger_window and trigger.endpoint, or another TriggerSource"
+            )
 
 
 def camera_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from inspector.mailbox import Closed
@@ -20,11 +20,15 @@ MOST_WAITING = 1000
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A part is there. at: monotonic seconds;  at_ns: wall clock, nanoseconds since 1970 UTC"""
+    """A part is there. at: monotonic seconds;  at_ns: wall clock, nanoseconds since 1970 UTC
+
+    fault: why its camera could not be fired, if so
+    """
 
     part: str
     at: float
     at_ns: int
+    fault: str | None = None
 
 
 class Triggers:
@@ -41,6 +45,7 @@ class Triggers:
         self._delay, self._window, self._patience = delay, window, patience
         self._lock = Lock()
         self._waiting: deque[Trigger] = deque()
+        self._failed: list[Trigger] = []
         self._unexplained = 0
         self._closed = False
 
@@ -59,6 +64,22 @@ class Triggers:
                 insort(self._waiting, trigger, key=lambda one: one.at)
             else:
                 self._waiting.append(trigger)
+
+    def opens(self, trigger: Trigger) -> float:
+        """When its window does, in monotonic seconds."""
+        return trigger.at + self._delay
+
+    def closes(self, trigger: Trigger) -> float:
+        """When its window does, in monotonic seconds."""
+        return self.opens(trigger) + self._window
+
+    def fail(self, trigger: Trigger, why: str) -> None:
+        """It has no frame, since its camera could not be fired; without effect where it has ended already."""
+        with self._lock:
+            if trigger in self._waiting:
+                self._waiting.remove(trigger)
+                self._failed.append(replace(trigger, fault=why))
+                self.missing += 1  # and explains no frame that the camera counted: it was not told to take one
 
     def match(self, captured: float) -> tuple[Trigger | None, list[Trigger]]:
         """The trigger of a frame captured at `captured` (monotonic seconds), and those that it shows to have none.
@@ -89,7 +110,10 @@ class Triggers:
             return was_ours, gone
 
     def expired(self, now: float) -> list[Trigger]:
-        """Those whose frame, captured at the end of its window, would have come by `now`: they have none."""
+        """Those whose frame, captured at the end of its window, would have come by `now`: they have none.
+
+        Those that failed are among them at once.
+        """
         with self._lock:
             return self._lose_until(now - self._patience)
 
@@ -100,15 +124,16 @@ class Triggers:
             return self._lose_until(float("inf"))
 
     def _lose_until(self, moment: float) -> list[Trigger]:
+        failed, self._failed = self._failed, []
         gone = []
-        while self._waiting and self._waiting[0].at + self._delay + self._window < moment:
+        while self._waiting and self.closes(self._waiting[0]) < moment:
             gone.append(self._waiting.popleft())
         self._count_missing(len(gone))
-        return gone
+        return failed + gone
 
     def _opened(self, number: int, moment: float) -> bool:
         """Whether so many wait whose window began before that moment."""
-        return len(self._waiting) >= number and self._waiting[number - 1].at + self._delay <= moment
+        return len(self._waiting) >= number and self.opens(self._waiting[number - 1]) <= moment
 
     def _count_missing(self, number: int) -> None:
         self.missing += number

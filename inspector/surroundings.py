@@ -21,6 +21,7 @@ from inspector.record import Record, open_catchup, open_record
 from inspector.recorder.opening import open_recorder
 from inspector.recorder.recorder import Recorder
 from inspector.settings import Settings
+from inspector.sources import Source
 from inspector.stage import Service
 
 
@@ -45,19 +46,20 @@ class Surroundings:
     def aside(self) -> dict[str, Service]:
         """What of it works beside the flow, by the names of its stages."""
         services = {"recorder": self.recorder, "catch-up": self.catchup, "triggers": self.arrivals.endpoint}
-        return {**self.record.aside, **{name: one for name, one in services.items() if one is not None}}
+        firing = {f"fire-{camera}": one for camera, one in self.arrivals.firing.items()}
+        return {**self.record.aside, **firing, **{name: one for name, one in services.items() if one is not None}}
 
 
 def open_surroundings(
     stack: ExitStack,
     settings: Settings,
     judging: Judging,
-    live: Mapping[str, bool],
+    sources: Mapping[str, Source],
     clock: Clock,
     wake: Callable[[], None],
     rehearsal: bool,
 ) -> Surroundings:
-    """Open it all; `stack` closes it. live: by camera, whether its parts pass by;  wake: called when a stage ends
+    """Open it all; `stack` closes it. sources: by camera;  wake: called when a stage ends
 
     The addresses that may be taken come before the journal's new session. Raises ConfigError, OutputError.
     """
@@ -71,7 +73,7 @@ def open_surroundings(
     folders = judging.folders()
     recorder = open_recorder(stack, settings, judging, folders, record.session, clock, rehearsal)
     catchup = open_catchup(stack, settings, record, clock, guard)
-    arrivals = open_arrivals(stack, settings, live, clock, guard)
+    arrivals = open_arrivals(stack, settings, sources, clock, guard)
     if guard is not None:
         guard.start()
     return Surroundings(guard, output, record, folders, recorder, catchup, arrivals)

@@ -9,7 +9,7 @@ import json
 import logging
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import zmq
 
@@ -19,7 +19,7 @@ from inspector.errors import WireError
 from inspector.fields import Fields
 from inspector.logs import Tally
 from inspector.mailbox import Closed
-from inspector.matching import Trigger, Triggers
+from inspector.matching import Trigger
 from inspector.metrics import TRIGGER_ANSWERS
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,19 @@ class _Request(NamedTuple):
     at_ns: int | None
 
 
+class Expecting(Protocol):
+    """A camera that is triggered: `Triggers`, or `Firing` where the daemon fires it."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more can wait."""
+        ...
+
+    def add(self, trigger: Trigger) -> None:
+        """Expect its frame, without waiting. Raises Closed."""
+        ...
+
+
 class TriggerEndpoint(Answering):
     """Binds `url`, like every `Answering`.
 
@@ -52,7 +65,7 @@ class TriggerEndpoint(Answering):
     def __init__(
         self,
         url: str,
-        triggers: Mapping[str, Triggers],
+        triggers: Mapping[str, Expecting],
         stations: Mapping[str, Sequence[str]],
         clock: Clock,
         allow_plaintext: bool = False,

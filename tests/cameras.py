@@ -50,8 +50,9 @@ class Faulty:
 
     def __init__(self, folder: Path) -> None:
         compiler, real = needed_program("cc", "gcc libc6-dev"), viky()
-        self._control, self._line, self.path = folder / "control", folder / "line", folder / "faulty.cti"
-        files = {"CONTROL": self._control, "LINE": self._line, "TRIGGER": TRIGGER}
+        self._control, self._line, self._scene = folder / "control", folder / "line", folder / "scene"
+        self.path = folder / "faulty.cti"
+        files = {"CONTROL": self._control, "LINE": self._line, "SCENE": self._scene, "TRIGGER": TRIGGER}
         subprocess.run(
             [compiler, "-shared", "-fPIC", "-Wall", "-Werror", *(f'-D{name}="{path}"' for name, path in files.items()),
              "-o", self.path, "-Wl,--no-as-needed", SOURCE, real, "-ldl", f"-Wl,-rpath,{real.parent}"], check=True
@@ -73,6 +74,12 @@ class Faulty:
         """A pulse at its Line1, at which it sees nothing but `grey`; of 0 it counts a frame that never arrives."""
         with self._line.open("ab") as line:
             line.write(bytes([grey]))
+
+    def lie_there(self, grey: int) -> None:
+        """What is seen from now on when software fires it; of 0 it counts a frame that never arrives."""
+        new = self._scene.with_suffix(".new")
+        new.write_bytes(bytes([grey]))
+        new.replace(self._scene)
 
 
 class FakeCamera:

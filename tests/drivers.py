@@ -1,6 +1,7 @@
 """Sources as bad as drivers can be, for processes of their own: `hang:`, `hold:`, `crash:`, `odd:`, `plain:`.
 
-Each yields three good pictures first. A child finds them because `register` is called as its Python starts.
+Each yields three good pictures first. `fired:` yields one each time that it is fired, until it cannot be any more. A
+child finds them because `register` is called as its Python starts.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import queue
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 from inspector import sources
-from inspector.errors import RefusedError
+from inspector.errors import RefusedError, SourceError
 from inspector.sources.url import Url
 from inspector.types import Shot
 
@@ -61,11 +63,39 @@ class Driver:
         raise RefusedError("rtsp://user:s3cret@host/ refuses")
 
 
-SCHEMES = ("hang", "hold", "crash", "odd", "plain")
+class Fired:
+    """The fourth time it refuses, the fifth it fails as no source may, and the sixth it never comes back."""
+
+    live = True
+
+    def __init__(self, url: Url) -> None:
+        del url
+        self._times = 0
+        self._shots: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def frames(self) -> Iterator[Shot]:
+        while (number := self._shots.get()) is not None:
+            yield Shot(np.full((4, 6, 1), number, np.uint8), str(number))
+
+    def fire(self) -> None:
+        self._times += 1
+        if self._times == 4:
+            raise SourceError("rtsp://user:s3cret@host/ has no light")
+        if self._times == 5:
+            raise KeyError("light")
+        if self._times == 6:
+            threading.Event().wait()
+        self._shots.put(self._times)
+
+    def close(self) -> None:
+        self._shots.put(None)
+
+
+SCHEMES = dict.fromkeys(("hang", "hold", "crash", "odd", "plain"), Driver) | {"fired": Fired}
 
 
 def register() -> None:
-    sources.SCHEMES |= dict.fromkeys(SCHEMES, Driver)
+    sources.SCHEMES |= SCHEMES
 
 
 @pytest.fixture
@@ -75,5 +105,5 @@ def drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text("from tests.drivers import register\nregister()\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(__file__).parents[1])]))
-    for scheme in SCHEMES:
-        monkeypatch.setitem(sources.SCHEMES, scheme, Driver)
+    for scheme, driver in SCHEMES.items():
+        monkeypatch.setitem(sources.SCHEMES, scheme, driver)

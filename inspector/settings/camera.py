@@ -155,7 +155,7 @@ class Camera(Part):
     the triggers (docs/parts.md). Keep it below the time between two parts."""
     trigger_delay: Annotated[float, Field(ge=-10, le=3600)] = 0.0
     """Seconds from a trigger until its window opens, as where the part has a way to go; below 0 where triggers are told
-    late."""
+    late. A camera that the daemon fires (`TriggerSource=Software`, docs/cameras.md) is fired then."""
 
 
 def _several(cameras: tuple[str, ...]) -> tuple[str, ...]:

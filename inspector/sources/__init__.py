@@ -22,7 +22,7 @@ from inspector.sources import camera, file, folder, genicam, gige, plugins, rtsp
 from inspector.sources.url import Url
 from inspector.types import Shot
 
-__all__ = ["SCHEMES", "Source", "open_source", "redact", "waits"]
+__all__ = ["SCHEMES", "Source", "open_source", "redact", "shutter_of", "waits"]
 
 
 class Source(Protocol):
@@ -49,6 +49,15 @@ class Source(Protocol):
 def waits(source: Source) -> bool:
     """Whether it is open and waits for a trigger: what is never triggered need not have this `waiting`."""
     return bool(getattr(source, "waiting", False))
+
+
+def shutter_of(source: Source) -> Callable[[], None] | None:
+    """What has it take a picture, where the daemon has to; what is fired by others need not have this `fire`.
+
+    Called from any thread, while `frames` runs or not; raises SourceError if the camera could not be fired.
+    """
+    shutter: Callable[[], None] | None = getattr(source, "fire", None)
+    return shutter
 
 
 SCHEMES: dict[str, Callable[[Url], Source]] = {

@@ -8,8 +8,10 @@ shot                      a picture's slot and offset in the shared memory, its 
 log                       level, logger, text
 end, or error             the source is through, or raised; and the process ends
 
-The parent sends the source's URL first, then the number of each slot that it has emptied. When the socket closes, the
-source is closed; and if that does not end it, the process ends itself.
+fired                     why the source could not be fired, or null; one for each time that the parent asked
+
+The parent sends the source's URL first, then the number of each slot that it has emptied, and `FIRE` to have the source
+fired. When the socket closes, the source is closed; and if that does not end it, the process ends itself.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import cv2
 
 from inspector.errors import InspectorError, RefusedError, SourceError
 from inspector.redact import redact
-from inspector.sources import Source, open_source, waits
+from inspector.sources import Source, open_source, shutter_of, waits
 from inspector.sources.ring import Writer
 from inspector.types import Shot
 
@@ -42,6 +44,8 @@ NICENESS = 5
 """As the daemon's workers: a process that starts again and again may not take their time, nor that of verdicts."""
 GRACE = 1.0
 """Seconds that a source gets to end when the parent closes or is gone."""
+FIRE = 255
+"""No slot has this number."""
 MOST_BYTES = 65_536
 """Of one message."""
 _PR_SET_PDEATHSIG = 1
@@ -74,8 +78,11 @@ class Link(logging.Handler):
                     self._link.send(json.dumps({"beat": waits(source)}).encode(), socket.MSG_DONTWAIT)
             if select.select([self._link], [], [], max(due - now, 0.0))[0]:
                 said = self.hear()
-                for slot in said:
-                    self.emptied.put(slot)
+                for word in said:
+                    if word == FIRE:
+                        self.send(fired=_fire(source))
+                    else:
+                        self.emptied.put(word)
         source.close()
         time.sleep(GRACE)
         os._exit(1)
@@ -114,6 +121,17 @@ def main() -> None:
 def _serve(source: Source, link: Link, writer: Writer) -> None:
     for shot in source.frames():
         link.send(shot=_told(shot, writer))
+
+
+def _fire(source: Source) -> str | None:
+    """Why it could not be fired, if so."""
+    shutter = shutter_of(source)
+    try:
+        if shutter is not None:
+            shutter()
+    except Exception as error:  # a source of another package may raise anything
+        return redact(str(error) if isinstance(error, SourceError) else repr(error))
+    return None
 
 
 def _told(shot: Shot, writer: Writer) -> dict[str, Any]:

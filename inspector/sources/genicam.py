@@ -10,7 +10,8 @@ buffers    how many frames the producer may fill before one is taken (5)
 
 Any other option is the camera's own setting by its own name, such as Width, Height, OffsetX, OffsetY, PixelFormat,
 ExposureTime, Gain, TriggerMode, TriggerSource, set in this order and read back. Pixel formats: Mono, Bayer (8, 10, 12,
-16 bits, also packed), RGB8, BGR8, RGBa8, BGRa8; of more than 8 bits the upper 8 are kept.
+16 bits, also packed), RGB8, BGR8, RGBa8, BGRa8; of more than 8 bits the upper 8 are kept. One with TriggerMode=On and
+TriggerSource=Software is fired by the daemon (shutter.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from inspector.errors import SourceError
 from inspector.extras import remedy
 from inspector.sources import features, genapi, pixels, producers
 from inspector.sources.frame_ids import FrameIds
+from inspector.sources.shutter import Shutter
 from inspector.sources.url import Url
 from inspector.types import Cause, Shot
 
@@ -42,6 +44,7 @@ class GenicamCamera:
     """A live camera. paths: the producers that may know it;  name: serial number, user-defined name or id.
 
     wanted: its settings;  timeout: seconds;  buffers: how many it may fill
+    fire: as `Shutter` has it
     """
 
     live = True
@@ -49,7 +52,9 @@ class GenicamCamera:
     def __init__(
         self, paths: tuple[Path, ...], name: str, wanted: features.Wanted, timeout: float = 2.0, buffers: int = 5
     ) -> None:
-        self._paths, self._name, self._wanted = paths, name, wanted
+        self._paths, self._name = paths, name
+        self._shutter = Shutter(str(self), wanted)
+        self.fire = self._shutter.fire
         self._timeout, self._buffers = timeout, buffers
         self._closed = threading.Event()
         self.waiting = False
@@ -64,14 +69,19 @@ class GenicamCamera:
             return
         with self._told(), self._open() as (path, acquirer):
             nodes = acquirer.remote_device.node_map
-            features.apply(str(self), self._wanted, lambda name: genapi.Setting(str(self), nodes, name))
+
+            def find(name: str) -> genapi.Setting:
+                return genapi.Setting(str(self), nodes, name)
+
+            features.apply(str(self), self._shutter.settings, find)
             self._check_format(nodes)
             acquirer.start()
-            self.waiting = _is_triggered(nodes)
-            try:
-                yield from self._read(path, acquirer)
-            finally:
-                self.waiting = False
+            with self._shutter.ready(find):
+                self.waiting = _is_triggered(nodes)
+                try:
+                    yield from self._read(path, acquirer)
+                finally:
+                    self.waiting = False
 
     def close(self) -> None:
         """End at once."""

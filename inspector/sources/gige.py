@@ -8,7 +8,8 @@ timeout   seconds without a frame after which the camera is lost (2); one that w
 buffers   how many frames may come before one is taken (5)
 
 Any other option is the camera's own setting by its own name, set in this order and read back, with the pixel formats
-of genicam:. A frame that lost packets, and could not get them again, is not judged.
+of genicam:. A frame that lost packets, and could not get them again, is not judged. One with TriggerMode=On and
+TriggerSource=Software is fired by the daemon (shutter.py).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from inspector.errors import SourceError
 from inspector.extras import remedy
 from inspector.sources import aravis, features, pixels
 from inspector.sources.frame_ids import FrameIds
+from inspector.sources.shutter import Shutter
 from inspector.sources.url import Url
 from inspector.types import Cause, Shot
 
@@ -36,13 +38,15 @@ SLICE = 0.1
 class GigeCamera:
     """A live camera. name: its IP address or serial number;  wanted: its settings.
 
-    timeout: seconds;  buffers: how many frames may wait
+    timeout: seconds;  buffers: how many frames may wait;  fire: as `Shutter` has it
     """
 
     live = True
 
     def __init__(self, name: str, wanted: features.Wanted, timeout: float = 2.0, buffers: int = 5) -> None:
-        self._name, self._wanted = name, wanted
+        self._name = name
+        self._shutter = Shutter(str(self), wanted)
+        self.fire = self._shutter.fire
         self._timeout, self._buffers = timeout, buffers
         self._closed = threading.Event()
         self.waiting = False
@@ -61,12 +65,17 @@ class GigeCamera:
             return
         with self._told():
             session = _Session(self._name)
+
+            def find(name: str) -> aravis.Setting:
+                return aravis.Setting(str(self), session.device, name)
+
             try:
-                features.apply(str(self), self._wanted, lambda name: aravis.Setting(str(self), session.device, name))
+                features.apply(str(self), self._shutter.settings, find)
                 self._check_format(session.device)
                 session.start(self._buffers)
-                self.waiting = session.triggered
-                yield from self._read(session)
+                with self._shutter.ready(find):
+                    self.waiting = session.triggered
+                    yield from self._read(session)
             finally:
                 self.waiting = False
                 self._leaving = session.close()

@@ -106,7 +106,7 @@ class Intake:
         wanted = image if too_much is None else None
         standard = self._camera.standard()
         finding, fitted, misfit = self._look_at(wanted, standard, captured)
-        missed: list[Frame] = []
+        missed: list[tuple[Frame, str]] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
             if self._camera.triggers is not None and not is_lost:
@@ -197,15 +197,18 @@ class Intake:
         self._state.partless += part is None
         return frame
 
-    def _missed(self, triggers: Sequence[Trigger]) -> list[Frame]:
-        """Frames that should have been there."""
+    def _missed(self, triggers: Sequence[Trigger]) -> list[tuple[Frame, str]]:
+        """Frames that should have been there, and why they are not."""
         due, standard = self._clock.monotonic() + self._patience, self._camera.standard()
-        return [self._enter(trigger.at_ns, trigger.at, due, trigger.part, standard) for trigger in triggers]
+        return [
+            (self._enter(one.at_ns, one.at, due, one.part, standard), one.fault or "no picture came for the trigger")
+            for one in triggers
+        ]
 
-    def _settle_missed(self, missed: Sequence[Frame], reason: Reason) -> None:
-        for frame in missed:
+    def _settle_missed(self, missed: Sequence[tuple[Frame, str]], reason: Reason) -> None:
+        for frame, why in missed:
             self._on_capture(frame)
-            detail = f"frame {frame.number} ({frame.part}): no picture came for the trigger"
+            detail = f"frame {frame.number} ({frame.part}): {why}"
             self._announce(Event(self._camera.name, "missing", detail, self._clock.wall_ns()))
             cause = Cause.MISSING if reason is Reason.CAMERA else None
             self._settle(Inspection(frame, Verdict.UNKNOWN, reason, cause=cause))

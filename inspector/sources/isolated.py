@@ -10,10 +10,12 @@ import logging
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 from inspector.errors import ConfigError, RefusedError, SourceError
-from inspector.sources import open_source
+from inspector.sources import open_source, shutter_of
 from inspector.sources.process import Process
 from inspector.sources.url import Url
 from inspector.types import Shot
@@ -34,12 +36,15 @@ class Isolated:
     def __init__(self, url: str, hangs_after: float) -> None:
         if sys.platform != "linux":
             raise ConfigError(f"{Url(url)}: isolate = true needs Linux; leave it out")
-        self.live = open_source(url).live
+        source = open_source(url)
+        self.live = source.live
+        self.fire = None if shutter_of(source) is None else self._fire
         self._url, self._shown, self._hangs_after = url, str(Url(url)), hangs_after
         self._closed = threading.Event()
         self.waiting = False
         self._lock = threading.Lock()
         self._process: Process | None = None
+        self._asked: deque[Future[None]] | None = None  # to fire, and not answered yet; None: nobody hears it
 
     @property
     def pid(self) -> int | None:
@@ -62,6 +67,7 @@ class Isolated:
             yield from self._shots(process)
         finally:
             self.waiting = False
+            self._give_up_firing()
             process.end()
 
     def close(self) -> None:
@@ -71,8 +77,38 @@ class Isolated:
             if self._process is not None:
                 self._process.hang_up()
 
+    def _fire(self) -> None:
+        """Have the process fire its source. Raises SourceError, too, if it does not answer."""
+        asked: Future[None] = Future()
+        with self._lock:
+            if self._process is None or self._asked is None:
+                raise SourceError(f"{self._shown} is not open")
+            self._asked.append(asked)
+            self._process.fire()
+        try:
+            asked.result(BEATLESS)
+        except TimeoutError as error:
+            raise SourceError(f"{self._shown}: its process did not answer within {BEATLESS:g} s") from error
+
+    def _answered(self, why_not: str | None) -> None:
+        """Answers come in the order of the questions."""
+        with self._lock:
+            asked = self._asked.popleft() if self._asked else None
+        if asked is not None and why_not is None:
+            asked.set_result(None)
+        elif asked is not None:
+            asked.set_exception(SourceError(why_not))
+
+    def _give_up_firing(self) -> None:
+        with self._lock:
+            left, self._asked = self._asked or (), None
+        for asked in left:
+            asked.set_exception(SourceError(f"{self._shown}: its process ended"))
+
     def _shots(self, process: Process) -> Iterator[Shot]:
         heard, latest = process.next(START), time.monotonic()
+        with self._lock:
+            self._asked = deque()
         while heard is not None and not self._closed.is_set():
             match heard:
                 case {"shot": shot}:
@@ -80,6 +116,8 @@ class Isolated:
                     latest = time.monotonic()
                 case {"beat": waiting}:
                     self.waiting = waiting
+                case {"fired": why_not}:
+                    self._answered(why_not)
                 case {"log": [level, name, text]}:
                     logging.getLogger(name).log(level, "%s: %s", self._shown, text)
                 case {"error": text, "refused": refused}:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from inspector.errors import SourceError
-from inspector.sources.child import GRACE, MOST_BYTES
+from inspector.sources.child import FIRE, GRACE, MOST_BYTES
 from inspector.sources.ring import Reader, reserve
 from inspector.types import Cause, Shot
 
@@ -82,6 +82,10 @@ class Process:
             image = self._pictures.take(told["offset"], told["shape"], told["dtype"])
             self._send(bytes([told["slot"]]))
         return Shot(image, told["part"], told["fault"], told["captured_ns"], Cause(told["cause"]))
+
+    def fire(self) -> None:
+        """Have its source fired, which a message answers; from any thread."""
+        self._send(bytes([FIRE]))
 
     def hang_up(self) -> None:
         """Have it end; from any thread."""

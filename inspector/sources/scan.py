@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from inspector.errors import SourceError
-from inspector.sources import Source
+from inspector.sources import Source, shutter_of
 from inspector.types import Image, Shot
 
 
@@ -30,7 +30,7 @@ class Scan:
     """Frames of `rows` rows, of the strips of `source`; `overlap`, at most half of `rows`, are repeated."""
 
     def __init__(self, source: Source, rows: int, overlap: int) -> None:
-        self.live = source.live
+        self.live, self.fire = source.live, shutter_of(source)
         self._source, self._rows, self._overlap = source, rows, overlap
 
     def frames(self) -> Iterator[Shot]:

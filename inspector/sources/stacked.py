@@ -11,7 +11,7 @@ import numpy as np
 
 from inspector.clock import Clock, SystemClock
 from inspector.errors import ConfigError, SourceError
-from inspector.sources import Source
+from inspector.sources import Source, shutter_of
 from inspector.sources.pairing import Group, Pairing, Taken
 from inspector.types import MAX_CHANNELS, Image, Shot
 
@@ -38,7 +38,9 @@ class Stacked:
         clock: Clock | None = None,
     ) -> None:
         self._cameras, self._channels = cameras, channels
-        lives = {name: open_camera().live for name, open_camera in cameras.items()}
+        opened = {name: open_camera() for name, open_camera in cameras.items()}
+        lives = {name: camera.live for name, camera in opened.items()}
+        self.fire = self._fire if any(map(shutter_of, opened.values())) else None
         self.live = all(lives.values())
         if self.live != any(lives.values()):
             lively, still = (", ".join(name for name in lives if lives[name] is live) for live in (True, False))
@@ -75,6 +77,12 @@ class Stacked:
             self._closed = True
         if self._reading is not None:
             self._reading.stop()
+
+    def _fire(self) -> None:
+        """Fire those that are to be fired, one after the other."""
+        if self._reading is None:
+            raise SourceError("the cameras are not open")
+        self._reading.fire()
 
     def _stacked(self, group: Group) -> Shot:
         shots = [shot for shot in group if shot is not None]
@@ -156,6 +164,16 @@ class _Reading:
             self._changed.notify_all()
         for camera in self._cameras.values():
             camera.close()
+
+    def fire(self) -> None:
+        """Fire the cameras that are to be fired; the first that cannot be is the last. Raises SourceError."""
+        for name, camera in self._cameras.items():
+            shutter = shutter_of(camera)
+            try:
+                if shutter is not None:
+                    shutter()
+            except SourceError as error:
+                raise SourceError(f"{name}: {error}") from error
 
     def left(self) -> list[str]:
         """The cameras that hang even now, after a farewell."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import SourceError
-from inspector.sources import open_source, waits
+from inspector.sources import open_source, shutter_of, waits
 from inspector.testing.sources import ENOUGH, Reading
 from inspector.types import Shot
 from tests import cameras
@@ -119,6 +119,31 @@ def test_a_camera_that_waits_for_its_trigger_may_be_silent(camera: cameras.FakeC
     until(lambda: reading.error is not None, "lost by its heartbeat")
     assert not waits(source)
     assert str(reading.error) == "camera '127.0.0.1' does not answer, or obeys another program; it is taken for lost"
+
+
+def test_it_is_fired_by_its_own_command_while_it_is_open(camera: cameras.FakeCamera) -> None:
+    source = open_source(f"{URL.replace('=Off', '=On')}&TriggerSource=Software&timeout=0.2")
+    fire = shutter_of(source)
+    assert fire is not None
+    with pytest.raises(SourceError, match=r"camera '127.0.0.1' is not open"):
+        fire()
+    reading = Reading(source)
+    until(lambda: waits(source))
+    for number in (1, 2, 3):
+        fire()
+        reading.wait_for(number, PATIENCE)
+    time.sleep(0.5)  # a frame that nobody asked for would come
+    assert [shot.image is not None for shot in reading.shots] == [True, True, True], "one frame a trigger"
+    camera.kill()
+    with pytest.raises(SourceError, match=r"camera '127.0.0.1' (does not take TriggerSoftware \(.*\)|is not open)"):
+        fire()
+    source.close()
+    reading.wait_for_end(PATIENCE)
+
+
+def test_what_others_fire_is_not_fired_by_us(camera: cameras.FakeCamera) -> None:
+    assert shutter_of(open_source(URL)) is None
+    assert shutter_of(open_source(f"{URL.replace('=Off', '=On')}&TriggerSource=Line1")) is None
 
 
 def test_a_camera_that_was_started_again_meanwhile_is_opened_again(camera: cameras.FakeCamera) -> None:

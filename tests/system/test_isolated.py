@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ import pytest
 from inspector.errors import ConfigError, RefusedError, SourceError
 from inspector.sources import isolated, open_source
 from inspector.sources.isolated import Isolated
+from inspector.testing.sources import Reading
 from tests.daemon import environment
 from tests.drivers import GOOD, drivers
 from tests.waiting import PATIENCE, until
@@ -108,6 +111,46 @@ def test_shots_come_as_they_were_given(drivers: None) -> None:
         if one.image is not None and other.image is not None:
             assert one.image.dtype == other.image.dtype
             np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_it_is_fired_where_it_is(drivers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says comes back; a driver that hangs in it is killed like any other, and can be fired again."""
+    source = Isolated("fired:", hangs_after=PATIENCE)
+    fire = source.fire
+    assert fire is not None
+    with pytest.raises(SourceError, match="fired: is not open"):
+        fire()
+    reading = Reading(source)
+    until(lambda: is_fired(fire), "it is open")
+    for _ in range(2):
+        fire()
+    assert [shot.part for shot in reading.wait_for(3, PATIENCE)] == ["1", "2", "3"]
+    with pytest.raises(SourceError, match=r"^rtsp://user:\*\*\*@host/ has no light$"):
+        fire()
+    with pytest.raises(SourceError, match=r"^KeyError\('light'\)$"):
+        fire()
+    monkeypatch.setattr(isolated, "BEATLESS", 1.0)
+    with pytest.raises(SourceError, match=r"^fired:: its process (did not answer within 1 s|ended)$"):
+        fire()
+    reading.wait_for_end(PATIENCE)
+    assert "shows no sign of life" in str(reading.error)
+    monkeypatch.setattr(isolated, "BEATLESS", PATIENCE)
+    reading = Reading(source)
+    until(lambda: is_fired(fire), "it is open again")
+    reading.wait_for(1, PATIENCE)
+    source.close()
+    reading.wait_for_end(PATIENCE)
+
+
+def is_fired(fire: Callable[[], None]) -> bool:
+    with suppress(SourceError):
+        fire()
+        return True
+    return False
+
+
+def test_what_others_fire_cannot_be_fired() -> None:
+    assert Isolated(LINE, hangs_after=1).fire is None
 
 
 def test_a_url_that_will_not_do_is_refused_before_anything_starts() -> None:

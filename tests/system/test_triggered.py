@@ -1,6 +1,7 @@
-"""A camera that is really triggered, by a real GenTL producer, at a real daemon that hears which part is there.
+"""Cameras that are really triggered, by a real GenTL producer, at a real daemon that hears which part is there.
 
-What each part looks like is the pulse's own, so that the verdict shows whose picture was judged.
+What each part looks like is the pulse's own, or what lies there as the daemon fires, so that the verdict shows whose
+picture was judged.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import pytest
 import zmq
 
 from inspector.client import Subscriber
-from inspector.messages import EventMessage, VerdictMessage
+from inspector.errors import ConfigError
+from inspector.messages import EventMessage, PartMessage, VerdictMessage
 from inspector.types import Cause, Verdict
 from tests import cameras
 from tests.archives import asking_at
-from tests.daemon import Process, configure
+from tests.daemon import Process, configure, run
 from tests.waiting import until
 
 pytestmark = pytest.mark.full
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.full
 PAGE = Path(__file__).parents[2] / "docs/cameras.md"
 (SETTINGS,) = re.findall(r'producer\.cti&(\S+&TriggerSource=\S+)"', PAGE.read_text(encoding="utf-8"))
 """The camera's own, as the page for integrators has them."""
+SOFTWARE = SETTINGS.replace("Line1", "Software")
 DARK, BRIGHT, LOST = 40, 200, 0
 """What the camera sees at a pulse: a good part, a defective one; and a frame that never arrives."""
 OK, NG, MISSING = (Verdict.OK, None), (Verdict.NG, None), (Verdict.UNKNOWN, Cause.MISSING)
@@ -43,7 +46,9 @@ class Line:
     def __init__(self, camera: cameras.Faulty, socket: zmq.Socket[bytes], subscriber: Subscriber) -> None:
         self._camera, self._socket, self._subscriber = camera, socket, subscriber
         self.verdicts: list[tuple[str | None, tuple[Verdict, Cause | None]]] = []
+        self.parts: list[tuple[str, Verdict]] = []
         self.events: list[str] = []
+        self.told: list[str] = []
 
     def passes(self, part: str | None, look: int | None) -> None:
         """A part is there. part: None if nobody says so;  look: None if the camera is not fired"""
@@ -53,34 +58,47 @@ class Line:
         if look is not None:
             self._camera.fire(look)
 
+    def arrives(self, part: str, look: int) -> None:
+        """A part is there, and the daemon is to fire the cameras: nobody else does."""
+        self._camera.lie_there(look)
+        self.passes(part, None)
+
     def wait_for(self, verdicts: int) -> None:
         """Until so many are there."""
-        until(lambda: self._hear() or len(self.verdicts) >= verdicts, f"{verdicts} verdicts")
+        until(lambda: self.hear() or len(self.verdicts) >= verdicts, f"{verdicts} verdicts")
 
     def wait_until(self, state: str) -> None:
         """Until the camera is said to be so."""
-        until(lambda: self._hear() or state in self.events, state)
+        until(lambda: self.hear() or state in self.events, state)
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
         message = self._subscriber.receive(0.1)
         if isinstance(message, VerdictMessage):
-            assert message.frame == len(self.verdicts) + 1
-            self.verdicts.append((message.part, (message.verdict, message.cause)))
+            if message.camera == "cam1":
+                assert message.frame == len(self.verdicts) + 1
+                self.verdicts.append((message.part, (message.verdict, message.cause)))
+        elif isinstance(message, PartMessage):
+            self.parts.append((message.part, message.verdict))
         elif isinstance(message, EventMessage):
             self.events.append(message.event.state)
+            self.told.append(message.event.detail)
 
 
 @contextmanager
-def running(camera: cameras.Faulty, folder: Path, bundle: Path, more: str = "") -> Iterator[tuple[Process, Line]]:
-    """A daemon that looks for the camera every 0.2 s while no part comes."""
+def running(
+    camera: cameras.Faulty, folder: Path, bundle: Path, more: str = "", settings: str = SETTINGS, devices: str = "1",
+    station: str = "",
+) -> Iterator[tuple[Process, Line]]:  # fmt: skip
+    """A daemon that looks for the cameras every 0.2 s while no part comes."""
     config = configure(
-        folder / "c.toml", bundle, f"genicam://1?producer={camera.path}&timeout=0.2&{SETTINGS}",
-        more='[trigger]\nendpoint = "tcp://127.0.0.1:*"\n',
+        folder / "c.toml", bundle,
+        *(f"genicam://{device}?producer={camera.path}&timeout=0.2&{settings}" for device in devices),
+        more='[trigger]\nendpoint = "tcp://127.0.0.1:*"\n' + station,
         camera=f"trigger_window = 3.0\ndeadline = 5.0\nhealth = []\n{more}",
     )  # fmt: skip
     with (
         Process(config) as daemon,
-        Subscriber(daemon.endpoint, kinds=["verdict", "event", "beat"]) as subscriber,
+        Subscriber(daemon.endpoint, kinds=["verdict", "part", "event", "beat"]) as subscriber,
         asking_at(daemon.triggers) as socket,
     ):
         daemon.keep_reading()
@@ -146,3 +164,85 @@ def test_a_camera_that_goes_away_between_two_parts_is_lost_and_comes_back_trigge
         line.passes("A3", BRIGHT)
         line.wait_for(3)
     assert line.verdicts == [("A1", NG), ("A2", MISSING), ("A3", NG)]
+
+
+# ---- fired by the daemon
+
+
+@pytest.mark.parametrize("isolated", ["", "isolate = true"])
+def test_the_daemon_fires_the_camera_for_each_trigger(
+    camera: cameras.Faulty, tmp_path: Path, bright: Path, isolated: str
+) -> None:
+    looks = [DARK, BRIGHT, LOST, DARK, BRIGHT, BRIGHT, DARK]
+    with running(camera, tmp_path, bright, isolated, SOFTWARE) as (daemon, line):
+        until(lambda: daemon.metrics()[WAITS] == 1)
+        for number, look in enumerate(looks, 1):
+            line.arrives(f"A{number}", look)
+            line.wait_for(number)
+        metrics = daemon.metrics()
+    verdicts = {DARK: OK, BRIGHT: NG, LOST: MISSING}
+    assert line.verdicts == [(f"A{number}", verdicts[look]) for number, look in enumerate(looks, 1)]
+    assert metrics['inspector_triggers_total{camera="cam1",end="frame"}'] == 6
+    assert metrics['inspector_frames_without_part_total{camera="cam1"}'] == 0
+    assert metrics['inspector_camera_reconnects_total{camera="cam1"}'] == 0
+
+
+@pytest.mark.parametrize("isolated", ["", "isolate = true"])
+def test_a_camera_that_cannot_be_fired_says_so_at_once_and_is_fired_again_when_it_can_be(
+    camera: cameras.Faulty, tmp_path: Path, bright: Path, isolated: str
+) -> None:
+    with running(camera, tmp_path, bright, isolated, SOFTWARE) as (daemon, line):
+        until(lambda: daemon.metrics()[WAITS] == 1)
+        line.arrives("A1", BRIGHT)
+        line.wait_for(1)
+        camera.be("deaf")
+        line.arrives("A2", DARK)
+        line.wait_for(2)
+        camera.plug()
+        line.arrives("A3", DARK)
+        line.wait_for(3)
+        camera.unplug()
+        line.wait_until("lost")
+        line.arrives("A4", DARK)
+        line.wait_for(4)
+        camera.plug()
+        until(lambda: daemon.metrics()[WAITS] == 1)
+        line.arrives("A5", BRIGHT)
+        line.wait_for(5)
+    assert line.verdicts == [("A1", NG), ("A2", MISSING), ("A3", OK), ("A4", MISSING), ("A5", NG)]
+    refused, away = (told for told in line.told if "not fired" in told)
+    assert refused.startswith("frame 2 (A2): not fired: camera '1' does not take TriggerSoftware (")
+    assert re.fullmatch(r"frame 4 \(A4\): not fired: \S.*(is not open|its process ended)", away)
+    logged = [entry["message"] for entry in daemon.log if "not fired" in entry["message"]]
+    assert len(logged) == 2
+    assert logged[0].startswith("camera cam1: not fired for 1 trigger(s), last A2: camera '1' does not take Trigger")
+
+
+def test_all_cameras_of_a_station_are_fired_as_the_window_opens(
+    camera: cameras.Faulty, tmp_path: Path, bright: Path
+) -> None:
+    station = '[[station]]\nname = "gate"\ncameras = ["cam1", "cam2"]\ndeadline = 30.0\n'
+    delay = "trigger_delay = 0.2"
+    with running(camera, tmp_path, bright, delay, SOFTWARE, "12", station) as (daemon, line):
+        until(lambda: daemon.metrics()[WAITS] == daemon.metrics()[WAITS.replace("cam1", "cam2")] == 1)
+        for number, look in enumerate([DARK, BRIGHT, DARK], 1):
+            line.arrives(f"A{number}", look)
+            until(lambda n=number: line.hear() or len(line.parts) >= n, "its verdict")
+        metrics = daemon.metrics()
+    assert line.parts == [("A1", Verdict.OK), ("A2", Verdict.NG), ("A3", Verdict.OK)]
+    assert line.verdicts == [("A1", OK), ("A2", NG), ("A3", OK)]
+    for name in ("cam1", "cam2"):
+        assert metrics[f'inspector_triggers_total{{camera="{name}",end="frame"}}'] == 3
+        assert metrics[f'inspector_frames_without_part_total{{camera="{name}"}}'] == 0
+
+
+def test_a_camera_that_waits_to_be_fired_and_has_no_triggers_is_a_sentence(
+    camera: cameras.Faulty, tmp_path: Path, bright: Path
+) -> None:
+    config = configure(tmp_path / "c.toml", bright, f"genicam://1?producer={camera.path}&{SOFTWARE}")
+    checked = run("check", config)
+    assert checked.returncode == ConfigError.exit_code
+    assert checked.stderr.strip().endswith(
+        "c.toml: camera 'cam1': its source waits to be fired (TriggerSource=Software), and no trigger is for it; set "
+        "trigger_window and trigger.endpoint, or another TriggerSource"
+    )

@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "answering": "binding stage",
     "catchup": "answering archive asking",
     "triggers": "answering fields logs matching metrics",
+    "firing": "logs matching stage",
     # the door
     "keys": "files values",
     "allowlist": "keys values",
@@ -73,13 +74,13 @@ MAY_IMPORT = {
     "models": "budget files inference judging metrics reading settings stage worker",
     "status": "sources",
     "judging": "calibration inference judge settings worker",
-    "arrivals": "guard matching parts settings triggers",
+    "arrivals": "firing guard matching parts settings sources triggers",
     "budget": "settings worker",
     "recorder": "codecs files inference judging logs outcomes settings stage wire worker",
     "record": "catchup guard journal ledger publisher settings stage",
     "cameras": "calibration challenges condition matching settings sources worker",
     "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
-    "surroundings": "arrivals catchup guard journal judging keys outputs record recorder settings stage",
+    "surroundings": "arrivals catchup guard journal judging keys outputs record recorder settings sources stage",
     "adoption": "cameras judging metrics settings sources wire",
     "assemble": "adoption budget cameras codecs daemon health inference jobs judging metrics models pipeline publisher "
     "scrape settings sources stage status surroundings wire worker",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,3 +186,27 @@ def test_jitter_swaps_no_parts_where_windows_do_not_overlap(parts, data):
     gone += made.close()
     assert found == truth
     assert {one.part for one in gone} == {f"part-{number}" for number in range(len(parts))} - truth.keys()
+
+
+def test_one_that_failed_is_told_at_once_and_takes_no_others_frame():
+    made = triggers()
+    for number, at in ((1, 10.0), (2, 10.1)):
+        made.add(trigger(number, at))
+    made.fail(trigger(1, 10.0), "no light")
+    assert made.expired(10.1) == [replace(trigger(1, 10.0), fault="no light")]
+    assert made.expired(10.1) == []
+    assert made.match(10.65) == (trigger(2, 10.1), [])
+    made.fail(trigger(2, 10.1), "too late")
+    assert made.expired(10.7) == []
+    balance(made)
+
+
+def test_one_that_failed_explains_no_frame_that_the_camera_counted():
+    made = triggers()
+    for number, at in ((1, 10.0), (2, 10.1), (3, 10.2)):
+        made.add(trigger(number, at))
+    made.fail(trigger(1, 10.0), "no light")
+    was_ours, gone = made.lost(10.7)
+    assert (was_ours, [one.part for one in gone]) == (True, ["part-1", "part-2"])
+    assert made.match(10.7) == (trigger(3, 10.2), [])
+    balance(made)

@@ -532,6 +532,18 @@ def test_a_frame_that_was_long_on_its_way_counts_from_its_capture() -> None:
     assert [frame.part for frame in bench.inbox.take(5).items] == ["A1", None]
 
 
+def test_a_trigger_whose_camera_could_not_be_fired_says_why() -> None:
+    bench = triggered("A1", "A2")
+    bench.triggers.fail(Trigger("A1", bench.clock.monotonic(), bench.clock.wall_ns()), "not fired: no light")
+    bench.reader.intake.expire()
+    (settled,) = bench.settled
+    assert (settled.frame.part, settled.verdict, settled.reason) == ("A1", Verdict.UNKNOWN, Reason.CAMERA)
+    assert settled.cause is Cause.MISSING
+    assert [(event.state, event.detail) for event in bench.events] == [("missing", "frame 1 (A1): not fired: no light")]
+    read_on(bench, None)
+    assert [frame.part for frame in bench.captured] == ["A1", "A2"]
+
+
 def test_a_later_frame_shows_that_a_trigger_has_none() -> None:
     bench = triggered("A1")
     bench.clock.advance(0.2)
