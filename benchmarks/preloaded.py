@@ -27,6 +27,7 @@ from inspector.types import Image, Shot
 
 PICTURES = 20
 """Held in memory by each camera, and shown in turn."""
+RUSH = 4.0
 PATIENCE = 10.0
 """Seconds in which what was published last must have arrived."""
 
@@ -35,12 +36,19 @@ class Preloaded:
     """Shows the same pictures over and over, once `go` is set; live at `rate` frames a second, or (None) waiting.
 
     breaks: seconds after which it breaks off each time, as if its cable were pulled; None: never
+    rush: seconds at the beginning in which frames come `RUSH` times as fast
     """
 
     def __init__(
-        self, images: Sequence[Image], rate: float | None, go: threading.Event, breaks: float | None = None
+        self,
+        images: Sequence[Image],
+        rate: float | None,
+        go: threading.Event,
+        breaks: float | None = None,
+        rush: float = 0.0,
     ) -> None:
         self._breaks = math.inf if breaks is None else breaks
+        self._rush, self._began = rush, math.nan
         self.live = rate is not None
         self._images, self._rate, self._go = images, rate or math.inf, go
         self._closed = threading.Event()
@@ -48,7 +56,10 @@ class Preloaded:
     def frames(self) -> Iterator[Shot]:
         """The pictures, uint8 [height, width, 3]; they are shared, and nobody may write to them."""
         self._go.wait()
-        pace, end = Pace(self._rate, self._closed), time.monotonic() + self._breaks
+        now = time.monotonic()
+        self._began = now if math.isnan(self._began) else self._began
+        rate = self._rate * (RUSH if now - self._began < self._rush else 1)
+        pace, end = Pace(rate, self._closed), now + self._breaks
         for image in itertools.cycle(self._images):
             if not pace.wait():
                 return
@@ -90,6 +101,7 @@ def running(
     journal: Path | None = None,
     journal_gb: float = 10.0,
     breaks: float | None = None,
+    rush: float = 0.0,
     **camera: float,
 ) -> Iterator[Line]:
     """A daemon with a camera a clip, whose first frames it holds at `size` (width, height).
@@ -98,9 +110,10 @@ def running(
     workers, max_batch, camera: as in the configuration
     journal, journal_gb: its file, and what it may hold; None: nothing is kept
     breaks: seconds after which each camera breaks off, again and again; None: never
+    rush: seconds at the beginning in which each sends `RUSH` times as many frames, where cameras break off
     """
     options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch, "camera": camera}
-    options |= {"journal": journal, "journal_gb": journal_gb, "breaks": breaks}
+    options |= {"journal": journal, "journal_gb": journal_gb, "breaks": breaks, "rush": rush}
     with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
         where = child.answer()
         with receiving(where["endpoint"]) as receiver:
@@ -117,7 +130,7 @@ def main() -> None:
     for index, clip in enumerate(given["clips"], 1):
         frames = itertools.islice(material.read_clip(Path(clip)), PICTURES)
         images = [cv2.resize(frame, tuple(given["size"])) for frame in frames]
-        sources[f"sim://{index}"] = Preloaded(images, given["rate"], go, given["breaks"])
+        sources[f"sim://{index}"] = Preloaded(images, given["rate"], go, given["breaks"], given["rush"])
     settings = Settings(
         workers=Workers(device="cpu", count=given["workers"], max_batch=given["max_batch"]),
         publish=Publish(endpoint="tcp://127.0.0.1:*", catchup="tcp://127.0.0.1:*" if given["journal"] else None),

@@ -82,7 +82,10 @@ class Store:
     def __init__(self, path: Path, sync: Literal["full", "normal"] = "normal") -> None:
         self.path = path
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # a line's results are not everybody's
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        # A cached statement keeps what it wrote last, and there would be one for each number of entries.
+        self._db = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=1.0, cached_statements=0
+        )
         try:
             is_new = self._is_new()
             self._db.execute("PRAGMA journal_mode = WAL")

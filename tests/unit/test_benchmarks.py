@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from benchmarks.plumbing import Run
 from benchmarks.receiver import Arrival, Count
 from benchmarks.report import Results
 from benchmarks.scrape import Account
+from benchmarks.soak import drift
 from benchmarks.throughput import SCRIPT, Round, Throughput, label
 from inspector.health import Health, Views
 from inspector.inference import engine
@@ -245,3 +247,33 @@ def test_a_network_of_convolutions_runs_at_another_size_and_takes_turns(tmp_path
     (each,) = compare([one], rounds=2).values()
     assert len(each) == 2
     assert min(each) > 0
+
+
+LOOKS = np.arange(480) / 30
+"""Minutes: every two seconds of 16 minutes, as the soak looks."""
+
+
+def wandering(rng: np.random.Generator) -> np.ndarray:
+    """Memory that is taken and given back at random, KiB."""
+    return np.cumsum(rng.normal(0, 2, len(LOOKS)))
+
+
+def peaking(rng: np.random.Generator) -> np.ndarray:
+    """Memory that is kept once it was needed: the most so far of what comes and goes, KiB."""
+    return np.maximum.accumulate(rng.normal(0, 30, 600))[-len(LOOKS) :]
+
+
+def returning(rng: np.random.Generator) -> np.ndarray:
+    """Memory that comes and goes within half a minute, KiB."""
+    return np.convolve(rng.normal(0, 20, len(LOOKS) + 14), np.ones(15) / 15**0.5, "valid")
+
+
+@pytest.mark.parametrize("memory", [wandering, peaking, returning])
+def test_a_soak_calls_a_leak_a_leak_and_nothing_else(memory: Callable[[np.random.Generator], np.ndarray]) -> None:
+    rng = np.random.default_rng(1)
+    rounds = 100
+    alarms = sum(drift(LOOKS, memory(rng))[1] > 0 for _ in range(rounds))
+    assert alarms <= 0.08 * rounds  # one in twenty at the most, in the long run
+    for _ in range(rounds):
+        slope, low, high = drift(LOOKS, memory(rng) + 40 * LOOKS)
+        assert 0 < low < slope < high

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.accounting import rss
 from inspector.archive import Chunk, Kept
 from inspector.clock import ManualClock
 from inspector.errors import DataError, OutputError
@@ -34,6 +35,17 @@ def test_a_message_comes_back_as_it_was(tmp_path: Path) -> None:
         parts.journal.append([kept])
         chunk = parts.journal.read(1000, RESULTS, 1, 9, 1 << 20)
     assert chunk == Chunk(1000, RESULTS, 1, 1, (Kept(1, tuple(kept.parts)),), ())
+
+
+def test_what_was_written_is_let_go_of_whatever_number_came_at_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    sequence, picture, before = 0, bytes(500_000), rss(os.getpid())
+    for number in range(1, 13):
+        store.write([entry(sequence + index, RESULTS, payloads=[picture]) for index in range(1, number + 1)])
+        sequence += number
+    assert rss(os.getpid()) - before < sequence * len(picture) / 2
+    store.close()
 
 
 def test_what_was_appended_is_on_disk_when_append_returns(tmp_path: Path) -> None:
