@@ -28,8 +28,8 @@ RATE = 10.0
 BREAKS = 0.7
 """Seconds after which a camera breaks off; the first pause before it is opened again is half a second."""
 WARM_UP = 0.2
-"""Share of the time that does not count: caches and pools grow to their size. In its first half more
-frames come than two cores can judge: queues are full for once, so that memory taken later was not for a peak of work."""
+"""Share of the time that does not count: caches and pools grow to their size. In its first half more frames come than
+two cores can judge: queues are full for once, and memory that is taken later was not for a peak of work."""
 PERIOD = 2.0
 """Seconds between two looks."""
 JOURNAL_GB = 0.02
