@@ -14,7 +14,7 @@ from functools import partial
 
 import cv2
 
-from inspector import budget
+from inspector import budget, heap
 from inspector import settings as configuration
 from inspector.adoption import Adoption
 from inspector.cameras import camera_of, challenges_of, source_of
@@ -72,6 +72,7 @@ def assemble(
     Raises ConfigError, BundleError, DeviceError, ModelError, OutputError.
     """
     build = check_installation()
+    heap.share()
     cv2.setNumThreads(1)  # the workers are the parallelism; more threads only take turns
     clock, wake = SystemClock(), Wake()
     with ExitStack() as stack:

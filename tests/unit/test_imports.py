@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "matching": "",
     "parts": "",
     "files": "",
+    "heap": "",
     "condition": "pictures",
     "pictures": "",
     "codecs": "pictures",
@@ -82,8 +83,8 @@ MAY_IMPORT = {
     "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
     "surroundings": "arrivals catchup guard journal judging keys outputs record recorder settings sources stage",
     "adoption": "cameras judging metrics settings sources wire",
-    "assemble": "adoption budget cameras codecs daemon health inference jobs judging metrics models pipeline publisher "
-    "scrape settings sources stage status surroundings wire worker",
+    "assemble": "adoption budget cameras codecs daemon health heap inference jobs judging metrics models pipeline "
+    "publisher scrape settings sources stage status surroundings wire worker",
     # whoever listens knows the wire and nothing of the daemon
     "client": "archive asking codecs fields messages wire",
     "album": "codecs messages",
