@@ -21,7 +21,7 @@ inspector evaluate "$out/simulated-line" "$out/sim" --card
 python "$here/draw_board.py" "$out/board"
 inspector train "$deeppcb" --out "$out/pcb" --mode masks --detector unet --size 640x640 \
     --epochs 220 --repair-epochs 110 --seed 1 --resume \
-    --rotation 0 --shear 0 --brightness 0 --flips all --golden "$out/board" \
+    --golden "$out/board" \
     --licence "Apache-2.0; trained on DeepPCB: MIT, Copyright (c) 2018 tangsanli5201, see NOTICE.txt" \
     --description "Bare printed circuit boards, binarised line scan of about 48 pixels a millimetre, 640x640 grey."
 cp "$here/pcb/NOTICE.txt" "$out/pcb/"

@@ -77,13 +77,15 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     train.add_argument(
         "--detector", choices=("discover", "segmenter", "unet", "paired"),
-        help="the detector's architecture (discover for normal pictures alone, segmenter for masks, paired for "
-        "references)",
+        help="the detector's architecture (discover for normal pictures alone, segmenter for masks, unet where these "
+        "show defects that are small beside the picture, paired for references)",
     )  # fmt: skip
     train.add_argument(
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
     )
-    train.add_argument("--epochs", type=positive, metavar="N", help="of the detector (about 500 batches)")
+    train.add_argument(
+        "--epochs", type=positive, metavar="N", help="of the detector (about 500 batches; 1,500 small ones for unet)"
+    )
     train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer, of 100 batches (14)")
     train.add_argument(
         "--adversarial-epochs", type=positive, default=0, metavar="N",
@@ -91,17 +93,20 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
     train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
-    train.add_argument("--rotation", type=float, default=15.0, metavar="DEGREES", help="views turn by up to this (15)")
-    train.add_argument("--shift", type=float, default=0.1, metavar="SHARE", help="views shift by up to this (0.1)")
     train.add_argument(
-        "--shear", type=float, default=0.1, metavar="SHARE", help="views are sheared by up to this (0.1)"
+        "--rotation", type=float, metavar="DEGREES", help="views turn by up to this (15; binarised pictures: 0)"
+    )
+    train.add_argument("--shift", type=float, metavar="SHARE", help="views shift by up to this (0.1)")
+    train.add_argument(
+        "--shear", type=float, metavar="SHARE", help="views are sheared by up to this (0.1; binarised pictures: 0)"
     )
     train.add_argument(
-        "--flips", choices=("none", "horizontal", "vertical", "both", "all"), default="both",
-        help="how views may be mirrored; none where a mirrored part is a wrong part, all: also quarter turns (both)",
+        "--flips", choices=("none", "horizontal", "vertical", "both", "all"),
+        help="how views may be mirrored; none where a mirrored part is a wrong part, all: also quarter turns (both; "
+        "binarised pictures: all)",
     )  # fmt: skip
     train.add_argument(
-        "--brightness", type=float, default=0.15, metavar="SHARE", help="light changes by up to this (0.15)"
+        "--brightness", type=float, metavar="SHARE", help="light changes by up to this (0.15; binarised pictures: 0)"
     )
     train.add_argument(
         "--golden", type=Path, metavar="DIR", help="pictures to choose the golden ones from (validation's)"
@@ -125,15 +130,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    from inspector.training.augment import Augmentation
     from inspector.training.settings import Settings
 
+    views = {name: getattr(options, name) for name in ("rotation", "shift", "shear", "flips", "brightness")}
     return Settings(
         data=options.data, out=options.out, name=options.name or options.out.resolve().name,
         version=options.bundle_version, description=options.description, licence=options.licence, mode=options.mode,
         detector=options.detector, size=options.size, epochs=options.epochs, repair_epochs=options.repair_epochs,
         adversarial_epochs=options.adversarial_epochs, rate=options.rate, seed=options.seed,
-        augmentation=Augmentation(options.rotation, options.shift, options.shear, options.flips, options.brightness),
+        augmentation={name: value for name, value in views.items() if value is not None},
         golden=options.golden, int8=not options.no_int8, resume=options.resume,
     )  # fmt: skip
 

@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-
-from inspector.training.augment import Augmentation
 from inspector.training.data import Sample, read_as_stored
 from inspector.training.loop import Plan
-from inspector.training.networks import STRIDE
 from inspector.training.split import VALIDATION
 
 BATCH = 32
@@ -23,20 +19,14 @@ VIEW = 128
 WHOLE_BATCH = 16
 """Views in a batch where each is a whole picture."""
 
-PIXELS = 256 * 256
-"""The detector's input where no size is given: a frame then costs about 15 ms of one core."""
-
-COMPARED_PIXELS = 640 * 640
-"""The same where references are compared with: small differences are what they are for; about 90 ms of one core."""
-
 WINDOWS = (64, 128, 256)
 """Sides of the repairer's windows, in pixels of the frame."""
 
 RIM = 1
 """Pixels beside a mask that are hidden from the repairer too; it has learned to see through what is left beyond."""
 
-DETECTOR_STEPS, REPAIRER_STEPS = 500, 1400
-"""Batches that each network sees where no epochs are given: together 6 to 9 minutes on two cores."""
+REPAIRER_STEPS = 1400
+"""Batches that the repairer sees where no epochs are given: 4 minutes on two cores."""
 
 REPAIRER_EPOCH = 100
 """Batches of an epoch of the repairer: its batches are small, and windows on pictures have no natural number."""
@@ -48,13 +38,13 @@ Mode: TypeAlias = Literal["normal", "masks", "reference"]
 """What the detector learns from: normal pictures alone, defective ones too, with masks or without, or pictures beside
 others of how they should look."""
 
-BEST_FOR: Mapping[Mode, str] = {"normal": "discover", "masks": "segmenter", "reference": "paired"}
-"""The detector of each mode, by its name in `DETECTORS`, or in `COMPARERS` for the last."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """See `inspector train --help`; None means: chosen from the pictures."""
+    """See `inspector train --help`; None means: chosen from the pictures.
+
+    augmentation: what is told of `Augmentation`, by the names of its fields
+    """
 
     data: Path
     out: Path
@@ -71,7 +61,7 @@ class Settings:
     rate: float = 2e-3
     seed: int = 0
     validation: float = VALIDATION
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Mapping[str, float | str] = field(default_factory=dict)
     golden: Path | None = None
     int8: bool = True
     resume: bool = False
@@ -80,18 +70,6 @@ class Settings:
     def work(self) -> Path:
         """Where checkpoints, logs and plots are kept: beside the bundle, which holds only what the daemon needs."""
         return self.out.with_name(self.out.name + ".work")
-
-
-def choose_size(samples: list[Sample], most: int = PIXELS) -> tuple[int, int]:
-    """(height, width) for the detector: the median picture's aspect, at most `most` pixels in all, multiples of 16."""
-    shapes = np.array([read_as_stored(sample.picture).shape[:2] for sample in samples[:: max(1, len(samples) // 32)]])
-    aspect = float(np.median(shapes[:, 0] / shapes[:, 1]))
-    pixels = min(float(np.median(shapes.prod(axis=1))), most)
-    return _multiple(math.sqrt(pixels * aspect)), _multiple(math.sqrt(pixels / aspect))
-
-
-def _multiple(length: float) -> int:
-    return max(STRIDE, round(length / STRIDE) * STRIDE)
 
 
 def choose_windows(samples: list[Sample]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from inspector.training import data, explain, packing, quantise, threshold
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.check.run import check
 from inspector.training.compared_pairs import PairBatches, registered_pairs
+from inspector.training.data import Sample
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_detector import fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
@@ -32,21 +33,17 @@ from inspector.training.repair_batches import RepairBatches
 from inspector.training.repair_choice import TRIALS, explained, with_methods
 from inspector.training.settings import (
     BATCH,
-    BEST_FOR,
-    COMPARED_PIXELS,
-    DETECTOR_STEPS,
-    PIXELS,
     RIM,
     VIEW,
     WHOLE_BATCH,
     Mode,
     Settings,
-    choose_size,
     choose_windows,
     plan,
     plan_repairer,
 )  # fmt: skip
 from inspector.training.split import split
+from inspector.training.suited import choose_augmentation, choose_detector, choose_size
 from inspector.training.trials import trials
 from inspector.types import Precision
 
@@ -72,12 +69,15 @@ def train(settings: Settings, say: Say) -> Bundle:
     mode, why = choose_mode(samples, settings.mode)
     say(why)
     compares = mode == "reference"
-    name, architecture = _architecture(settings, mode)
+    name, architecture, why = _architecture(settings, samples, mode)
+    say(why)
+    augmentation, why = choose_augmentation(samples, settings.augmentation)
+    say(why)
     settings.work.mkdir(parents=True, exist_ok=True)
     if mode == "normal":
         samples = [sample for sample in samples if sample.good]
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
-    size = settings.size or choose_size(samples, COMPARED_PIXELS if compares else PIXELS)
+    size = settings.size or choose_size(samples, architecture.pixels)
     windows = choose_windows(samples)
     training = Pictures(training_samples, size, channels)
     validation = Pictures(validation_samples, size, channels)
@@ -94,13 +94,13 @@ def train(settings: Settings, say: Say) -> Bundle:
     # The detector: a classifier of pixels, with its decision chosen on the validation side.
     view = size if architecture.whole else (min(VIEW, size[0]), min(VIEW, size[1]))
     batch = WHOLE_BATCH if architecture.whole else BATCH
-    detector_plan = plan(settings, len(training), settings.epochs, DETECTOR_STEPS, batch)
+    detector_plan = plan(settings, len(training), settings.epochs, architecture.steps, batch)
     say(explain.duration(f"detector {name}", detector_plan, f"{view[1]}x{view[0]} views"))
     torch.manual_seed(settings.seed)
     detector = architecture.build(channels, size)
     if isinstance(detector, Discover):
         fit_distances(detector, training)
-    batches = (PairBatches if compares else DetectorBatches)(training, view, batch, settings.augmentation)
+    batches = (PairBatches if compares else DetectorBatches)(training, view, batch, augmentation)
     detector_figures = fit_detector(
         detector, architecture, batches, pairs, detector_plan, settings.work, settings.resume
     )
@@ -124,8 +124,8 @@ def train(settings: Settings, say: Say) -> Bundle:
     repairer_plan = plan_repairer(settings)
     say(explain.duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
     kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["membrane"])
-    shown = kind(training, windows, BATCH, settings.augmentation)
-    held_back = kind(validation, windows, BATCH, settings.augmentation)
+    shown = kind(training, windows, BATCH, augmentation)
+    held_back = kind(validation, windows, BATCH, augmentation)
     repairer, repairer_figures = fit_repairer(
         partial(build, channels), shown, held_back, repairer_plan, settings.work, settings.resume
     )
@@ -158,7 +158,7 @@ def train(settings: Settings, say: Say) -> Bundle:
             "folded_threshold": choice.threshold,
             "pictures": explain.counts(training_samples, validation_samples),
             "mode": mode,
-            "augmentation": asdict(settings.augmentation),
+            "augmentation": asdict(augmentation),
             "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
             "repairer": {**asdict(repairer_plan), "best": repairer_figures},
             **texture,
@@ -185,12 +185,16 @@ def _with_int8(bundle: Bundle, pairs: list[Pair], real: bool, say: Say) -> Bundl
         return bundle
 
 
-def _architecture(settings: Settings, mode: Mode) -> tuple[str, Architecture]:
+def _architecture(settings: Settings, samples: list[Sample], mode: Mode) -> tuple[str, Architecture, str]:
     known = COMPARERS if mode == "reference" else DETECTORS
-    name = settings.detector or BEST_FOR[mode]
-    if name not in known:
-        raise DataError(f"--detector {name} does not learn in mode {mode}; use {' or '.join(known)}, or leave it out")
-    return name, known[name]
+    if settings.detector is None:
+        name, why = choose_detector(samples, mode)
+        return name, known[name], why
+    if settings.detector not in known:
+        raise DataError(
+            f"--detector {settings.detector} does not learn in mode {mode}; use {' or '.join(known)}, or leave it out"
+        )
+    return settings.detector, known[settings.detector], f"detector {settings.detector}: it was asked for"
 
 
 def _golden_candidates(

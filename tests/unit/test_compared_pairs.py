@@ -18,8 +18,10 @@ from inspector.training.exemplars import Disturbance, exemplar, misregistered, r
 from inspector.training.guides import GuidedBatches
 from inspector.training.holes import OUTSIDE
 from inspector.training.mode import choose
+from inspector.training.networks import COMPARERS
 from inspector.training.pictures import Pictures
-from inspector.training.settings import COMPARED_PIXELS, Settings, choose_size
+from inspector.training.settings import Settings
+from inspector.training.suited import choose_size
 from inspector.training.train import train
 from tests.boards import PLACES, piece
 from tests.pictures import noise, write
@@ -233,4 +235,4 @@ def test_a_detector_that_does_not_compare_is_refused_with_references(boards: Pat
         DataError, match="--detector unet does not learn in mode reference; use paired, or leave it out"
     ):
         train(wish, lambda _: None)
-    assert choose_size(training_samples(boards), COMPARED_PIXELS) == (SIDE, SIDE)
+    assert choose_size(training_samples(boards), COMPARERS["paired"].pixels) == (SIDE, SIDE)

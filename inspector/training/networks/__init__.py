@@ -23,6 +23,10 @@ from inspector.training.networks.unet import UNet
 STRIDE = 16
 """Height and width of every network's input must be multiples of this."""
 
+LARGE = 640 * 640
+"""Pixels of an input that small defects and small differences are found in: about 90 ms of one core a frame; the usual
+256x256 take 15."""
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
@@ -30,12 +34,16 @@ class Architecture:
 
     whole: it is shown whole pictures, which tell it where it looks, and whether there is a defect at all counts, too;
         else small views, pixel by pixel: a young network's hottest places are wrong, and to heat them leads it astray
+    pixels: of its input, at most, where no size is given
+    steps: batches that it sees where no epochs are given
     trunk_rate: the pretrained trunk's share of the learning rate
     focal: what it has learned hardly counts any more (`losses.focal`), for what starts out knowing much
     """
 
     build: Callable[[int, tuple[int, int]], Detector]
     whole: bool
+    pixels: int = 256 * 256
+    steps: int = 500
     trunk_rate: float = 1.0
     focal: bool = False
 
@@ -43,11 +51,11 @@ class Architecture:
 DETECTORS: Mapping[str, Architecture] = {
     "discover": Architecture(Discover, whole=True),
     "segmenter": Architecture(lambda channels, size: Segmenter(channels), whole=True, trunk_rate=0.2, focal=True),
-    "unet": Architecture(lambda channels, size: UNet(channels), whole=False),
+    "unet": Architecture(lambda channels, size: UNet(channels), whole=False, pixels=LARGE, steps=1500),
 }
 
 COMPARERS: Mapping[str, Architecture] = {
-    "paired": Architecture(lambda channels, size: PairedUNet(channels), whole=False)
+    "paired": Architecture(lambda channels, size: PairedUNet(channels), whole=False, pixels=LARGE)
 }
 
 REPAIRERS: Mapping[str, Callable[[int], nn.Module]] = {"membrane": MembraneUNet}
