@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from inspector.clock import Clock
 from inspector.condition.monitor import Finding, Monitor
@@ -77,10 +78,9 @@ class Reader:
         while not self._stopping.is_set():
             before = self.intake.number
             try:
-                self._read(beat)
+                with suppress(Closed):  # the daemon stops, and takes no more frames
+                    self._read(beat)
                 self._down(State.ENDED, "the source was stopped or came to its end")
-                return
-            except Closed:
                 return
             except Exception as error:  # also of a source that breaks its word, or of a bug: it hurts this camera alone
                 if self._stopping.is_set():
