@@ -75,8 +75,14 @@ static struct camera *of_device(void *device) {
     return new;
 }
 
-/* The camera whose port, stream or event that is; NULL for those of the producer's own. */
+/* The camera whose port, stream or event that is; NULL for those of the producer's own. A handle that was one's before it
+ * was closed may be handed out anew, to another. */
 #define OF(member) \
+    static void give_##member(struct camera *camera, void *member) { \
+        for (int i = 0; i < 64; i++) \
+            if (cameras[i].member == member) cameras[i].member = NULL; \
+        camera->member = member; \
+    } \
     static struct camera *of_##member(void *member) { \
         for (int i = 0; i < 64; i++) \
             if (member != NULL && cameras[i].member == member) return &cameras[i]; \
@@ -88,13 +94,13 @@ OF(event)
 
 int32_t DevGetPort(void *device, void **port) {
     int32_t result = REAL(DevGetPort, void *, void **)(device, port);
-    if (result == OK) of_device(device)->port = *port;
+    if (result == OK) give_port(of_device(device), *port);
     return result;
 }
 
 int32_t DevOpenDataStream(void *device, const char *id, void **stream) {
     int32_t result = REAL(DevOpenDataStream, void *, const char *, void **)(device, id, stream);
-    if (result == OK) of_device(device)->stream = *stream;
+    if (result == OK) give_stream(of_device(device), *stream);
     return result;
 }
 
@@ -188,7 +194,8 @@ int32_t GCWritePort(void *port, uint64_t address, const void *data, size_t *size
 
 int32_t GCRegisterEvent(void *module, int32_t what, void **event) {
     int32_t result = REAL(GCRegisterEvent, void *, int32_t, void **)(module, what, event);
-    if (result == OK && what == NEW_BUFFER && of_stream(module) != NULL) of_stream(module)->event = *event;
+    if (result == OK && what == NEW_BUFFER && of_stream(module) != NULL)
+        give_event(of_stream(module), *event);
     return result;
 }
 
