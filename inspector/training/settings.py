@@ -1,4 +1,4 @@
-"""What a training run can be told, and how the rest is chosen from the pictures."""
+"""What a training run can be told, and how many batches of what each network then sees."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from inspector.training.data import Sample, read_as_stored
 from inspector.training.loop import Plan
 from inspector.training.split import VALIDATION
 
@@ -18,9 +17,6 @@ VIEW = 128
 
 WHOLE_BATCH = 16
 """Views in a batch where each is a whole picture."""
-
-WINDOWS = (64, 128, 256)
-"""Sides of the repairer's windows, in pixels of the frame."""
 
 RIM = 1
 """Pixels beside a mask that are hidden from the repairer too; it has learned to see through what is left beyond."""
@@ -70,12 +66,6 @@ class Settings:
     def work(self) -> Path:
         """Where checkpoints, logs and plots are kept: beside the bundle, which holds only what the daemon needs."""
         return self.out.with_name(self.out.name + ".work")
-
-
-def choose_windows(samples: list[Sample]) -> tuple[int, ...]:
-    """The repairer's windows that the first picture can hold."""
-    shorter = min(read_as_stored(samples[0].picture).shape[:2])
-    return tuple(side for side in WINDOWS if side <= shorter) or WINDOWS[:1]
 
 
 def plan(settings: Settings, pictures: int, epochs: int | None, steps: int, batch: int = BATCH) -> Plan:

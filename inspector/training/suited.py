@@ -1,4 +1,4 @@
-"""What suits the pictures, where a run is not told: how far views stray, which detector, and how large its input is."""
+"""What suits the pictures, where nobody says it: how views stray, the detector, its input, the repairer's windows."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ SPECK = 9
 
 LOOKED_AT = 32
 """Pictures, or masks, that are looked at."""
+
+WINDOWS = (64, 128, 256)
+"""Sides of the repairer's windows, in pixels of the frame."""
 
 BEST_FOR: Mapping[Mode, str] = {"normal": "discover", "masks": "segmenter", "reference": "paired"}
 """The detector of each mode, by its name in `DETECTORS`, or in `COMPARERS` for the last."""
@@ -82,6 +85,12 @@ def choose_size(samples: Sequence[Sample], most: int) -> tuple[int, int]:
     aspect = float(np.median(shapes[:, 0] / shapes[:, 1]))
     pixels = min(float(np.median(shapes.prod(axis=1))), most)
     return _multiple(math.sqrt(pixels * aspect)), _multiple(math.sqrt(pixels / aspect))
+
+
+def choose_windows(samples: Sequence[Sample]) -> tuple[int, ...]:
+    """The repairer's windows that the first picture can hold."""
+    shorter = min(read_as_stored(samples[0].picture).shape[:2])
+    return tuple(side for side in WINDOWS if side <= shorter) or WINDOWS[:1]
 
 
 def _multiple(length: float) -> int:

@@ -38,12 +38,11 @@ from inspector.training.settings import (
     WHOLE_BATCH,
     Mode,
     Settings,
-    choose_windows,
     plan,
     plan_repairer,
 )  # fmt: skip
 from inspector.training.split import split
-from inspector.training.suited import choose_augmentation, choose_detector, choose_size
+from inspector.training.suited import choose_augmentation, choose_detector, choose_size, choose_windows
 from inspector.training.trials import trials
 from inspector.types import Precision
 
