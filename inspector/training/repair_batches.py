@@ -56,8 +56,7 @@ class RepairBatches:
                 self._boxes[index] = boxes
         self._twins = sorted(self._boxes)
         self._two_toned = is_two_toned(self.pictures.native(self._normal[0])[0])
-        light = 0.0 if self._two_toned else self.augmentation.brightness
-        self._view = replace(self.augmentation, rotation=0.0, shear=0.0, brightness=light)
+        self._view = replace(self.augmentation, rotation=0.0, shear=0.0)
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What is seen and what is wanted, uint8 [N,S,S,C], and the holes, uint8 [N,S,S]: 0, 255 or `holes.OUTSIDE`."""

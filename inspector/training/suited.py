@@ -75,7 +75,7 @@ def usual_side(samples: Sequence[Sample], pixels: int) -> float:
         mask = read_mask(path, (height, width))
         _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         areas = stats[1:, cv2.CC_STAT_AREA]
-        sides += list(np.sqrt(areas[areas >= SPECK] * pixels / mask.size))
+        sides += list(np.sqrt(areas[areas >= SPECK] * (pixels / mask.size)))
     return float(np.median(sides)) if sides else math.inf
 
 

@@ -48,6 +48,8 @@ def board() -> np.ndarray:
 def test_a_defect_is_as_large_as_it_is_in_the_picture_that_is_seen(tmp_path: Path) -> None:
     samples = [marked(tmp_path, (512, 512), 8, 12, 40, 2)]  # of which one is a speck
     assert usual_side(samples, 256 * 256) == pytest.approx(6)
+    large = marked(tmp_path, (512, 512), 8, 12, 200)
+    assert usual_side([large], 256 * 256) == pytest.approx(6), "the largest is none of them, and a number all the same"
     assert usual_side(samples, 512 * 512) == np.inf, "nothing is lost where nothing is made smaller"
     assert usual_side([good(tmp_path, noise(1, 512, 512))], WHOLE) == np.inf
 
