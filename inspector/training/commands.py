@@ -76,16 +76,18 @@ def _register_train(train: argparse.ArgumentParser) -> None:
         "picture beside another of how it should look (from the pictures)",
     )  # fmt: skip
     train.add_argument(
-        "--detector", choices=("discover", "segmenter", "unet", "paired"),
-        help="the detector's architecture (discover for normal pictures alone, segmenter for masks, unet where these "
-        "show defects that are small beside the picture, paired for references)",
+        "--detector", choices=("discover", "segmenter", "closeup", "unet", "paired"),
+        help="the detector's architecture (discover for normal pictures alone, segmenter for masks, closeup where "
+        "these show defects that are small beside the picture, paired for references); unet is smaller, and starts "
+        "from nothing",
     )  # fmt: skip
     train.add_argument(
         "--size", type=_size, metavar="HxW", help="the detector's input, multiples of 16 (from the pictures)"
     )
     train.add_argument(
-        "--epochs", type=positive, metavar="N", help="of the detector (about 500 batches; 1,500 small ones for unet)"
-    )
+        "--epochs", type=positive, metavar="N",
+        help="of the detector (about 500 batches; 1,500 small ones for closeup and unet)",
+    )  # fmt: skip
     train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer, of 100 batches (14)")
     train.add_argument(
         "--adversarial-epochs", type=positive, default=0, metavar="N",

@@ -55,8 +55,8 @@ def choose_detector(samples: Sequence[Sample], mode: Mode) -> tuple[str, str]:
     if mode == "masks" and all(sample.good or sample.mask is not None for sample in samples):
         side = usual_side(samples, DETECTORS[usual].pixels)
         if side < SMALL:
-            return "unet", (
-                f"detector unet, for small defects: in the pictures that {usual} sees, half of those that are marked "
+            return "closeup", (
+                f"detector closeup, for small defects: in the pictures that {usual} sees, half of the marked ones "
                 f"would cover less than {side:.1f}x{side:.1f} pixels"
             )
     return usual, f"detector {usual}: the usual one of this mode"

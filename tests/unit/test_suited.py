@@ -56,7 +56,7 @@ def test_a_defect_is_as_large_as_it_is_in_the_picture_that_is_seen(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("mode", "sides", "name"),
-    [("masks", [9, 10, 11], "unet"), ("masks", [9, 30, 31], "segmenter"), ("normal", [9], "discover"),
+    [("masks", [9, 10, 11], "closeup"), ("masks", [9, 30, 31], "segmenter"), ("normal", [9], "discover"),
      ("reference", [9], "paired")],
 )  # fmt: skip
 def test_small_defects_have_the_detector_that_sees_them(
@@ -78,7 +78,7 @@ def test_defects_whose_place_nobody_tells_need_whole_pictures(tmp_path: Path) ->
 def test_the_input_is_as_large_as_its_detector_wants_and_no_larger_than_the_pictures(tmp_path: Path) -> None:
     large, small = [good(tmp_path, noise(1, 480, 640))], [good(tmp_path, noise(1, 96, 128))]
     assert choose_size(large, WHOLE) == (224, 288)
-    assert choose_size(large, DETECTORS["unet"].pixels) == (480, 640)
+    assert choose_size(large, DETECTORS["closeup"].pixels) == (480, 640)
     assert choose_size(small, COMPARERS["paired"].pixels) == (96, 128)
 
 

@@ -8,7 +8,7 @@ pictures and holes [N,1,H,W] in {0, 1} to whole pictures [N,C,H,W]; one that is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -48,9 +48,12 @@ class Architecture:
     focal: bool = False
 
 
+_SEGMENTER = Architecture(lambda channels, size: Segmenter(channels), whole=True, trunk_rate=0.2, focal=True)
+
 DETECTORS: Mapping[str, Architecture] = {
     "discover": Architecture(Discover, whole=True),
-    "segmenter": Architecture(lambda channels, size: Segmenter(channels), whole=True, trunk_rate=0.2, focal=True),
+    "segmenter": _SEGMENTER,
+    "closeup": replace(_SEGMENTER, whole=False, pixels=LARGE, steps=1500),
     "unet": Architecture(lambda channels, size: UNet(channels), whole=False, pixels=LARGE, steps=1500),
 }
 
