@@ -24,6 +24,8 @@ pytest.importorskip("aio_rtsp_toolkit", reason=REASON)
 pytestmark = pytest.mark.full
 
 ROUNDS = 3 if LONG == 1 else LONG
+STALLS = 3
+"""All within one clip, at whose end the server cuts the connection."""
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ def test_a_short_stall_costs_verdicts_and_no_connection(server: Server, tmp_path
     config = configure(tmp_path / "c.toml", bright, server.url.replace("=1", "=30"), camera="deadline = 0.5")
     with Process(config) as daemon:
         watch = Watch(quiet(daemon))
-        for number in range(ROUNDS):
+        for number in range(STALLS):
             watch.wait_for_verdicts(time.monotonic())
             server.signal(signal.SIGSTOP)
             time.sleep(1.5)  # so long it stalls: that is the fault itself, and waits for nothing
