@@ -11,10 +11,17 @@ out=$1
 deeppcb=${2:-}
 mkdir -p "$out"
 
-[ -d "$out/sim" ] || inspector simulate "$out/sim" --seed 1000 --good 480 --defective 720
-inspector train "$out/sim" --out "$out/simulated-line" --mode masks --detector unet --size 240x320 \
-    --epochs 84 --repair-epochs 20 --adversarial-epochs 5 --seed 1 --resume --licence Apache-2.0 \
+# Defects as they come, and as many small ones; both sets in one folder.
+[ -d "$out/all" ] || inspector simulate "$out/all" --seed 1000 --good 480 --defective 720
+[ -d "$out/small" ] || inspector simulate "$out/small" --seed 2000 --good 120 --defective 480 --defect 24
+mkdir -p "$out/sim"
+cp -R "$out/all/." "$out/small/." "$out/sim/"
+{ cat "$out/all/MANIFEST.tsv"; tail -n +2 "$out/small/MANIFEST.tsv"; } > "$out/sim/MANIFEST.tsv"
+inspector train "$out/sim" --out "$out/simulated-line" --mode masks --detector closeup --size 240x320 \
+    --epochs 100 --repair-epochs 20 --adversarial-epochs 5 --seed 1 --resume \
+    --licence "Apache-2.0; holds weights of EfficientNet-Lite0: Apache-2.0, see NOTICE.txt" \
     --description "Machined cover plates of the simulated line (inspector simulate), 640x480 colour."
+cp "$here/simulated-line/NOTICE.txt" "$out/simulated-line/"
 inspector evaluate "$out/simulated-line" "$out/sim" --card
 
 [ -n "$deeppcb" ] || exit 0
