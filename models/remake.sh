@@ -11,7 +11,7 @@ out=$1
 deeppcb=${2:-}
 mkdir -p "$out"
 
-# Defects as they come, and as many small ones; both sets in one folder.
+# Defects as they come, and small ones, in one folder.
 [ -d "$out/all" ] || inspector simulate "$out/all" --seed 1000 --good 480 --defective 720
 [ -d "$out/small" ] || inspector simulate "$out/small" --seed 2000 --good 120 --defective 480 --defect 24
 mkdir -p "$out/sim"
