@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from inspector.cli import build_parser
 from inspector.inference import engine
 from inspector.inference.bundle import load
 from inspector.judge import Judge
-from inspector.simulation import KINDS, Line
+from inspector.simulation import KINDS, Line, Part
 from inspector.training.metrics import PixelCounts, area_under_roc
-from inspector.types import Verdict
+from inspector.types import Detection, Mask, Verdict
 
 MODELS = Path(__file__).parents[2] / "models"
 BUNDLES = ("pcb", "simulated-line")
@@ -78,40 +79,37 @@ def test_the_pcb_bundle_keeps_its_datas_notice() -> None:
     assert "Copyright (c) 2018 tangsanli5201" in load(MODELS / "pcb").card.licence
 
 
-def test_it_finds_the_defects_of_lines_that_it_has_not_seen() -> None:
+def inspected(defect_size: float | None = None) -> Iterator[tuple[Part, Detection, Mask | None]]:
+    """Parts of unseen lines, half of them defective, what the shipped bundle says of each, and its mask."""
     bundle = load(MODELS / "simulated-line")
     running = engine.start(bundle, "cpu", max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
-    counts, scores, seen = PixelCounts(), {True: [], False: []}, set()
     for seed in UNSEEN:
-        line = Line(seed)
+        line = Line(seed, defect_size=defect_size)
         for number in range(24):
             part = line.part(number, defective=number % 2 == 1)
             (detection,) = running.detector.detect([part.image])
-            mask = judge(detection, *part.image.shape[:2]).mask
-            counts.add(np.zeros_like(part.mask) if mask is None else mask, part.mask)
-            scores[part.kind is not None].append(detection.score)
-            seen.add(part.kind)
+            yield part, detection, judge(detection, *part.image.shape[:2]).mask
+
+
+def test_it_finds_the_defects_of_lines_that_it_has_not_seen() -> None:
+    counts, scores, seen = PixelCounts(), {True: [], False: []}, set()
+    for part, detection, mask in inspected():
+        counts.add(np.zeros_like(part.mask) if mask is None else mask, part.mask)
+        scores[part.kind is not None].append(detection.score)
+        seen.add(part.kind)
     assert seen == {None, *KINDS}
     assert area_under_roc(np.array(scores[False]), np.array(scores[True])) >= 0.99
     assert counts.figures()["pixel_f1"] >= 0.85
 
 
 def test_it_finds_defects_of_twelve_pixels_of_its_input() -> None:
-    bundle = load(MODELS / "simulated-line")
-    running = engine.start(bundle, "cpu", max_batch=1)
-    judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
     hits, alarms = [], 0
-    for seed in UNSEEN:
-        line = Line(seed, defect_size=24)  # of 640x480, which it sees in half
-        for number in range(24):
-            part = line.part(number, defective=number % 2 == 1)
-            (detection,) = running.detector.detect([part.image])
-            mask = judge(detection, *part.image.shape[:2]).mask
-            if part.kind is None:
-                alarms += mask is not None
-            else:
-                hits.append(mask is not None and bool((mask & part.mask).any()))
+    for part, _, mask in inspected(defect_size=24):  # of 640x480, which it sees in half
+        if part.kind is None:
+            alarms += mask is not None
+        else:
+            hits.append(mask is not None and bool((mask & part.mask).any()))
     assert np.mean(hits) >= 0.95
     assert alarms <= 2
 
