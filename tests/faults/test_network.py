@@ -46,8 +46,9 @@ def cable() -> Iterator[str]:
             ip("-n", name, "link", "set", "eth0", "up")
             yield name
         finally:
-            subprocess.run(["ip", "netns", "delete", name], check=False)
+            # The cable first, and both ends are gone at once: with its namespace it would go some time later.
             subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
+            subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
 def test_1_a_cable_that_is_pulled_and_put_back(tmp_path: Path, bright: Path, pictures: Path) -> None:

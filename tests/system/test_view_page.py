@@ -23,6 +23,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
@@ -72,8 +73,16 @@ class Shown:
     def __enter__(self) -> Shown:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note(f"{self.page.url} complains: {self.complaints}; its detail: {self._detail()!r}")
         self.context.close()
+
+    def _detail(self) -> str | None:
+        found = self.page.query_selector("#detail[open]")
+        return None if found is None else found.inner_text()
 
     def has(self, selector: str) -> None:
         self.page.wait_for_selector(selector)
@@ -363,6 +372,38 @@ def test_a_permanent_link_shows_frame_and_repair_anywhere(browser, running: Fact
             assert shown.complaints == []
 
 
+def test_a_row_that_is_pressed_while_new_ones_come_is_clicked(browser, running: Factory) -> None:
+    with View(running.endpoint) as view, Shown(browser, view.url) as shown:
+        shown.has("#defects a")
+        box = shown.page.eval_on_selector("#defects a", "row => row.getBoundingClientRect().toJSON()")
+        shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        shown.page.mouse.down()
+        before, verdicts = shown.rows("rows"), sum(map(sum, _values(shown.counts())))
+        until(lambda: sum(map(sum, _values(shown.counts()))) > verdicts + 20)  # more than two of the lists' pauses
+        assert shown.rows("rows") == before
+        shown.page.mouse.up()
+        shown.has("#detail[open] canvas")
+        shown.page.keyboard.press("Escape")
+        until(lambda: shown.rows("rows") != before)
+
+
+def test_a_link_that_was_cut_on_its_way_is_asked_for_again(browser, running: Factory) -> None:
+    cut: list[str] = []
+    with View(running.endpoint) as view, Shown(browser, view.url) as shown:
+        shown.page.route("**/message/**", functools.partial(_cut_once, cut))
+        shown.page.click("#defects a")
+        shown.has("#detail[open] canvas")
+        assert len(cut) == 1
+
+
+def _cut_once(cut: list[str], route: playwright.Route) -> None:
+    if cut:
+        route.continue_()
+    else:
+        cut.append(route.request.url)
+        route.abort("internetdisconnected")
+
+
 def _outlines(message: ResultMessage) -> np.ndarray:
     """Where outlines may be drawn, bool [height, width]."""
     mask = message.mask()
@@ -513,16 +554,8 @@ def test_a_strange_page_can_neither_connect_nor_read_nor_frame_it(browser, tmp_p
 @pytest.mark.parametrize("path", ["/style.css", "/app.js", "/charts.js", "/lang/en.json", "/session"])
 def test_a_file_that_did_not_arrive_is_asked_for_again(browser, path: str) -> None:
     cut: list[str] = []
-
-    def cut_once(route: playwright.Route) -> None:
-        if cut:
-            route.continue_()
-        else:
-            cut.append(route.request.url)
-            route.abort("internetdisconnected")
-
     with View("tcp://127.0.0.1:1") as view, Shown(browser, "about:blank") as shown:
-        shown.page.route(f"**{path}", cut_once)
+        shown.page.route(f"**{path}", functools.partial(_cut_once, cut))
         shown.page.goto(view.url)
         shown.has('#banner[data-what="waiting"]:not([hidden])')
         assert len(cut) == 1

@@ -47,8 +47,9 @@ export async function follow() {
     return;
   }
   const wanted = (place = location.hash.slice(2));
-  const told = await message(wanted).catch(() => null);
-  if (place !== wanted) return; // another one was asked for meanwhile
+  const isWanted = () => place === wanted; // until another one is asked for
+  const told = await message(wanted, isWanted);
+  if (!isWanted()) return;
   dialog.replaceChildren(...(told === null ? [bar(), make("p", { class: "gone" }, t("gone"))] : await content(told)));
   dialog.dataset.link = wanted;
   if (!dialog.open) dialog.showModal();

@@ -18,9 +18,17 @@ export async function mayLook(token) {
   return (await fetch("/session", { headers })).ok;
 }
 
-export async function message(place) {
-  const answer = await fetch(`/message/${place}`);
-  return answer.ok ? unpack(await answer.arrayBuffer()) : null;
+// Null: nobody has it. A network that changes cuts off what is on its way, which says nothing: then it is asked for
+// again, for as long as it is wanted.
+export async function message(place, isWanted) {
+  while (isWanted()) {
+    const found = await fetch(`/message/${place}`)
+      .then((answer) => (answer.ok ? answer.arrayBuffer() : null))
+      .catch(() => undefined);
+    if (found !== undefined) return found && unpack(found);
+    await new Promise((later) => setTimeout(later, AGAIN));
+  }
+  return null;
 }
 
 // onUpdate: awaited for each update;  onRefused: the server is there, and wants a token

@@ -8,6 +8,10 @@ const PAUSE = 500; // milliseconds: nobody reads faster, and a list costs more t
 const rows = { rows: [], defects: [] };
 const drawn = { rows: null, defects: null };
 let drawnAt = -Infinity;
+let isPressed = false;
+
+for (const [event, pressed] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]])
+  addEventListener(event, () => (isPressed = pressed), true);
 
 export const defects = () => rows.defects;
 
@@ -18,7 +22,7 @@ export function take(update) {
 }
 
 export function draw() {
-  if (performance.now() - drawnAt < PAUSE) return;
+  if (isPressed || performance.now() - drawnAt < PAUSE) return; // a row that went while it is pressed is never clicked
   drawnAt = performance.now();
   for (const list of ["rows", "defects"]) {
     if (drawn[list] === rows[list]) continue;
