@@ -73,7 +73,7 @@ def ragged(x: int, y: int, across: float, along: float, rng: np.random.Generator
 def scanned(board: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Binarised after a slightly noisy scan: edges are a little rough."""
     grain = cv2.GaussianBlur(rng.standard_normal(board.shape).astype(np.float32), (0, 0), 1.5)
-    rough = cv2.GaussianBlur(board, (0, 0), 2.0).astype(np.float32) + 14 * grain / grain.std()
+    rough = cv2.GaussianBlur(board, (0, 0), 2.0).astype(np.float32) + 10 * grain / grain.std()
     return np.where(rough > 127, 255, 0).astype(np.uint8)
 
 

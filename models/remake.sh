@@ -26,10 +26,10 @@ inspector evaluate "$out/simulated-line" "$out/sim" --card
 
 [ -n "$deeppcb" ] || exit 0
 python "$here/draw_board.py" "$out/board"
-inspector train "$deeppcb" --out "$out/pcb" --mode masks --detector unet --size 640x640 \
-    --epochs 220 --repair-epochs 110 --seed 1 --resume \
+inspector train "$deeppcb" --out "$out/pcb" --mode masks --detector closeup --size 640x640 \
+    --epochs 150 --repair-epochs 110 --seed 1 --resume \
     --golden "$out/board" \
-    --licence "Apache-2.0; trained on DeepPCB: MIT, Copyright (c) 2018 tangsanli5201, see NOTICE.txt" \
+    --licence "Apache-2.0; trained on DeepPCB: MIT, Copyright (c) 2018 tangsanli5201, see NOTICE.txt; holds weights of EfficientNet-Lite0: Apache-2.0, see NOTICE.txt" \
     --description "Bare printed circuit boards, binarised line scan of about 48 pixels a millimetre, 640x640 grey."
 cp "$here/pcb/NOTICE.txt" "$out/pcb/"
 inspector evaluate "$out/pcb" "$deeppcb" --card

@@ -66,10 +66,11 @@ def test_it_is_small_and_has_a_complete_card(name: str) -> None:
     assert {"data", "data_sha256", "seed", "detector", "repairer", "augmentation", "versions"} <= set(card.training)
 
 
-def test_the_simulated_lines_bundle_keeps_its_trunks_notice() -> None:
-    notice = (MODELS / "simulated-line" / "NOTICE.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", BUNDLES)
+def test_it_keeps_its_trunks_notice(name: str) -> None:
+    notice = (MODELS / name / "NOTICE.txt").read_text(encoding="utf-8")
     assert "Copyright (c) 2020, ML Illustrated" in notice
-    assert "EfficientNet-Lite0" in load(MODELS / "simulated-line").card.licence
+    assert "EfficientNet-Lite0" in load(MODELS / name).card.licence
 
 
 def test_the_pcb_bundle_keeps_its_datas_notice() -> None:
