@@ -27,6 +27,7 @@ test: $(VENV)/.dev  ## pass the tests that need nothing but Python (some minutes
 
 test-all: test $(FULL)/.full  ## pass all tests: training, real cameras, Prometheus and systemd tools (root installs Debian packages)
 	sh tests/debian-packages.sh
+	sh tests/guest/build.sh $(FULL)/guest
 	OMP_NUM_THREADS=1 $(FULL)/bin/python $(TESTS) -m "full and not alone"
 	$(FULL)/bin/python -m pytest -m "full and alone"
 	@$(MAKE) --no-print-directory test-openvino

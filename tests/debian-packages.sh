@@ -13,6 +13,10 @@ need node nodejs
 need npm npm
 need chromium chromium
 need cc "gcc libc6-dev"
+# The virtual machine that has a camera (tests/guest).
+need qemu-system-x86_64 qemu-system-x86
+need busybox busybox-static
+need cpio cpio
 /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null ||
     missing="$missing python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 need arv-fake-gv-camera-0.8 "aravis-tools gir1.2-aravis-0.8"

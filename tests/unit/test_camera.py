@@ -1,4 +1,4 @@
-"""The OpenCV camera against a driver of the test's own: there is no video device on a build machine."""
+"""The OpenCV camera against a driver of the test's own, for what a real one does seldom; tests/guest has a real one."""
 
 from __future__ import annotations
 

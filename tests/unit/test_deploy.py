@@ -145,7 +145,12 @@ def analyse(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_shell_scripts_are_clean():
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed: the shell scripts are not checked")
-    scripts = [*ROOT.glob("deploy/*.sh"), *ROOT.glob("tests/*.sh")]
+    scripts = [
+        *ROOT.glob("deploy/*.sh"),
+        *ROOT.glob("tests/*.sh"),
+        *ROOT.glob("tests/guest/*.sh"),
+        ROOT / "tests/guest/init",
+    ]
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 

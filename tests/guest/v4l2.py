@@ -1,0 +1,92 @@
+"""A camera of this machine's own, by V4L2: vivid, a driver of Linux that makes a virtual one, which can be pulled.
+
+It runs where vivid is loaded and whoever runs it may unbind it: in the virtual machine of tests/faults/test_v4l2.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inspector.errors import SourceError
+from inspector.sources import open_source
+from inspector.testing.sources import Counterpart, SourceContract, Unplugged
+from tests.daemon import Process, configure
+from tests.faults.test_rtsp import ROUNDS, Watch, belongings, quiet
+from tests.waiting import until
+
+DRIVER, NAME = Path("/sys/bus/platform/drivers/vivid"), "vivid.0"
+
+
+class Webcam:
+    """The virtual camera. link: a name of it that stays, as udev gives cameras in /dev/v4l/by-path"""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self._name()
+
+    def unplug(self) -> None:
+        (DRIVER / "unbind").write_text(NAME)
+
+    def plug(self) -> None:
+        (DRIVER / "bind").write_text(NAME)
+        self._name()
+
+    def _name(self) -> None:
+        (device,) = (DRIVER / NAME / "video4linux").iterdir()
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(Path("/dev", device.name))
+
+
+@pytest.fixture
+def webcam(tmp_path: Path) -> Iterator[Webcam]:
+    webcam = Webcam(tmp_path / "vivid")
+    yield webcam
+    if not (DRIVER / NAME).exists():
+        webcam.plug()
+
+
+class TestCamera(Unplugged, SourceContract):
+    bound = 120.0  # an emulated processor is slow
+
+    @pytest.fixture
+    def counterpart(self, webcam: Webcam) -> Counterpart:
+        return Counterpart(f"camera:{webcam.link}", unplug=webcam.unplug, plug=webcam.plug)
+
+
+def test_it_takes_what_it_is_asked_for_and_says_what_it_cannot(webcam: Webcam) -> None:
+    source = open_source(f"camera:{webcam.link}?width=1280&height=720&fourcc=YUYV")
+    (shot,) = itertools.islice(source.frames(), 1)
+    assert shot.image is not None
+    assert shot.image.shape == (720, 1280, 3)
+    for option, answer in (("width=1000", "width=1000 and answers"), ("fps=1000", "fps=1000 and answers")):
+        with pytest.raises(SourceError, match=answer):
+            next(iter(open_source(f"camera:{webcam.link}?{option}").frames()))
+
+
+def test_one_that_is_away_is_told_with_those_that_are_there(webcam: Webcam) -> None:
+    with pytest.raises(SourceError, match=r"it is not plugged in; there are camera:/dev/video0"):
+        next(iter(open_source("camera:/dev/video7").frames()))
+
+
+def test_pulled_and_put_back_again_and_again(webcam: Webcam, tmp_path: Path, bright: Path) -> None:
+    with Process(configure(tmp_path / "c.toml", bright, f"camera:{webcam.link}", camera="deadline = 30.0")) as daemon:
+        watch = Watch(quiet(daemon))
+        watch.wait_for_verdicts(time.monotonic())
+        first = belongings(daemon)
+        for number in range(ROUNDS):
+            webcam.unplug()
+            watch.wait_until_lost()
+            webcam.plug()
+            watch.wait_for_verdicts(time.monotonic())
+            if number == 0:
+                first = belongings(daemon)  # by now everything was loaded once
+        watch.report()
+        until(lambda: belongings(daemon)[:2] <= first[:2], f"threads and descriptors, {first} before")
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0
