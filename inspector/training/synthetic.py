@@ -100,12 +100,13 @@ def paste_defect(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
 
 
 def paste_defects(image: Image, donor: Image, count: int, rng: Random) -> tuple[Image, Mask]:
-    """`count` pastes on one picture, which may meet, and the mask of all."""
-    mask = np.zeros(image.shape[:2], np.uint8)
+    """`count` pastes on one picture, which may meet, and the mask of all that is left to be seen of them."""
+    mixed, mask = image, np.zeros(image.shape[:2], np.uint8)
     for _ in range(count):
-        image, added = paste_defect(image, donor, rng)
+        mixed, added = paste_defect(mixed, donor, rng)
         mask = mask | added
-    return image, mask
+    undone = _difference(mixed, image) <= VISIBLE  # by another paste
+    return mixed, np.where(undone, 0, mask).astype(np.uint8)
 
 
 def is_two_toned(image: Image) -> bool:
@@ -148,9 +149,14 @@ def _paste_soft(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     painted = paint(image, donor, area, rng)
     soft = cv2.GaussianBlur(area, (0, 0), rng.uniform(0.4, 1.2)).astype(np.float32)[:, :, None] / 255
     mixed = np.clip(image + soft * (painted - image), 0, 255).astype(np.uint8)
-    visible = np.abs(mixed.astype(np.float32) - image).mean(axis=2) > VISIBLE
+    visible = _difference(mixed, image) > VISIBLE
     mask = np.where(visible & (soft[:, :, 0] > 0.2), 255, 0).astype(np.uint8)
     return mixed, mask
+
+
+def _difference(one: Image, other: Image) -> NDArray[np.float32]:
+    """Of each pixel, the mean over the channels, float32 [H,W]."""
+    return np.asarray(np.abs(one.astype(np.float32) - other).mean(axis=2), np.float32)
 
 
 def _tint(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from inspector.training.batches import DetectorBatches, transplanted
 from inspector.training.data import Sample
 from inspector.training.pictures import Pictures
 from inspector.training.repair_batches import RepairBatches
-from inspector.training.synthetic import VISIBLE, blob, hole, is_two_toned, paste_defect, scratch
+from inspector.training.synthetic import VISIBLE, blob, hole, is_two_toned, paste_defect, paste_defects, scratch
 from tests.pictures import noise, write
 
 STILL = Augmentation(rotation=0, shift=0, shear=0, flips="none", brightness=0)
@@ -226,6 +226,13 @@ def test_clouds_are_drawn_on_whole_pictures_alone(
         paste_defect(shaded()[: view[0], : view[1]], noise(4, 96, 128, 3), rng)
     assert (synthetic.cloud in drawn) == clouds
     assert synthetic.blob in drawn
+
+
+@given(seeds)
+def test_what_one_paste_undoes_of_another_is_no_defect(seed: int) -> None:
+    image = binarised()
+    mixed, mask = paste_defects(image, image, 3, rng_of(seed))
+    np.testing.assert_array_equal((mixed != image).any(axis=2), mask > 0)
 
 
 def test_most_pastes_can_be_seen_and_are_defects_in_size() -> None:
