@@ -6,8 +6,6 @@ It runs where vivid is loaded and whoever runs it may unbind it: in the virtual 
 from __future__ import annotations
 
 import itertools
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +14,8 @@ import pytest
 from inspector.errors import SourceError
 from inspector.sources import open_source
 from inspector.testing.sources import Counterpart, SourceContract, Unplugged
-from tests.daemon import Process, configure
-from tests.faults.test_rtsp import ROUNDS, Watch, belongings, quiet
-from tests.waiting import until
+from tests.daemon import configure
+from tests.faults.test_machine_vision import comes_back
 
 DRIVER, NAME = Path("/sys/bus/platform/drivers/vivid"), "vivid.0"
 
@@ -75,18 +72,5 @@ def test_one_that_is_away_is_told_with_those_that_are_there(webcam: Webcam) -> N
 
 
 def test_pulled_and_put_back_again_and_again(webcam: Webcam, tmp_path: Path, bright: Path) -> None:
-    with Process(configure(tmp_path / "c.toml", bright, f"camera:{webcam.link}", camera="deadline = 30.0")) as daemon:
-        watch = Watch(quiet(daemon))
-        watch.wait_for_verdicts(time.monotonic())
-        first = belongings(daemon)
-        for number in range(ROUNDS):
-            webcam.unplug()
-            watch.wait_until_lost()
-            webcam.plug()
-            watch.wait_for_verdicts(time.monotonic())
-            if number == 0:
-                first = belongings(daemon)  # by now everything was loaded once
-        watch.report()
-        until(lambda: belongings(daemon)[:2] <= first[:2], f"threads and descriptors, {first} before")
-        daemon.send(signal.SIGTERM)
-        assert daemon.wait() == 0
+    config = configure(tmp_path / "c.toml", bright, f"camera:{webcam.link}", camera="deadline = 30.0")
+    comes_back(config, webcam.unplug, webcam.plug)
