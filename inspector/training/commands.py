@@ -96,6 +96,10 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
     train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
     train.add_argument(
+        "--validation", type=_share, default=0.15, metavar="SHARE",
+        help="of the good and of the defective pictures, held back by whole parts to choose by (0.15)",
+    )  # fmt: skip
+    train.add_argument(
         "--rotation", type=float, metavar="DEGREES", help="views turn by up to this (15; binarised pictures: 0)"
     )
     train.add_argument("--shift", type=float, metavar="SHARE", help="views shift by up to this (0.1)")
@@ -140,6 +144,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         version=options.bundle_version, description=options.description, licence=options.licence, mode=options.mode,
         detector=options.detector, size=options.size, epochs=options.epochs, repair_epochs=options.repair_epochs,
         adversarial_epochs=options.adversarial_epochs, rate=options.rate, seed=options.seed,
+        validation=options.validation,
         augmentation={name: value for name, value in views.items() if value is not None},
         golden=options.golden, int8=not options.no_int8, resume=options.resume,
     )  # fmt: skip
@@ -208,6 +213,16 @@ def add_fit(verb: argparse.ArgumentParser) -> None:
         "--overlap", type=_from_none, metavar="N",
         help="pixels by which tiles overlap, as the camera has it (an eighth of the input's shorter side)",
     )  # fmt: skip
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
+    return share
 
 
 def _from_none(text: str) -> int:
