@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def options() -> dict[str, Any]:
-    """In a child: what it was started with."""
+    """In a child: what it was started with. From here on it only tells of errors: what it warns of is done to it."""
+    logging.basicConfig(level=logging.ERROR)
     given: dict[str, Any] = json.loads(sys.argv[1])
     return given
 

@@ -24,7 +24,7 @@ def test_a_cpu_is_told_nothing() -> None:
     assert providers("cpu", Precision.INT8, CACHE) == [("CPUExecutionProvider", {})]
 
 
-@pytest.mark.parametrize(("precision", "hint"), [("fp32", "f32"), ("bf16", "bf16"), ("int8", "f32")])
+@pytest.mark.parametrize(("precision", "hint"), [("fp32", "f32"), ("bf16", "bf16"), ("int8", "bf16")])
 def test_openvino_is_told_what_to_round_to(precision: str, hint: str) -> None:
     ((name, options),) = providers("openvino:cpu", Precision(precision), None)
     assert name == "OpenVINOExecutionProvider"
