@@ -32,7 +32,8 @@ exit codes:
       or `data check` found errors
   66  a source cannot be read
   69  the device that was asked for does not work
-  70  a stage of the daemon failed; what was captured has its verdicts; or a model in shadow did not do
+  70  a stage of the daemon failed; what was captured has its verdicts; or a model in shadow saw too
+      few frames, or agreed in too few
   74  an address or file cannot be written
   75  `doctor` found warnings, and no failure; a failure ends with the code that the daemon would end with
   78  the configuration is wrong; one line for each mistake

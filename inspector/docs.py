@@ -53,11 +53,12 @@ Elsewhere each line is one JSON object: under systemd, in a container, in a file
 says otherwise, `log_level` what is left out. Only what keeps the daemon from starting is told in plain lines that begin
 with `inspector:`, since it may be the configuration itself that is wrong.
 
-    journalctl -u inspector -o cat | jq -r 'select(.camera == "top") | [.time, .message] | @tsv'
+    journalctl -u inspector -o cat | jq -rR 'fromjson? | select(.camera == "top") | [.time, .message] | @tsv'
     journalctl -u inspector -p warning -o cat
 
-The second works since each line tells systemd its priority. Passwords are taken out of every field: `***` stands for
-what was between a user's name and the @ of a URL, or after `password=` and the like.
+The second works since each line tells systemd its priority; the plain ones that begin with `inspector:` have none, and
+it leaves them out. Passwords are taken out of every field: `***` stands for what was between a user's name and the @ of
+a URL, or after `password=` and the like.
 
 ## Fields
 """

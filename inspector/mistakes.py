@@ -124,6 +124,8 @@ def allowed(field: FieldInfo) -> str:
         return f"{', '.join(others)} or {last}" if others else last
     if (inner := inner_model(field)) is not None:
         return "a table" if get_origin(kind) is None else f"one or more [[{inner.__name__.lower()}]] tables"
+    if get_origin(kind) is dict:
+        return "a table of texts"
     if get_origin(kind) is tuple and Ellipsis not in get_args(kind):
         return f"a list of {len(get_args(kind))} whole numbers"
     if get_origin(kind) is tuple:

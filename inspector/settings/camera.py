@@ -118,8 +118,8 @@ class Camera(Part):
     """A file of `inspector calibrate`, relative to the configuration file: threshold and min_area with a guarantee. It
     must be of this bundle. Scores are then told so that 0.5 is the threshold."""
     deadline: Annotated[float, Field(ge=0.001, le=3600)] = 1.0
-    """Seconds from capture within which a live camera's frame gets its verdict; past it, that is `unknown`. Frames of
-    files and folders have no deadline: no part passes by."""
+    """Seconds from capture within which a live camera's frame gets its verdict; past it, that is `unknown`, made then
+    and received some milliseconds later. Frames of files and folders have no deadline: no part passes by."""
     queue: Annotated[int, Field(ge=1, le=1000)] = 4
     """Frames that may wait for a worker. When it is full, a file waits; of a live camera the new frame is `unknown`,
     or, when half of its time is over, the oldest that waits."""
