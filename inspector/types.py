@@ -127,6 +127,11 @@ class Shot:
     cause: Cause = Cause.UNREADABLE
     reports: Span | None = None
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it stands for a frame that the camera counted and that never came."""
+        return self.image is None and self.cause is Cause.MISSING
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

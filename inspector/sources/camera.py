@@ -69,7 +69,9 @@ class Camera:
             capture.set(setting, value)
         for setting, value in self._settings.items():
             found = capture.get(setting)
-            if abs(found - value) > 0.01 * value:
+            # Rates are told as fractions; a picture of another size or code is another picture.
+            tolerance = 0.01 * value if setting == cv2.CAP_PROP_FPS else 0.0
+            if abs(found - value) > tolerance:
                 name, wanted, got = NAMES[setting], _shown(setting, value), _shown(setting, found)
                 raise SourceError(f"{self} was asked for {name}={wanted} and answers {got}; ask for what it can do")
 

@@ -38,6 +38,13 @@ class Format:
     channels: int = 1
     colour: int | None = None
 
+    @property
+    def group(self) -> int:
+        """How many bytes whole samples fill together."""
+        if self.packing == "":
+            return -(-self.bits // 8)
+        return 5 if self.packing == "p" and self.bits == 10 else 3
+
     def size(self, pixels: int) -> int:
         """How many bytes so many pixels have, without padding."""
         samples = pixels * self.channels
@@ -95,14 +102,15 @@ def picture(code: int, data: Samples, width: int, height: int, padding: int = 0)
         return None, f"pixel format 0x{code:08X} of the standard (PFNC) is none that can be read"
     if width < 1 or height < 1:
         return None, f"a picture of {width} x {height} has no pixels"
-    if padding:
-        row = form.size(width)
-        if data.size < (row + padding) * height - padding:
-            return None, _short(form, data.size, width, height)
-        data = np.lib.stride_tricks.as_strided(data, (height, row), (row + padding, 1), writeable=False).ravel()
-    if data.size < (needed := form.size(width * height)):
+    # Padded rows begin at a byte of their own each; else the whole picture is one long row.
+    rows, pixels = (height, width) if padding else (1, width * height)
+    row = form.size(pixels)
+    if data.size < (row + padding) * rows - padding:
         return None, _short(form, data.size, width, height)
-    samples = _eight_bits(form, data[:needed], width * height * form.channels)
+    lines = np.lib.stride_tricks.as_strided(data, (rows, row), (row + padding, 1), writeable=False)
+    if left := -row % form.group:
+        lines = np.pad(lines, ((0, 0), (0, left)))
+    samples = _eight_bits(form, lines.reshape(-1)).reshape(rows, -1)[:, : pixels * form.channels]
     image = samples.reshape(height, width, form.channels)
     if form.colour is not None:
         return np.asarray(cv2.cvtColor(image, form.colour), np.uint8), None
@@ -122,21 +130,20 @@ def _short(form: Format, size: int, width: int, height: int) -> str:
     return f"a buffer of {size} bytes is too small for {width} x {height} pixels of {form.name}"
 
 
-def _eight_bits(form: Format, data: Samples, count: int) -> Samples:
-    """The upper 8 bits of `count` samples; a view where that is all they have."""
+def _eight_bits(form: Format, data: Samples) -> Samples:
+    """The upper 8 bits of samples in whole groups; a view where that is all they have."""
     if form.packing == "Packed":  # their upper 8 bits are whole bytes: the first and the last of three
-        return _groups(data, 3)[:, ::2].reshape(-1)[:count]
+        return data.reshape(-1, form.group)[:, ::2].reshape(-1)
     if form.packing == "p":
-        return _unpacked(data, form.bits)[:count]
+        return _unpacked(data.reshape(-1, form.group), form.bits)
     if form.bits == 8:
         return data
     return (data.view("<u2") >> (form.bits - 8)).astype(np.uint8)
 
 
-def _unpacked(data: Samples, bits: int) -> Samples:
-    """The upper 8 bits of samples of 10 or 12 that lie bit by bit, the lowest first."""
-    together = 4 if bits == 10 else 2  # so many samples fill whole bytes
-    groups = _groups(data, together * bits // 8)
+def _unpacked(groups: Samples, bits: int) -> Samples:
+    """The upper 8 bits of samples of 10 or 12 that lie bit by bit, the lowest first, from `groups` [n, bytes]."""
+    together = groups.shape[1] * 8 // bits
     upper = np.empty((len(groups), together), np.uint8)
     for index in range(together):
         byte, shift = divmod(index * bits + bits - 8, 8)
@@ -144,8 +151,3 @@ def _unpacked(data: Samples, bits: int) -> Samples:
         if shift:
             upper[:, index] |= groups[:, byte + 1] << (8 - shift)
     return upper.reshape(-1)
-
-
-def _groups(data: Samples, size: int) -> Samples:
-    """[n, size]; the last may be filled up with zeros."""
-    return np.pad(data, (0, -data.size % size)).reshape(-1, size) if data.size % size else data.reshape(-1, size)

@@ -65,6 +65,7 @@ class Reader:
         self._latest = float("-inf")
         self._said, self._said_at = "", float("-inf")
         self._puzzled = ""
+        self._delivered = False  # whether anything came since it was opened last
 
     def run(self, beat: Callable[[], None]) -> None:
         """Read until the source comes to its end, or until `stop`."""
@@ -76,7 +77,7 @@ class Reader:
     def _run(self, beat: Callable[[], None]) -> None:
         pause, refusals = FIRST_PAUSE / 2, 0
         while not self._stopping.is_set():
-            before = self.intake.number
+            self._delivered = False
             try:
                 with suppress(Closed):  # the daemon stops, and takes no more frames
                     self._read(beat)
@@ -92,7 +93,7 @@ class Reader:
                 refusals = refusals + 1 if isinstance(error, RefusedError) else 0
                 is_known = self._clock.monotonic() - self._latest < KNOWN
                 longest = LONGEST_PAUSE if is_known or refusals <= FEW_REFUSALS else REFUSED_PAUSE
-            pause = FIRST_PAUSE if self.intake.number > before else min(2 * pause, longest)
+            pause = FIRST_PAUSE if self._delivered else min(2 * pause, longest)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
             self.state.reconnects += 1
 
@@ -133,9 +134,11 @@ class Reader:
                 return
             now, now_ns = self._clock.monotonic(), self._clock.wall_ns()
             beat()
-            with self._changing:
-                if (state := self.state.presence.frame(now)) is not None:
-                    self._tell(state, "frames arrive")
+            self._delivered = True
+            if not shot.is_missing:  # many may be told of at once, which says nothing of the camera's pace
+                with self._changing:
+                    if (state := self.state.presence.frame(now)) is not None:
+                        self._tell(state, "frames arrive")
             age = _age(shot, now_ns)
             # Stamps never go back. The deadline counts from what the source said, so that no frame gains by that.
             self._latest = captured = max(now - age, self._latest)

@@ -75,8 +75,10 @@ def test_it_sets_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     ("option", "setting", "found", "answer"),
     [
         ("width=1280", cv2.CAP_PROP_FRAME_WIDTH, 640, "asked for width=1280 and answers 640"),
+        ("height=1080", cv2.CAP_PROP_FRAME_HEIGHT, 1088, "asked for height=1080 and answers 1088"),
         ("fps=30", cv2.CAP_PROP_FPS, 15, "asked for fps=30 and answers 15"),
         ("fourcc=MJPG", cv2.CAP_PROP_FOURCC, 1448695129, "asked for fourcc='MJPG' and answers 'YUYV'"),
+        ("fourcc=RGB3", cv2.CAP_PROP_FOURCC, 861030210, "asked for fourcc='RGB3' and answers 'BGR3'"),
         ("fourcc=MJPG", cv2.CAP_PROP_FOURCC, -1, "asked for fourcc='MJPG' and answers none"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -96,6 +98,20 @@ def test_what_pads_a_row_is_left_out(name: str) -> None:
     image, fault = picture(CODES[name], rows.reshape(-1)[:-3], 8, 5, padding=3)  # the last may do without
     assert fault is None
     np.testing.assert_array_equal(image, plain)
+
+
+@pytest.mark.parametrize("name", ["Mono10p", "Mono12p", "Mono12Packed", "BayerRG12p"])
+@pytest.mark.parametrize("width", [6, 7])
+def test_padded_rows_begin_at_a_byte_of_their_own(name: str, width: int) -> None:
+    form, rng = FORMATS[CODES[name]], np.random.default_rng(6)
+    rows = rng.integers(0, 256, (4, form.size(width)), dtype=np.uint8)
+    grey = replace(form, colour=None)  # no neighbour's colour is mixed in
+    padded = np.pad(rows, ((0, 0), (0, 3)))
+    with patch.dict(FORMATS, {CODES[name]: grey}):
+        image, fault = picture(CODES[name], padded.reshape(-1), width, 4, padding=3)
+        alone = [picture(CODES[name], row, width, 1)[0] for row in rows]
+    assert fault is None
+    np.testing.assert_array_equal(image, np.concatenate(alone))
 
 
 @pytest.mark.full

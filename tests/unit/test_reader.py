@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ from inspector.clock import ManualClock
 from inspector.condition.limits import Limits, fixed
 from inspector.condition.monitor import CALM, Monitor
 from inspector.condition.presence import State
+from inspector.errors import RefusedError
 from inspector.inference.fit import fitted
 from inspector.ledger import Ledger
 from inspector.mailbox import Closed, Mailbox
@@ -309,6 +310,49 @@ def test_a_camera_that_refuses_is_asked_less_and_less_until_it_does_not(no_jitte
     source.refuse("wrong password")
     bench.run()
     assert pauses.taken == pytest.approx([0.5, 1, 1, 1, 2, 4, 8, 16, 32, 60, 60, 1, 0.5, 1])
+
+
+def test_parts_that_pass_a_camera_that_refuses_do_not_have_it_asked_more_often(
+    no_jitter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their verdicts are no frames of its."""
+    source = HandSource(live=True)
+    bench = Bench(source, triggers=Triggers(0.0, 0.1, 0.5))
+    bench.reader._stopping = pauses = Pauses(8)
+
+    def refuse() -> Iterator[Shot]:
+        trigger(bench, "A1")
+        bench.clock.advance(1.0)
+        bench.reader.intake.expire()
+        raise RefusedError("wrong password")
+        yield
+
+    monkeypatch.setattr(source, "frames", refuse)
+    bench.run()
+    assert len(bench.settled) == 8
+    assert pauses.taken == pytest.approx([0.5, 1, 1, 1, 2, 4, 8, 16])
+
+
+def test_frames_that_the_camera_counted_and_that_never_came_do_not_hurry_it() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=99)
+    frames = source.frames
+
+    def slow() -> Iterator[Shot]:
+        for shot in frames():
+            if not shot.is_missing:
+                bench.clock.advance(1.0)
+            yield shot
+
+    source.frames = slow  # type: ignore[method-assign]
+    for _ in range(9):
+        source.show(picture())
+    for _ in range(12):
+        source.spoil("lost", Cause.MISSING)
+    source.show(picture())
+    source.end()
+    bench.run()
+    assert bench.reader.state.presence.patience == 8.0
 
 
 def test_a_source_that_ends_has_not_failed() -> None:
