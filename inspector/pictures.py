@@ -17,6 +17,9 @@ from inspector.errors import DataError
 MAX_PIXELS = 100_000_000
 """Of a picture, however small its file: the value of OPENCV_IO_MAX_IMAGE_PIXELS."""
 
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Of the files that are taken for pictures, in lower case."""
+
 
 def decode(data: bytes, flags: int) -> NDArray[Any] | None:
     """The picture in a file's bytes, by OpenCV and its flags; None where it is none. Raises DataError."""

@@ -16,12 +16,12 @@ import numpy as np
 from inspector import files
 from inspector.errors import ConfigError, DataError, ModelError
 from inspector.inference import channels
+from inspector.pictures import SUFFIXES
 from inspector.types import Image, Mask, Verdict
 
 GOOD, DEFECTIVE, MASK = "good", "defective", "mask"
 ENDING = "_mask.png"
 """Of a mask's name, after the name of its picture without suffix."""
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MOST = 64
 """Pictures of a camera."""
 
@@ -53,7 +53,7 @@ def load(folder: Path) -> tuple[Picture, ...]:
         raise ConfigError(f"{str(folder)!r} has no folder {DEFECTIVE!r} in it; put pictures of defective parts there")
     found = [*_listed(folder, DEFECTIVE), *_listed(folder, GOOD)]
     if not _listed(folder, DEFECTIVE):
-        raise ConfigError(f"folder {str(folder / DEFECTIVE)!r} has no picture in it ({', '.join(sorted(SUFFIXES))})")
+        raise ConfigError(f"folder {str(folder / DEFECTIVE)!r} has no picture in it ({', '.join(SUFFIXES)})")
     if len(found) > MOST:
         raise ConfigError(f"{str(folder)!r} has {len(found)} pictures; {MOST} are the most, so leave the best of them")
     pictures, problems = [], list(_strays(folder))

@@ -11,7 +11,7 @@ import numpy as np
 from inspector.inference.bundle import Bundle
 from inspector.inference.channels import decode
 from inspector.inference.fit import fitted
-from inspector.inference.references import SUFFIXES
+from inspector.pictures import SUFFIXES
 from inspector.settings import Camera
 from inspector.types import Image, Verdict
 

@@ -15,9 +15,8 @@ from inspector.errors import ConfigError, DataError
 from inspector.inference.channels import decode
 from inspector.inference.fit import with_channels
 from inspector.inference.registration import CLEAR, Placement, Reduced, laid, place
+from inspector.pictures import SUFFIXES
 from inspector.types import Image
-
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 THUMBNAIL = 40
 """Side of a thumbnail: a shift that registration can undo moves it by a few pixels at most."""
@@ -81,7 +80,7 @@ def load(path: Path, channels: int) -> References:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
         if not files:
-            raise ConfigError(f"folder {str(path)!r} holds no reference picture ({', '.join(sorted(SUFFIXES))})")
+            raise ConfigError(f"folder {str(path)!r} holds no reference picture ({', '.join(SUFFIXES)})")
     elif path.is_file():
         files = [path]
     else:

@@ -18,7 +18,7 @@ from typing import Any
 
 from inspector.errors import BundleError
 from inspector.inference import bundle
-from inspector.inference.references import SUFFIXES
+from inspector.pictures import SUFFIXES
 from inspector.settings import Camera, Settings, effective
 
 log = logging.getLogger(__name__)

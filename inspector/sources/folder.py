@@ -24,8 +24,6 @@ from inspector.sources.pace import Pace
 from inspector.sources.url import Url
 from inspector.types import Image, Shot
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
 
 class Folder:
     """The pictures of a folder; the part's id is the file's name. It is not live. `rate` may be infinite."""
@@ -58,11 +56,11 @@ class Folder:
     def _names(self) -> list[str]:
         try:
             with os.scandir(self._path) as entries:
-                names = [e.name for e in entries if e.name.lower().endswith(SUFFIXES) and e.is_file()]
+                names = [e.name for e in entries if e.name.lower().endswith(pictures.SUFFIXES) and e.is_file()]
         except OSError as error:
             raise SourceError(f"folder {str(self._path)!r} cannot be read: {error.strerror}") from error
         if not names:
-            raise SourceError(f"folder {str(self._path)!r} has no picture in it ({', '.join(SUFFIXES)})")
+            raise SourceError(f"folder {str(self._path)!r} has no picture in it ({', '.join(pictures.SUFFIXES)})")
         return sorted(names)
 
 

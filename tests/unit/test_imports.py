@@ -67,7 +67,7 @@ MAY_IMPORT = {
     # the flow, and what joins it
     "worker": "inference judge logs",
     "journal": "outcomes outputs settings stage wire",
-    "challenges": "files inference schedule stage",
+    "challenges": "files inference pictures schedule stage",
     "previews": "wire",
     "publisher": "codecs journal outcomes outputs previews wire",
     "pipeline": "challenges condition ledger matching parts publisher schedule sources stage worker",
@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "judging": "calibration inference judge settings worker",
     "arrivals": "firing guard matching parts settings sources triggers",
     "budget": "settings worker",
-    "recorder": "codecs files inference judging logs outcomes settings stage wire worker",
+    "recorder": "codecs files inference judging logs outcomes pictures settings stage wire worker",
     "record": "catchup guard journal ledger publisher settings stage",
     "cameras": "calibration challenges condition matching settings sources worker",
     "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "listen": "album board client messages wire",
     # looks at all of it, and calls the daemon's own code
     "doctor": "allowlist assemble binding budget cameras client codecs condition health inference journal judging keys "
-    "messages models outputs reading settings sources values wire worker",
+    "messages models outputs pictures reading settings sources values wire worker",
     # the daemon never imports training, nor what others test with
     "testing": "sources",
     "training": "critical files inference judge",
