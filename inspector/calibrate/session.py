@@ -24,7 +24,7 @@ from inspector.sources.folder import Folder
 from inspector.training import data
 from inspector.training.data import Sample
 from inspector.training.modalities import PICTURES, divisions
-from inspector.training.split import NEAR_COPY, near_copies, thumbnail
+from inspector.training.split import NEAR_COPY, completed, near_copies, thumbnail
 from inspector.types import Image
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
@@ -63,7 +63,7 @@ class Session:
         self.notes: list[str] = []
         self._frames = frames
         self._channels = card.input.channels
-        self._trained_on = str(card.training.get("data_sha256", ""))
+        self._training = card.training
         self._samples = [(Path(place), self._found(Path(place))) for place in places if not _is_url(place)]
         self._samples += [(folder, _defective(folder, card.input.modalities)) for folder in defective]
         for _, samples in self._samples:
@@ -107,7 +107,7 @@ class Session:
         else:
             trains = (root / "train" / data.GOOD).is_dir() or (root / "normal").is_dir()
             samples = data.training_samples(root) if trains else []
-            if samples and data.data_hash(samples) == self._trained_on:
+            if samples and self._was_trained_on(samples):
                 self.notes.append(f"left out: the training pictures in {root}, as the bundle was trained on them")
                 samples = []
             if (root / "test").is_dir():
@@ -119,6 +119,10 @@ class Session:
             )
         return samples
 
+    def _was_trained_on(self, samples: Sequence[Sample]) -> bool:
+        taken, _ = data.as_trained(samples, self._channels, self._training)
+        return data.data_hash(taken) == self._training.get("data_sha256")
+
 
 def part_names(pictures: Sequence[tuple[str, NDArray[np.float32]]], each: bool) -> list[str]:
     """Which part each picture (what is told of its part, its thumbnail) shows.
@@ -127,13 +131,11 @@ def part_names(pictures: Sequence[tuple[str, NDArray[np.float32]]], each: bool) 
     """
     if each:
         return [str(index) for index in range(len(pictures))]
-    unknown = [index for index, (told, _) in enumerate(pictures) if not told]
-    names = [told for told, _ in pictures]
-    if unknown:
-        roots = near_copies(np.stack([pictures[index][1] for index in unknown]), NEAR_COPY)
-        for index, root in zip(unknown, roots, strict=True):
-            names[index] = f"near copies {root}"
-    return names
+    told = [part for part, _ in pictures]
+    if all(told):
+        return told
+    roots = near_copies(np.stack([thumbnail for _, thumbnail in pictures]), NEAR_COPY)
+    return completed(told, [f"near copies {root}" for root in roots])
 
 
 def detail(image: Image) -> NDArray[np.float32]:

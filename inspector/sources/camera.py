@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ BACKEND = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
 DEVICES = Path("/dev")
 FAILED_READS = 3
 """So many in a row and the camera is lost; one alone may be a damaged frame."""
+OLDEST = 60.0
+"""Seconds. A stamp that would make a picture older, or younger than nothing, is of another clock than the kernel's."""
 
 
 class Camera:
@@ -37,7 +40,10 @@ class Camera:
         self._closed = threading.Event()
 
     def frames(self) -> Iterator[Shot]:
-        """Open the camera and read; uint8 [height, width, 3]. Raises SourceError if it is not there or stops."""
+        """Open the camera and read; uint8 [height, width, 3], as old as the driver says.
+
+        Raises SourceError if it is not there or stops.
+        """
         device = self._device if isinstance(self._device, int) else str(Path(self._device).resolve())
         capture = cv2.VideoCapture(device, BACKEND)
         try:
@@ -83,11 +89,20 @@ class Camera:
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC)
             if there and (stamp <= 0 or stamp != latest):
                 failed, latest = 0, stamp
-                yield Shot(image)
+                yield Shot(image, captured_ns=_captured_ns(stamp))
                 continue
             failed += 1
             if failed == FAILED_READS:
                 raise SourceError(f"{self} gave no new frame {failed} times in a row; it is taken for lost")
+
+
+def _captured_ns(stamp: float) -> int | None:
+    """The wall clock at the driver's `stamp`, milliseconds; None where it is not of CLOCK_MONOTONIC, as V4L2 wants it.
+
+    Pictures wait in the driver's buffers while nobody reads.
+    """
+    age = time.monotonic() - stamp / 1e3
+    return time.time_ns() - round(age * 1e9) if sys.platform == "linux" and 0 <= age < OLDEST else None
 
 
 def _cameras() -> list[str]:

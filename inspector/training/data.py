@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -198,6 +199,15 @@ def readable(samples: Iterable[Sample], channels: int, whole: bool = False) -> t
         else:
             kept.append(sample)
     return kept, problems
+
+
+def as_trained(samples: Iterable[Sample], channels: int, training: Mapping[str, Any]) -> tuple[list[Sample], list[str]]:
+    """What a training that a card tells of as `training` takes of `samples`, and a sentence for each unreadable one.
+
+    Its data_sha256 is the `data_hash` of them if it was these pictures that it took.
+    """
+    kept, problems = readable(samples, channels, whole=True)
+    return [sample for sample in kept if sample.good or training.get("mode") != "normal"], problems
 
 
 def read_picture(path: Path, channels: int) -> Image:

@@ -73,11 +73,18 @@ def evaluate(
     channels = bundle.card.input.channels
     everything = data.test_samples(root)
     data.check_modalities(everything, bundle.card.input.modalities)
-    samples, problems = data.readable(everything, channels)
+    samples, problems = data.readable(everything, channels, whole=True)
     for problem in problems:
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not samples:
         raise DataError(f"{root} has no readable picture")
+    taken, _ = data.as_trained(samples, channels, bundle.card.training)
+    seen = data.data_hash(taken) == bundle.card.training.get("data_sha256")
+    if seen and card:
+        raise DataError(
+            f"bundle {bundle.card.name!r} was trained with the pictures in {root}; a card has the scores on others: "
+            "evaluate it on pictures that it has not seen, or leave out --card"
+        )
 
     totals = Totals()
     for sample in track(samples, "evaluating", console=console, transient=True):
@@ -102,7 +109,12 @@ def evaluate(
     record = {
         "format": FORMAT,
         "bundle": _identity(bundle, running),
-        "data": {"name": root.resolve().name, "sha256": data.data_hash(samples), "pictures": _counts(samples)},
+        "data": {
+            "name": root.resolve().name,
+            "sha256": data.data_hash(samples),
+            "pictures": _counts(samples),
+            "seen": seen,
+        },
         "made": {
             "at": datetime.now().astimezone().isoformat(timespec="seconds"),
             "inspector": __version__,
@@ -147,7 +159,8 @@ def _measure(sample: Sample, running: Engine, judge: Judge, compared: Comparison
     totals.coarse.append(scores.coarse())
     if beside.repairer is not None and sample.reference is not None and truth is not None and truth.any():
         twin = data.read_picture(sample.reference, channels)
-        totals.repairs.add(beside.repairer, image, truth, judgement, twin)
+        if twin.shape == image.shape:
+            totals.repairs.add(beside.repairer, image, truth, judgement, twin)
     return True
 
 
@@ -157,10 +170,12 @@ def _figures(root: Path, totals: Totals) -> tuple[dict[str, float], dict[str, An
     found = {name: float(values[0]) for name, values in figures(pictures, pictures.ones).items()}
     found |= bootstrap.of_maps(totals.scores) | totals.repairs.figures()
     drawn = bootstrap.resamples(pictures.group)
+    if not pictures.group.max():
+        drawn = drawn[:0]  # of one group every resample is the same, which would look like certainty
     moved = figures(pictures, drawn) | bootstrap.map_figures(totals.coarse, drawn)
     return found, {
         "groups_drawn": int(pictures.group.max()) + 1,
-        "intervals": bootstrap.intervals(moved) if pictures.group.max() else {},
+        "intervals": bootstrap.intervals(moved),
         "rates": breakdown.rates(pictures),
         "kinds": breakdown.by_kind(pictures, drawn),
         "groups": breakdown.by_group(pictures),

@@ -194,13 +194,6 @@ def cross_entropy(probability: Map, mask: Mask) -> float:
     return float(-np.where(mask > 0, np.log(p), np.log(1 - p)).mean())
 
 
-def psnr(image: Image, wanted: Image, mask: Mask) -> float:
-    """Peak signal-to-noise ratio in dB over the pixels of `mask` [H,W]; pictures uint8 [H,W,C]. inf where equal."""
-    inside = mask > 0
-    error = np.square(image[inside].astype(np.float64) - wanted[inside]).mean()
-    return float(10 * np.log10(255**2 / error)) if error > 0 else float("inf")
-
-
 def ssim(image: Image, wanted: Image, mask: Mask) -> float:
     """Structural similarity (Wang et al. 2004, Gaussian window of 11, sigma 1.5), mean over the pixels of `mask`."""
     a, b = image.astype(np.float32), wanted.astype(np.float32)

@@ -52,9 +52,23 @@ class Pictures:
         """The same three at the detector's size, resized as the daemon does it."""
         if index not in self._fitted:
             image, mask, reference = self.native(index)
-            half = cv2.resize(mask, self.size[::-1], interpolation=cv2.INTER_AREA)
-            small = np.where(half > 127, 255, 0).astype(np.uint8)
+            small = shrunk(mask, self.size)
             shape = (*self.size, self.channels)
             twin = None if reference is None else fitted(reference, shape)
             self._fitted[index] = fitted(image, shape), small, twin
         return self._fitted[index]
+
+
+def shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
+    """`mask` [H,W] at `size` = (height, width): the pixels of which it covers half.
+
+    Of a region that covers half of none, such as a hairline's, those that it covers most: without any, a defective
+    picture would be taken for a good one.
+    """
+    cover = np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    kept = cover > 127
+    count, regions = cv2.connectedComponents((cover > 0).astype(np.uint8), connectivity=8)
+    for region in set(range(1, count)) - set(np.unique(regions[kept]).tolist()):
+        own = np.where(regions == region, cover, 0)
+        kept |= own > own.max() // 2
+    return np.where(kept, 255, 0).astype(np.uint8)

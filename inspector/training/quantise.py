@@ -63,12 +63,10 @@ def quantise(folder: Path, root: Path, precision: Precision, say: Say) -> Bundle
     bundle = bundles.load(folder)
     everything = data.training_samples(root)
     data.check_modalities(everything, bundle.card.input.modalities)
-    samples, problems = data.readable(everything, bundle.card.input.channels, whole=True)
+    samples, problems = data.as_trained(everything, bundle.card.input.channels, bundle.card.training)
     for problem in problems:
         say(f"left out: {problem}")
     seed = int(bundle.card.training.get("seed", 0))
-    if bundle.card.training.get("mode") == "normal":
-        samples = [sample for sample in samples if sample.good]
     if data.data_hash(samples) == bundle.card.training.get("data_sha256"):
         _, samples = split(samples, VALIDATION, seed)
         say(f"the pictures that it was trained with: the {len(samples)} that were held back to validate on are used")

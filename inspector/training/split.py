@@ -7,6 +7,7 @@ copies are found by themselves: small high-pass thumbnails that correlate above 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -57,7 +58,8 @@ def divide(samples: list[Sample], groups: list[str], share: float, seed: int) ->
         for group in [*order, *most] if good else order:
             have = sum(samples[i].good == good for i in held)
             gain = sum(samples[i].good == good for i in members[group])
-            left = goods - held - set(members[group])  # without a normal picture there is nothing to train on
+            rest = set(range(len(samples))) - held - set(members[group])
+            left = rest & goods and (good or rest - goods)  # without either there is nothing to train on
             enough = have > 0 if group in most else have >= wanted[good]
             if not enough and gain and left and held.isdisjoint(members[group]):
                 held.update(members[group])
@@ -73,13 +75,19 @@ def divide(samples: list[Sample], groups: list[str], share: float, seed: int) ->
 
 def group_names(samples: list[Sample]) -> list[str]:
     """A group for each sample: the manifest's, or that of its near copies."""
-    unknown = [i for i, sample in enumerate(samples) if not sample.group]
-    names = [sample.group for sample in samples]
-    if unknown:
-        shown = np.stack([thumbnail(read_grey(samples[i].picture)) for i in unknown])
-        for i, name in zip(unknown, names_of_copies([samples[i] for i in unknown], shown), strict=True):
-            names[i] = name
-    return names
+    told = [sample.group for sample in samples]
+    if all(told):
+        return told
+    return completed(told, names_of_copies(samples, np.stack([thumbnail(read_grey(s.picture)) for s in samples])))
+
+
+def completed(told: Sequence[str], copies: Sequence[str]) -> list[str]:
+    """A group for each picture: the one it is `told`; else that of a near copy; else its near copies'.
+
+    copies: the name of each picture's near copies
+    """
+    known = {copy: group for group, copy in zip(told, copies, strict=True) if group}
+    return [group or known.get(copy, copy) for group, copy in zip(told, copies, strict=True)]
 
 
 def names_of_copies(samples: list[Sample], thumbnails: NDArray[np.float32]) -> list[str]:

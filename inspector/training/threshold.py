@@ -61,7 +61,7 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     false_areas, true_areas, good = _areas(maps, masks, threshold)
     allowed = int(FALSE_REGIONS * good)
     enough = 1 if len(false_areas) <= allowed else false_areas[len(false_areas) - 1 - allowed] + 1
-    bearable = int(np.quantile(true_areas, LOST_REGIONS)) if true_areas else enough
+    bearable = true_areas[int(LOST_REGIONS * len(true_areas))] if true_areas else enough
     min_area = max(1, min(enough, bearable))
     left = sum(area >= min_area for area in false_areas)
     defects = "real" if real else "synthetic"
@@ -69,7 +69,10 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     needed = 0.0
     if not real and good:
         normal = [m for m, mask in zip(maps, masks, strict=True) if not mask.any()]
-        needed = float(np.quantile(_critical(normal, min_area), 1 - FALSE_REJECTS))
+        needed = float(np.quantile(_critical(normal, min_area), 1 - FALSE_REJECTS, method="higher"))
+    size = f"the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture"
+    if enough > bearable:
+        size = f"the largest that gives up at most {LOST_REGIONS:.0%} of the found defects"
     raised = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
     threshold = min(max(threshold, needed), CERTAIN)
     return Choice(
@@ -77,8 +80,7 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
         min_area,
         f"threshold: F1 averaged over pictures is {f1:.3f}, {rule}, on {len(maps) - good} validation pictures with "
         f"{defects} defects and {good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph "
-        f"as 0.5); min_area: the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture ({left} "
-        f"of {len(false_areas)} are left) and gives up at most {LOST_REGIONS:.0%} of the found defects",
+        f"as 0.5); min_area: {size} ({left} of {len(false_areas)} false regions are left on {good} normal pictures)",
     )
 
 

@@ -26,7 +26,8 @@ def trials(pictures: Pictures, most: int) -> Iterator[Trial]:
     if twins:
         return iter(twins[:most])
     good = sum(sample.good for sample in pictures.samples)
-    rounds = range(most if good else 0)
+    masks = sum(sample.mask is not None for sample in pictures.samples)
+    rounds = range((masks or most) if good else 0)  # more would show the same holes in the same pictures again
     all_rounds = chain.from_iterable(punched(pictures.samples, pictures.channels, turn * good) for turn in rounds)
     return ((image, image, opening) for image, opening in islice(all_rounds, most))
 
@@ -37,13 +38,14 @@ def punched(samples: list[Sample], channels: int, first: int = 0) -> Iterator[tu
     The holes have the shapes and places of the samples' own defects, by turns; without masks, drawn ones.
     """
     masks = [sample.mask for sample in samples if sample.mask is not None]
+    goods = sum(sample.good for sample in samples)
     for number, sample in enumerate((sample for sample in samples if sample.good), first):
         image = data.read_picture(sample.picture, channels)
         shape = (image.shape[0], image.shape[1])
         if not masks:
             mask = hole(shape, np.random.default_rng(number))
         else:
-            own = data.read_picture(masks[number % len(masks)], 1)[:, :, 0]
+            own = data.read_picture(masks[(number % goods + number // goods) % len(masks)], 1)[:, :, 0]
             fitted = cv2.resize(own, shape[::-1], interpolation=cv2.INTER_NEAREST)
             mask = np.where(fitted > 127, 255, 0).astype(np.uint8)
         if mask.any():

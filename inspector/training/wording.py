@@ -41,8 +41,9 @@ CONTROL_GOOD, CONTROL_BAD = 0.6, 0.75
 FORMULA = 0.01
 """How far a graph's score may be from that of its map for the control to speak about the graph."""
 
-ENOUGH_GOOD = 300
-"""Good pictures from which on none rejected proves, at 95 %, less than 10 false rejects in 1,000."""
+ENOUGH_GOOD = 368
+"""Good pictures from which on none rejected shows less than 10 false rejects in 1,000: where the upper end of the exact
+interval (95 %, two-sided, as `verdict` gives it) comes below that."""
 
 
 def verdict(record: Mapping[str, Any]) -> list[str]:
@@ -72,6 +73,8 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
     found = []
     rates, counts = record["rates"], record["data"]["pictures"]
     pictures = sum(counts.values())
+    if record["data"]["seen"]:
+        found.append("The bundle was trained with these pictures: the figures say nothing of its work on others.")
     good = rates["false_rejects"]["of"]
     if good < ENOUGH_GOOD:
         found.append(
@@ -91,7 +94,10 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
     if unknown := rates["unknown"]["count"]:
         found.append(f"{unknown} pictures got the verdict unknown; they count as neither rejects nor escapes.")
     if left_out := len(record["left_out"]):
-        found.append(f"{left_out} files could not be read and were left out.")
+        found.append(
+            f"{left_out} pictures were left out, as they cannot be read or lie on no reference; the daemon would call "
+            "them unknown. evaluation.json names them."
+        )
     if unmasked := sum(1 for row in record["results"] if row["loss"] is None):
         found.append(f"{unmasked} defective pictures have no mask; figures of pixels and regions leave them out.")
     return found

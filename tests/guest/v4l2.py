@@ -6,6 +6,7 @@ It runs where vivid is loaded and whoever runs it may unbind it: in the virtual 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_it_takes_what_it_is_asked_for_and_says_what_it_cannot(webcam: Webcam) -
     for option, answer in (("width=1000", "width=1000 and answers"), ("fps=1000", "fps=1000 and answers")):
         with pytest.raises(SourceError, match=answer):
             next(iter(open_source(f"camera:{webcam.link}?{option}").frames()))
+
+
+def test_a_picture_that_waited_in_the_driver_is_as_old_as_it_is(webcam: Webcam) -> None:
+    frames = open_source(f"camera:{webcam.link}").frames()
+    next(frames)
+    time.sleep(1.0)  # for pictures to wait
+    shot = next(frames)
+    assert shot.captured_ns is not None
+    assert shot.captured_ns < time.time_ns() - 0.5e9
 
 
 def test_one_that_is_away_is_told_with_those_that_are_there(webcam: Webcam) -> None:

@@ -275,9 +275,10 @@ def test_6_a_data_set_with_defective_pictures(calibrate: Calibrate, tmp_path: Pa
     assert made.escapes.high == pytest.approx(1000 * (1 - (0.05 / 4 / 2) ** (1 / 20)), abs=0.01)
     assert "0 of 20 here" in done.said
 
+    (root / "train" / "good" / "damaged.png").write_bytes(b"which training left out")
+    taken, _ = data.readable(data.training_samples(root), 1)
     card = folder / CARD
-    sha256 = data.data_hash(data.training_samples(root))
-    card.write_text(card.read_text() + f'[training]\ndata_sha256 = "{sha256}"\n')
+    card.write_text(card.read_text() + f'[training]\nmode = "normal"\ndata_sha256 = "{data.data_hash(taken)}"\n')
     done = calibrate(*arguments)
     assert "left out: the training pictures" in done.said
     assert calibration.load(out).data.parts == 40

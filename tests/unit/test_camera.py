@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,18 @@ def test_failed_or_repeated_frames_end_it(monkeypatch: pytest.MonkeyPatch, end: 
     assert len(list(itertools.islice(frames, 2))) == 2
     with pytest.raises(SourceError, match="camera 0 gave no new frame 3 times"):
         next(frames)
+
+
+@pytest.mark.parametrize(("ago", "known"), [(0.3, True), (-1e9, False), (3600.0, False)])
+def test_a_picture_is_as_old_as_its_driver_says_by_our_clock(
+    monkeypatch: pytest.MonkeyPatch, ago: float, known: bool
+) -> None:
+    begin, stamp = time.time_ns(), 1e3 * (time.monotonic() - ago)
+    attach(monkeypatch, Driver([(True, stamp)]))
+    shot = next(open_source("camera:0").frames())
+    assert (shot.captured_ns is not None) == known
+    if shot.captured_ns is not None:
+        assert begin - 0.301e9 < shot.captured_ns <= time.time_ns() - 0.299e9
 
 
 def test_a_driver_without_time_stamps_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:

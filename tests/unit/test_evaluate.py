@@ -16,7 +16,7 @@ from rich.console import Console
 
 from inspector.cli import main
 from inspector.errors import BundleError, DataError
-from inspector.training import sheet
+from inspector.training import data, sheet
 from inspector.training.data import Sample
 from inspector.training.evaluate import evaluate
 from inspector.training.metrics import PixelCounts, frame_score
@@ -296,6 +296,7 @@ def test_pictures_of_one_group_give_no_intervals(bright: Path, pictures: Path, t
     _, report, _ = measured(bright, pictures, tmp_path / "out")
     assert report["groups_drawn"] == 1
     assert report["intervals"] == {}
+    assert report["kinds"]["spot"]["image_auroc_interval"] is None
     assert "All pictures are of one group" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -368,10 +369,40 @@ def test_nothing_to_measure_is_said(bright: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mask_of_another_size_is_named(bright: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_picture_whose_mask_is_of_another_size_is_left_out_and_named(
+    bright: Path, pictures: Path, tmp_path: Path
+) -> None:
     write(pictures / "ground_truth/half/a_mask.png", np.zeros((64, 48, 1), np.uint8))
-    with pytest.raises(DataError, match=r"a_mask.png is 48x64, its picture 64x48"):
-        measured(bright, pictures, tmp_path / "out")
+    _, report, printed = measured(bright, pictures, tmp_path / "out")
+    assert "a_mask.png is 48x64, its picture 64x48" in printed
+    assert "half" not in report["data"]["pictures"]
+    assert "1 pictures were left out" in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_reference_of_another_size_is_no_twin(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    write(pictures / "reference/spot/a.png", np.zeros((64, 48, 1), np.uint8))
+    _, report, _ = measured(bright, pictures, tmp_path / "out")
+    assert report["repaired"] == {"pictures": 1, "twins": True}
+
+
+@pytest.mark.parametrize("mode", ["masks", "normal"])
+def test_pictures_that_it_was_trained_with_prove_nothing(
+    bright: Path, pictures: Path, tmp_path: Path, mode: str
+) -> None:
+    root = tmp_path / "plain"
+    shutil.copytree(pictures / "test/good", root / "normal")
+    shutil.copytree(pictures / "test/spot", root / "defective")
+    bundle = Path(shutil.copytree(bright, tmp_path / "mine"))
+    trained = [sample for sample in data.training_samples(root) if sample.good or mode == "masks"]
+    card = bundle / "bundle.toml"
+    card.write_text(card.read_text() + f'[training]\nmode = "{mode}"\ndata_sha256 = "{data.data_hash(trained)}"\n')
+    _, report, _ = measured(bundle, root, tmp_path / "out")
+    assert report["data"]["seen"]
+    assert "was trained with these pictures" in (tmp_path / "out/report.html").read_text()
+    with pytest.raises(DataError, match="a card has the scores on others"):
+        evaluate(bundle, root, tmp_path / "out", "cpu", True, Console(file=StringIO()))
+    write(root / "normal/new.png", picture(square=(1, 1, 3, 3)))
+    assert not measured(bundle, root, tmp_path / "other")[1]["data"]["seen"]
 
 
 def test_the_verb_writes_beside_the_bundle_and_leaves_it_alone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from inspector.errors import DataError
 from inspector.training import data
 from inspector.training.data import Sample, data_hash, is_grey, read_mask, read_picture, readable, training_samples
+from inspector.training.pictures import shrunk
 from inspector.training.split import group_names, near_copies, split
 from tests.pictures import noise, write
 
@@ -222,6 +224,14 @@ def test_near_copies_stay_together(tmp_path: Path) -> None:
     assert (len(training), len(validation)) == (9, 3)
 
 
+def test_a_near_copy_of_a_picture_that_the_manifest_names_is_of_its_part(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.png", noise(n % 2)) for n in range(4)]
+    samples = [Sample(path, "good", group="known" if n == 0 else "") for n, path in enumerate(paths)]
+    names = group_names(samples)
+    assert names[0] == names[2] == "known"
+    assert names[1] == names[3] != "known"
+
+
 def test_near_copies_of_near_copies_are_of_one_part() -> None:
     angles = np.deg2rad([0, 170, 20, 90, 40, 160])
     thumbnails = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -246,6 +256,25 @@ def test_a_group_of_nearly_all_pictures_is_trained_on(seed: int) -> None:
     few = [(group, True) for group in range(2, 6)] + [(6, False)]
     training, validation = split(samples_of([(1, True)] * 40 + [(1, False)] * 40 + few), 0.15, seed)
     assert (len(training), len(validation)) == (80, 5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_only_defective_part_is_trained_on(seed: int) -> None:
+    training, _ = split(samples_of([(group, True) for group in range(9)] + [(9, False)] * 3), 0.15, seed)
+    assert sum(not sample.good for sample in training) == 3
+
+
+@pytest.mark.parametrize(("side", "thickness"), [(1024, 1), (1600, 2)])
+def test_a_hairline_leaves_a_mask_where_it_is_shrunk(side: int, thickness: int) -> None:
+    mask = np.zeros((side, side), np.uint8)
+    cv2.line(mask, (side // 10, side // 5), (side * 8 // 10, side // 3), 255, thickness)
+    cv2.rectangle(mask, (side // 2, side // 2), (side * 3 // 4, side * 3 // 4), 255, -1)
+    small = shrunk(mask, (256, 256))
+    assert set(np.unique(small)) == {0, 255}
+    columns = np.flatnonzero(small[:100].any(axis=0))
+    assert len(columns) > 60, "most of the line is left"
+    assert 0.9 < np.count_nonzero(small[128:]) / 64**2 < 1.1, "what is large keeps its outline"
+    assert not shrunk(np.zeros((side, side), np.uint8), (256, 256)).any()
 
 
 @pytest.mark.parametrize("seed", range(8))

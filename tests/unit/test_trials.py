@@ -51,10 +51,16 @@ def test_good_pictures_are_punched_again_with_other_holes_until_there_are_enough
 ) -> None:
     samples = [*good, *(Sample(good[0].picture, "dent", mask=mask) for mask in masks)]
     found = list(trials(Pictures(samples, SIZE, 1), 5))
-    assert [int(np.argmax(hole.any(axis=1))) for _, _, hole in found] == [5, 15, 25, 5, 15]
+    assert [int(np.argmax(hole.any(axis=1))) for _, _, hole in found] == [5, 15, 15, 25, 25]
     for number, (seen, wanted, _) in enumerate(found):
         assert np.array_equal(seen, noise(number % 2))
         assert np.array_equal(wanted, seen)
+
+
+def test_no_picture_gets_the_same_hole_twice(good: list[Sample], masks: list[Path]) -> None:
+    samples = [*good, *(Sample(good[0].picture, "dent", mask=mask) for mask in masks[:2])]
+    found = {(seen.tobytes(), hole.tobytes()) for seen, _, hole in trials(Pictures(samples, SIZE, 1), 99)}
+    assert len(found) == len(list(trials(Pictures(samples, SIZE, 1), 99))) == 4
 
 
 def test_where_defective_pictures_have_twins_those_are_tried(
