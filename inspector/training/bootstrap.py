@@ -24,8 +24,12 @@ Interval = tuple[float, float]
 
 
 def resamples(group: NDArray[np.int64], count: int = RESAMPLES) -> Weights:
-    """How often each picture is drawn, [count, pictures]: as many groups as there are, with replacement."""
+    """How often each picture is drawn, [count, pictures]: as many groups as there are, with replacement.
+
+    Of one group there are none: they would all be the same, which looks like certainty.
+    """
     groups = int(group.max()) + 1
+    count = 0 if groups == 1 else count
     drawn = np.random.default_rng(SEED).multinomial(groups, np.full(groups, 1 / groups), count)
     return drawn[:, group].astype(np.float64)
 
@@ -53,8 +57,8 @@ def map_figures(scores: Iterable[PixelScores], weights: Weights) -> dict[str, Va
     )
     counts = weights @ np.array([one.region_count for one in scores])
     drawn = [PixelScores(*row) for row in zip(normal, defective, regions, counts, strict=True)]
-    figures = [of_maps(one) for one in drawn]
-    return {name: np.array([figure[name] for figure in figures]) for name in figures[0]}
+    rows = [of_maps(one) for one in drawn]
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def of_maps(scores: PixelScores) -> dict[str, float]:

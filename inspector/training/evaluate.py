@@ -170,8 +170,6 @@ def _figures(root: Path, totals: Totals) -> tuple[dict[str, float], dict[str, An
     found = {name: float(values[0]) for name, values in figures(pictures, pictures.ones).items()}
     found |= bootstrap.of_maps(totals.scores) | totals.repairs.figures()
     drawn = bootstrap.resamples(pictures.group)
-    if not pictures.group.max():
-        drawn = drawn[:0]  # of one group every resample is the same, which would look like certainty
     moved = figures(pictures, drawn) | bootstrap.map_figures(totals.coarse, drawn)
     return found, {
         "groups_drawn": int(pictures.group.max()) + 1,
