@@ -53,6 +53,13 @@ class _Part:
         """Whether every camera has captured it, so that no frame can join it."""
         return len(self.frames) == len(self.station.cameras)
 
+    def may_hold(self, frame: Frame) -> bool:
+        """Whether a frame with its id may be of it: its camera has not seen it, and it was not due before the capture.
+
+        One that was captured later is of a tray that comes again, and not late.
+        """
+        return frame.camera not in self.frames and (self.is_open or frame.captured <= self.deadline)
+
     def verdict(self, reason: Reason) -> PartVerdict:
         """Its verdict now; a camera that has not spoken is unknown for `reason`."""
         words = tuple(
@@ -80,7 +87,7 @@ class _Table:
     def join(self, frame: Frame, part_id: str) -> _Part:
         """The part that the frame is of; it may be closed."""
         same = self._by_id.setdefault(part_id, [])
-        part = next((one for one in same if frame.camera not in one.frames), None)
+        part = next((one for one in same if one.may_hold(frame)), None)
         if part is None:
             due = frame.captured + self.station.deadline
             part = _Part(self.station, part_id, frame.captured, frame.captured_ns, due)
@@ -88,6 +95,7 @@ class _Table:
             self.open[part] = None
         if frame.captured < part.captured:
             part.captured, part.captured_ns = frame.captured, frame.captured_ns
+            part.deadline = frame.captured + self.station.deadline
         part.frames[frame.camera] = frame.number
         if part.is_seen and not part.is_open:
             self._remembered.remove(part)
