@@ -162,7 +162,7 @@ class HealthRange(_Part):
 
 
 class HealthRanges(_Part):
-    """By check; one that could not be learnt is missing."""
+    """By check; one that could not be learnt is missing, and `frozen` is empty where good frames repeat for long."""
 
     black: HealthRange | None = None
     """Share of the picture that is dark, %."""

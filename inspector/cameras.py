@@ -87,9 +87,10 @@ def camera_of(
 
 
 def monitor_of(settings: configuration.Camera, live: bool, calibrated: Calibration | None) -> Monitor:
-    """Its health checks, with the limits that were learnt or, where none were, with fixed ones."""
-    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
-    return Monitor(learnt or limits.fixed(live), [Cause(name) for name in settings.health])
+    """Its health checks, with the limits that were learnt and fixed ones where none were."""
+    health = None if calibrated is None else calibrated.health
+    healthy = limits.fixed(live) if health is None else limits.completed(health.limits, live)
+    return Monitor(healthy, [Cause(name) for name in settings.health])
 
 
 def challenges_of(cameras: Sequence[configuration.Camera], stations: Mapping[str, Station]) -> dict[str, Challenges]:

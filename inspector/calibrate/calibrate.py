@@ -21,6 +21,7 @@ from inspector.calibrate.session import Session, detail, part_names
 from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise, Seen
 from inspector.condition.checks import CHECKS
 from inspector.condition.learn import Learner
+from inspector.condition.limits import ANY
 from inspector.critical import critical_thresholds
 from inspector.errors import ConfigError, DataError, ModelError
 from inspector.inference import bundle as bundles
@@ -201,7 +202,8 @@ def _health(learner: Learner, order: Order, console: Console) -> Health | None:
         return None
     limits = learner.limits()
     notes = learner.notes if limits is None else [
-        *(f"healthy: {CHECKS[cause].measures}, {one}" for cause, one in limits.ranges.items()), *learner.notes
+        *(f"healthy: {CHECKS[cause].measures}, {one}" for cause, one in limits.ranges.items() if one != ANY),
+        *learner.notes,
     ]  # fmt: skip
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inspector.condition import view
 from inspector.condition.checks import CHECKS
-from inspector.condition.limits import Limits, Range
+from inspector.condition.limits import ANY, Limits, Range
 from inspector.condition.measure import LAMP, Gauge, change
 from inspector.condition.view import View
 from inspector.types import Cause, Image, Mask
@@ -101,12 +101,16 @@ class Learner:
         """By how much a frame differs from the one before at the least, and how many in a row may not."""
         runs = [[c for c in of.changes if math.isfinite(c)] for name, of in self._streams.items() if name is not None]
         changes = [c for run in runs for c in run]
-        if not self._keep(Cause.FROZEN, len(changes) >= ENOUGH, "that takes frames in a row, of a source"):
+        if len(changes) < ENOUGH:
+            self.notes.append(
+                f"health check {Cause.FROZEN} is not learnt: that takes {ENOUGH} frames in a row, of a source; a live "
+                "camera keeps the limit that it has without learning"
+            )
             return 0.0, {}
         noise = min(min(changes) / 2, LOUDEST)
         repeats = max(_longest(run, noise) for run in runs)
         if not self._keep(Cause.FROZEN, repeats <= MOST_REPEATS, f"{repeats} good frames in a row are the same"):
-            return 0.0, {}
+            return 0.0, {Cause.FROZEN: ANY}
         # A raw sensor never repeats a frame. A codec that leaves a quiet scene as it was comes near it.
         spare = 0 if noise == LOUDEST else MOST_REPEATS
         return noise, {Cause.FROZEN: Range(high=max(2 * repeats, spare))}

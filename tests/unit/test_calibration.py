@@ -10,7 +10,7 @@ import pytest
 from inspector import calibration
 from inspector.calibration import Seen
 from inspector.condition.checks import CHECKS
-from inspector.condition.limits import Limits, Range
+from inspector.condition.limits import ANY, Limits, Range
 from inspector.errors import ConfigError
 from inspector.inference import bundle
 from inspector.settings import load
@@ -107,6 +107,12 @@ def test_limits_survive_the_file(bright: Path, tmp_path: Path) -> None:
 def test_limits_of_a_scene_without_a_place_survive_it_too(bright: Path, tmp_path: Path) -> None:
     limits = Limits({Cause.BLACK: Range(high=5.0)}, 0.05)
     assert survived(limits, tmp_path / "c.toml", bright) == limits
+
+
+def test_a_check_that_is_off_is_not_taken_for_one_that_was_not_learnt(bright: Path, tmp_path: Path) -> None:
+    limits = Limits({Cause.FROZEN: ANY})
+    assert survived(limits, tmp_path / "c.toml", bright) == limits
+    assert "[health.ranges.frozen]\n" in (tmp_path / "c.toml").read_text()
 
 
 @pytest.mark.parametrize(

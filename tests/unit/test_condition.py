@@ -16,16 +16,20 @@ from hypothesis import strategies as st
 
 from benchmarks.condition import alarms, found_after, learnt, limits_of, parts
 from benchmarks.spoiled import Fixture, blurred, dimmed, exposed, noisy
+from inspector import settings as configuration
+from inspector.calibration import Calibration, Health
+from inspector.cameras import monitor_of
 from inspector.condition import view
 from inspector.condition.checks import CHECKS
 from inspector.condition.learn import ENOUGH, Learner
-from inspector.condition.limits import Limits, Range, fixed
+from inspector.condition.limits import ANY, Limits, Range, fixed
 from inspector.condition.measure import LAMP, Gauge
 from inspector.condition.monitor import CALM, Monitor
 from inspector.simulation import Line
 from inspector.types import Cause, Image
 
 SIZE = {"width": 320, "height": 240}
+CAMERA = configuration.Camera(name="cam", source="sim://line", bundle="bundle")
 
 
 @cache
@@ -173,12 +177,34 @@ def test_too_few_frames_teach_nothing() -> None:
     assert learner.notes == ["the camera's health is not learnt: 99 good pictures are fewer than 100"]
 
 
-def test_pictures_that_follow_on_no_other_teach_no_stillness() -> None:
+@cache
+def learnt_of_a_folder() -> tuple[Limits, list[str]]:
     learner = Learner()
     for image in healthy(Line, 0, ENOUGH):
         learner.add(image, None)
-    assert Cause.FROZEN not in limits_of(learner).ranges
-    assert learner.notes == ["health check frozen is left out: that takes frames in a row, of a source"]
+    return limits_of(learner), learner.notes
+
+
+def calibrated_by(limits: Limits) -> Calibration:
+    """A calibration that holds such limits, and says nothing else that a monitor would ask."""
+    return Calibration.model_construct(health=Health.of(limits, ENOUGH))
+
+
+def test_pictures_that_follow_on_no_other_teach_no_stillness() -> None:
+    limits, notes = learnt_of_a_folder()
+    assert Cause.FROZEN not in limits.ranges
+    assert notes == [
+        "health check frozen is not learnt: that takes 100 frames in a row, of a source; a live camera keeps the limit "
+        "that it has without learning"
+    ]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_camera_that_was_calibrated_from_a_folder_may_freeze_no_more_than_before(live: bool) -> None:
+    limits, _ = learnt_of_a_folder()
+    monitor, image = monitor_of(CAMERA, live, calibrated_by(limits)), healthy(Line, 600, 1)[0]
+    causes = [monitor.look(image, at).cause for at in range(10)]
+    assert causes == (5 * [None] + 5 * [Cause.FROZEN] if live else 10 * [None])
 
 
 def test_what_healthy_frames_do_is_no_alarm() -> None:
@@ -199,8 +225,11 @@ def test_what_healthy_frames_do_is_no_alarm() -> None:
 def test_a_camera_that_repeats_for_long_cannot_be_told_from_a_frozen_one() -> None:
     image = healthy(Line, 0, 1)[0]
     learner = learnt([ENOUGH * 2 * [image]])
-    assert Cause.FROZEN not in limits_of(learner).ranges
+    limits = limits_of(learner)
     assert "health check frozen is left out: 199 good frames in a row are the same" in learner.notes
+    monitor = monitor_of(CAMERA, True, calibrated_by(limits))
+    assert [monitor.look(image, at).cause for at in range(20)] == 20 * [None]
+    assert limits.ranges[Cause.FROZEN] == ANY
 
 
 def test_a_view_survives_as_text() -> None:
