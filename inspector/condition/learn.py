@@ -50,9 +50,13 @@ class _Stream:
 
 
 class Learner:
-    """Is shown healthy frames, by stream and in order, and makes limits of them; `notes` say what is left out."""
+    """Is shown healthy frames, by stream and in order, and makes limits of them; `notes` say what is left out.
 
-    def __init__(self) -> None:
+    channels: of each modality, where frames are stacks; limits are then the first one's
+    """
+
+    def __init__(self, channels: Sequence[int] = ()) -> None:
+        self._channels = channels
         self.notes: list[str] = []
         self.pictures = 0
         self._streams: dict[str | None, _Stream] = {}
@@ -62,6 +66,7 @@ class Learner:
     def add(self, image: Image, stream: str | None) -> None:
         """The next frame, uint8 [H,W,C], of a stream; None for a picture that follows on no other."""
         self.pictures += 1
+        image, *_ = view.modalities(image, self._channels)
         of = self._streams.setdefault(stream, _Stream())
         for cause, value in of.gauge.measure(image, captured=self.pictures).items():
             if not math.isnan(value):

@@ -58,6 +58,8 @@ class Limits:
         return f"{values[cause]:.4g} {check.unit} {check.says}; healthy is {self.ranges[cause]}"
 
 
+NOTHING = Limits({})
+"""Decides nothing."""
 ALMOST_ALL = 98.0
 """% of a picture that must be black, or saturated, before that is wrong on any line."""
 REPEATS = 4

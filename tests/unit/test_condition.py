@@ -26,6 +26,7 @@ from inspector.condition.limits import ANY, Limits, Range, fixed
 from inspector.condition.measure import LAMP, Gauge
 from inspector.condition.monitor import CALM, Monitor
 from inspector.simulation import Line
+from inspector.sources.stacked import stack
 from inspector.types import Cause, Image
 
 SIZE = {"width": 320, "height": 240}
@@ -101,6 +102,69 @@ def test_a_dark_picture_is_black_and_nothing_else() -> None:
     monitor = Monitor(learnt_of(Fixture))
     causes = {monitor.look(noisy(np.full((240, 320, 3), 8.0), rng), at).cause for at in range(40)}
     assert causes == {Cause.BLACK}
+
+
+def lively(seed: int, channels: int) -> Image:
+    return np.random.default_rng(seed).integers(60, 200, (48, 64, channels), np.uint8)
+
+
+STACK = {"visible": 3, "infrared": 1}
+
+
+@pytest.mark.parametrize("modality", STACK)
+@pytest.mark.parametrize(
+    ("sick", "cause", "first"),
+    [
+        (lambda _, channels: lively(0, channels), Cause.FROZEN, 5),
+        (lambda _, channels: np.full((48, 64, channels), 9, np.uint8), Cause.BLACK, 0),
+        (lambda at, channels: lively(at, channels) + np.uint8(56), None, 0),
+        (lambda _, channels: np.full((48, 64, channels), 255, np.uint8), Cause.SATURATED, 0),
+    ],
+)
+def test_each_modality_of_a_stack_is_looked_at(modality: str, sick, cause: Cause | None, first: int) -> None:
+    monitor = Monitor(fixed(live=True), modalities=STACK, beside=fixed(live=True))
+    shown = [
+        {name: (sick if name == modality else lively)(at, channels) for name, channels in STACK.items()}
+        for at in range(12)
+    ]
+    found = [monitor.look(stack(pictures, STACK), at) for at, pictures in enumerate(shown)]
+    assert [one.cause for one in found] == [None] * first + [cause] * (12 - first)
+    assert all(one.detail.startswith(f"{modality}: ") for one in found if one.cause is not None)
+    if cause is not None:
+        limit = fixed(live=True).ranges[cause]
+        assert not limit.holds(monitor.values[cause]), "what the metrics show is the sick one's"
+
+
+def test_three_grey_modalities_are_no_colour() -> None:
+    """Of which two are dark: a mean, or channels that take turns, would still have light."""
+    monitor = Monitor(fixed(live=True), modalities={"a": 1, "b": 1, "c": 1}, beside=fixed(live=True))
+    image = np.concatenate([lively(1, 1), np.zeros((48, 64, 1), np.uint8), lively(2, 1)], axis=2)
+    finding = monitor.look(image, 0)
+    assert (finding.cause, finding.detail) == (
+        Cause.BLACK,
+        "b: 100 % of the picture is dark; healthy is at most 98",
+    )
+
+
+def test_what_is_learnt_of_a_stack_is_its_first_modality() -> None:
+    stacks = [np.concatenate([image, np.zeros_like(image[:, :, :1])], axis=2) for image in healthy(Line, 0, 110)]
+    learner, alone = Learner([3, 1]), Learner()
+    for image in stacks:
+        learner.add(image, None)
+        alone.add(np.ascontiguousarray(image[:, :, :3]), None)
+    assert limits_of(learner).ranges == limits_of(alone).ranges
+    monitor = Monitor(limits_of(learner), modalities=STACK)
+    assert {monitor.look(image, at).cause for at, image in enumerate(stacks)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"), [({"visible": "sim://a", "infrared": "sim://b"}, Cause.BLACK), (None, None)]
+)
+def test_a_camera_of_several_sources_is_a_stack(sources: dict[str, str] | None, found: Cause | None) -> None:
+    given = {"source": "sim://a"} if sources is None else {"sources": sources}
+    camera = configuration.Camera(name="cam", bundle="bundle", **given)
+    image = np.concatenate([lively(0, 3), np.zeros((48, 64, 1), np.uint8)], axis=2)
+    assert monitor_of(camera, True, None, STACK).look(image, 0).cause is found
 
 
 def test_checks_that_are_not_asked_only_measure() -> None:
@@ -202,7 +266,7 @@ def test_pictures_that_follow_on_no_other_teach_no_stillness() -> None:
 @pytest.mark.parametrize("live", [True, False])
 def test_a_camera_that_was_calibrated_from_a_folder_may_freeze_no_more_than_before(live: bool) -> None:
     limits, _ = learnt_of_a_folder()
-    monitor, image = monitor_of(CAMERA, live, calibrated_by(limits)), healthy(Line, 600, 1)[0]
+    monitor, image = monitor_of(CAMERA, live, calibrated_by(limits), {}), healthy(Line, 600, 1)[0]
     causes = [monitor.look(image, at).cause for at in range(10)]
     assert causes == (5 * [None] + 5 * [Cause.FROZEN] if live else 10 * [None])
 
@@ -227,7 +291,7 @@ def test_a_camera_that_repeats_for_long_cannot_be_told_from_a_frozen_one() -> No
     learner = learnt([ENOUGH * 2 * [image]])
     limits = limits_of(learner)
     assert "health check frozen is left out: 199 good frames in a row are the same" in learner.notes
-    monitor = monitor_of(CAMERA, True, calibrated_by(limits))
+    monitor = monitor_of(CAMERA, True, calibrated_by(limits), {})
     assert [monitor.look(image, at).cause for at in range(20)] == 20 * [None]
     assert limits.ranges[Cause.FROZEN] == ANY
 
