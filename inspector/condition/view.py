@@ -66,10 +66,12 @@ def rows(image: Image) -> Mask:
 
     Of one that is neither grey nor in colour it is the first channel.
     """
-    some = image[:: max(1, image.shape[0] // ROWS)][:ROWS]
-    if image.shape[2] == 3:
-        return np.asarray(cv2.cvtColor(np.ascontiguousarray(some), cv2.COLOR_BGR2GRAY), np.uint8)
-    return some[:, :, 0].copy()
+    height, _, channels = image.shape
+    number = min(ROWS, height)
+    taken = np.arange(number) * height // number  # a step of whole rows would leave out the end of most heights
+    if channels == 3:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(image[taken]), cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.asarray(image[:, :, 0][taken], np.uint8)
 
 
 def view(some: Mask) -> View:

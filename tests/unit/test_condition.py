@@ -183,6 +183,31 @@ def test_pictures_of_any_size_can_be_measured(height: int, width: int, channels:
     assert values.keys() == CHECKS.keys()
 
 
+@pytest.mark.parametrize("height", [1, 59, 119, 120, 121, 239, 240, 359, 512, 1024, 1080, 2048, 3648])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rows_are_evenly_spread_over_any_height(height: int, channels: int) -> None:
+    numbers = np.arange(height)
+    image = np.repeat(np.stack([numbers >> 8, numbers & 255], axis=1).astype(np.uint8)[:, :, None], channels, axis=2)
+    found = view.rows(image)
+    taken = 256 * found[:, 0].astype(int) + found[:, 1]
+    assert len(taken) == min(view.ROWS, height)
+    assert np.ptp(np.diff([*taken, height])) <= 1
+    if height % view.ROWS == 0:  # of which calibrations hold references
+        assert np.array_equal(taken, numbers[:: height // view.ROWS])
+
+
+@pytest.mark.parametrize("height", [120, 200, 239, 359, 480])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_how_far_down_a_scene_lies_whatever_the_height(height: int, channels: int) -> None:
+    down = height // 12
+    blobs = np.random.default_rng(1).integers(0, 256, (14, 40, 1), np.uint8)
+    tall = np.repeat(np.kron(blobs, np.ones((down, 8, 1), np.uint8)), channels, axis=2)
+    reference, seen = (view.view(view.rows(tall[first : first + height])) for first in (down, 0))
+    found = view.offset(reference, seen, height, 320)
+    assert found.likeness > 0.95
+    assert found.pixels == pytest.approx(down, abs=height / view.VIEW_HEIGHT / 2)
+
+
 def test_a_picture_of_another_size_repeats_nothing() -> None:
     gauge = Gauge()
     images = [np.full((height, 64, 1), 99, np.uint8) for height in (48, 48, 40, 40)]
