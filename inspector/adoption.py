@@ -36,4 +36,5 @@ class Adoption:
         for camera in now.settings.camera:
             learnt = now.calibrations.get(camera.name)
             if learnt != before.calibrations.get(camera.name):
-                self.cameras[camera.name].monitor = monitor_of(camera, self.live[camera.name], learnt)
+                modalities = now.stations[camera.name].team.bundle.card.input.modalities
+                self.cameras[camera.name].monitor = monitor_of(camera, self.live[camera.name], learnt, modalities)

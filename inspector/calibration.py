@@ -162,7 +162,7 @@ class HealthRange(_Part):
 
 
 class HealthRanges(_Part):
-    """By check; one that could not be learnt is missing."""
+    """By check; one that could not be learnt is missing, and `frozen` is empty where good frames repeat for long."""
 
     black: HealthRange | None = None
     """Share of the picture that is dark, %."""
@@ -185,7 +185,7 @@ class Health(_Part):
     """Good pictures that it was learnt from."""
     noise: Annotated[float, Field(ge=0, le=255)] = 0.0
     """Grey levels up to which a frame repeats the one before."""
-    reference: Annotated[str | None, AfterValidator(_view)] = None
+    reference: Annotated[str, AfterValidator(_view)] | None = None
     """The small grey picture of the scene in its place that `shifted` compares with: a PNG in base64."""
     ranges: HealthRanges
 

@@ -70,7 +70,7 @@ def camera_of(
     triggers: Triggers | None,
 ) -> Camera:
     """What the flow needs of it. standard: what each next frame is judged by"""
-    monitor = monitor_of(settings, source.live, calibrated)
+    monitor = monitor_of(settings, source.live, calibrated, standard().team.bundle.card.input.modalities)
     silence = settings.silence if triggers is None else math.inf  # the triggers tell what is missing
     throttle = None if settings.max_rate is None else Throttle(settings.max_rate, settings.queue)
     return Camera(
@@ -86,10 +86,18 @@ def camera_of(
     )
 
 
-def monitor_of(settings: configuration.Camera, live: bool, calibrated: Calibration | None) -> Monitor:
-    """Its health checks, with the limits that were learnt or, where none were, with fixed ones."""
-    learnt = None if calibrated is None or calibrated.health is None else calibrated.health.limits
-    return Monitor(learnt or limits.fixed(live), [Cause(name) for name in settings.health])
+def monitor_of(
+    settings: configuration.Camera, live: bool, calibrated: Calibration | None, modalities: Mapping[str, int]
+) -> Monitor:
+    """Its health checks, with the limits that were learnt and fixed ones where none were.
+
+    modalities: that its bundle names, with the channels of each; what a frame of `sources` is made of
+    """
+    health = None if calibrated is None else calibrated.health
+    fixed = limits.fixed(live)
+    healthy = fixed if health is None else limits.completed(health.limits, live)
+    stacked = {} if settings.sources is None else modalities
+    return Monitor(healthy, [Cause(name) for name in settings.health], stacked, fixed)
 
 
 def challenges_of(cameras: Sequence[configuration.Camera], stations: Mapping[str, Station]) -> dict[str, Challenges]:

@@ -155,7 +155,8 @@ TABLE = (
            "in a row pass.",
            ("camera", "check")),
     Metric("inspector_camera_measured", "gauge",
-           "What the check measured on the camera's last picture, in its own unit; NaN where it cannot tell.",
+           "What the check measured on the camera's last picture, in its own unit; NaN where it cannot tell. Of a "
+           "stack, the highest of its modalities.",
            ("camera", "check")),
     Metric("inspector_camera_last_frame_timestamp_seconds", "gauge",
            "When the camera's last frame was captured, in seconds since 1970 UTC; 0 before the first.",

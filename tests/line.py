@@ -15,7 +15,7 @@ import numpy as np
 from inspector.challenges.challenger import Challenges
 from inspector.clock import SystemClock
 from inspector.codecs import Formats
-from inspector.condition.limits import Limits
+from inspector.condition.limits import NOTHING, Limits
 from inspector.condition.monitor import Monitor
 from inspector.daemon import Wake
 from inspector.errors import ModelError
@@ -32,7 +32,7 @@ from inspector.parts import Parts
 from inspector.parts import Station as Place
 from inspector.pipeline import Pipeline
 from inspector.publisher import Publisher
-from inspector.sources.intake import NOTHING, Camera
+from inspector.sources.intake import Camera
 from inspector.stage import Service
 from inspector.types import Box, Detection, Event, Frame, Inspection, Late, Reason, Verdict
 from inspector.wire import Encoder, decode

@@ -21,6 +21,7 @@ from inspector.calibrate.session import Session, detail, part_names
 from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise, Seen
 from inspector.condition.checks import CHECKS
 from inspector.condition.learn import Learner
+from inspector.condition.limits import ANY
 from inspector.critical import critical_thresholds
 from inspector.errors import ConfigError, DataError, ModelError
 from inspector.inference import bundle as bundles
@@ -64,7 +65,6 @@ class _Seen:
 
     shown: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
     criticals: list[NDArray[np.float32]] = field(default_factory=list)
-    health: Learner = field(default_factory=Learner)
 
     def parts(self, each: bool, areas: int, worst: np.ufunc) -> NDArray[np.float32]:
         """Float32 [parts, areas]: of a part's pictures `worst` decides, np.maximum or np.minimum."""
@@ -88,7 +88,8 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
     areas = candidates(bundle.card.decision.min_area, session.defective)
-    good, bad, sha256 = _look(session, running, view, golden, areas, order.camera is not None, console)
+    learner = None if order.camera is None else Learner(list(bundle.card.input.modalities.values()))
+    good, bad, sha256 = _look(session, running, view, golden, areas, learner, console)
     for note in session.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if not good.shown:
@@ -103,7 +104,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
         raise DataError(f"{error}{hint if len(good_parts) < len(good.shown) else ''}") from error
     found = _calibration(bundle, running, order, view, choice, Data(
         sha256=sha256, pictures=len(good.shown), parts=len(good_parts)
-    ), len(bad_parts), _health(good.health, order, console))  # fmt: skip
+    ), len(bad_parts), _health(learner, console))  # fmt: skip
     _tell(console, found, choice, bundle, good_parts[:, 0], bad_parts[:, 0])
     return found
 
@@ -127,12 +128,12 @@ def _look(
     view: View,
     golden: References | None,
     areas: Sequence[int],
-    learns: bool,
+    learner: Learner | None,
     console: Console,
 ) -> tuple[_Seen, _Seen, str]:
     """What the daemon would make of every picture: the good ones, the defective ones, and the checksum over all.
 
-    learns: also what the camera is like while it is well
+    learner: shown the good ones too, if they are a camera's
     """
     good, bad = _Seen(), _Seen()
     digest = hashlib.sha256()
@@ -156,8 +157,8 @@ def _look(
             seen = good if picture.good else bad
             seen.shown.append((picture.part, detail(picture.image)))
             seen.criticals.append(row)
-            if learns:
-                seen.health.add(picture.image, picture.stream)
+            if learner is not None and picture.good:
+                learner.add(picture.image, picture.stream)
             digest.update(_fingerprint(picture.image))
             bar.update(task, completed=number, description=f"looking at pictures: {number}")
     return good, bad, digest.hexdigest()
@@ -195,13 +196,14 @@ def _calibration(
     )
 
 
-def _health(learner: Learner, order: Order, console: Console) -> Health | None:
+def _health(learner: Learner | None, console: Console) -> Health | None:
     """What was learnt of the camera, if the pictures are a camera's."""
-    if order.camera is None:
+    if learner is None:
         return None
     limits = learner.limits()
     notes = learner.notes if limits is None else [
-        *(f"healthy: {CHECKS[cause].measures}, {one}" for cause, one in limits.ranges.items()), *learner.notes
+        *(f"healthy: {CHECKS[cause].measures}, {one}" for cause, one in limits.ranges.items() if one != ANY),
+        *learner.notes,
     ]  # fmt: skip
     for note in notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -32,7 +32,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture [H,W,C] with its name for people; `part` is which it shows, empty where nobody tells.
+    """A picture [H,W,C] as its camera gives it, with its name for people; `part` is which it shows, empty where nobody
+    tells.
 
     stream: the source whose frames come in a row; None for a picture that follows on no other
     """
@@ -64,6 +65,7 @@ class Session:
         self._frames = frames
         self._channels = card.input.channels
         self._training = card.training
+        self._converts = bool(card.input.modalities)  # as the sources of a stack are; other cameras give what they see
         self._samples = [(Path(place), self._found(Path(place))) for place in places if not _is_url(place)]
         self._samples += [(folder, _defective(folder, card.input.modalities)) for folder in defective]
         for _, samples in self._samples:
@@ -80,7 +82,7 @@ class Session:
         for root, samples in self._samples:
             for sample in samples:
                 try:
-                    image = data.read_picture(sample.picture, self._channels)
+                    image = data.read_picture(sample.picture, self._channels, self._converts)
                 except DataError as error:
                     self.notes.append(f"left out: {error}")
                 else:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inspector.condition import view
 from inspector.condition.checks import CHECKS
-from inspector.condition.limits import Limits, Range
+from inspector.condition.limits import ANY, Limits, Range
 from inspector.condition.measure import LAMP, Gauge, change
 from inspector.condition.view import View
 from inspector.types import Cause, Image, Mask
@@ -50,9 +50,13 @@ class _Stream:
 
 
 class Learner:
-    """Is shown healthy frames, by stream and in order, and makes limits of them; `notes` say what is left out."""
+    """Is shown healthy frames, by stream and in order, and makes limits of them; `notes` say what is left out.
 
-    def __init__(self) -> None:
+    channels: of each modality, where frames are stacks; limits are then the first one's
+    """
+
+    def __init__(self, channels: Sequence[int] = ()) -> None:
+        self._channels = channels
         self.notes: list[str] = []
         self.pictures = 0
         self._streams: dict[str | None, _Stream] = {}
@@ -62,6 +66,7 @@ class Learner:
     def add(self, image: Image, stream: str | None) -> None:
         """The next frame, uint8 [H,W,C], of a stream; None for a picture that follows on no other."""
         self.pictures += 1
+        image, *_ = view.modalities(image, self._channels)
         of = self._streams.setdefault(stream, _Stream())
         for cause, value in of.gauge.measure(image, captured=self.pictures).items():
             if not math.isnan(value):
@@ -101,12 +106,16 @@ class Learner:
         """By how much a frame differs from the one before at the least, and how many in a row may not."""
         runs = [[c for c in of.changes if math.isfinite(c)] for name, of in self._streams.items() if name is not None]
         changes = [c for run in runs for c in run]
-        if not self._keep(Cause.FROZEN, len(changes) >= ENOUGH, "that takes frames in a row, of a source"):
+        if len(changes) < ENOUGH:
+            self.notes.append(
+                f"health check {Cause.FROZEN} is not learnt: that takes {ENOUGH} frames in a row, of a source; a live "
+                "camera keeps the limit that it has without learning"
+            )
             return 0.0, {}
         noise = min(min(changes) / 2, LOUDEST)
         repeats = max(_longest(run, noise) for run in runs)
         if not self._keep(Cause.FROZEN, repeats <= MOST_REPEATS, f"{repeats} good frames in a row are the same"):
-            return 0.0, {}
+            return 0.0, {Cause.FROZEN: ANY}
         # A raw sensor never repeats a frame. A codec that leaves a quiet scene as it was comes near it.
         spare = 0 if noise == LOUDEST else MOST_REPEATS
         return noise, {Cause.FROZEN: Range(high=max(2 * repeats, spare))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inspector.condition.checks import CHECKS, Values
 from inspector.condition.view import View
@@ -26,6 +26,11 @@ class Range:
         if math.isinf(self.low):
             return f"at most {self.high:.4g}"
         return f"{self.low:.4g} or more" if math.isinf(self.high) else f"{self.low:.4g} to {self.high:.4g}"
+
+
+ANY = Range()
+"""Whatever is measured is healthy: of a check that good frames fail, where a missing range would say that none was
+learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Limits:
         return f"{values[cause]:.4g} {check.unit} {check.says}; healthy is {self.ranges[cause]}"
 
 
+NOTHING = Limits({})
+"""Decides nothing."""
 ALMOST_ALL = 98.0
 """% of a picture that must be black, or saturated, before that is wrong on any line."""
 REPEATS = 4
@@ -63,3 +70,9 @@ def fixed(live: bool) -> Limits:
     """Limits that need no learning. A source that is not live may repeat a picture as often as it likes."""
     ranges = {Cause.BLACK: Range(high=ALMOST_ALL), Cause.SATURATED: Range(high=ALMOST_ALL)}
     return Limits(ranges | ({Cause.FROZEN: Range(high=REPEATS)} if live else {}))
+
+
+def completed(learnt: Limits, live: bool) -> Limits:
+    """`learnt`, with the fixed limit of `frozen` where nothing was: pictures that follow on no other do not tell."""
+    still = {cause: one for cause, one in fixed(live).ranges.items() if cause is Cause.FROZEN}
+    return replace(learnt, ranges=still | dict(learnt.ranges))

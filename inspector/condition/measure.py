@@ -26,19 +26,48 @@ SCENE_PERIOD = 0.1
 """Seconds for which focus and place are taken as they were: no lens and no mount moves for a single frame."""
 
 
+class Signal:
+    """Measures of frames, which it is shown in order, what needs no learning: `black`, `saturated` and `frozen`.
+
+    noise: grey levels; a frame that differs from the one before by no more, on the average, repeats it
+    """
+
+    def __init__(self, noise: float = 0.0) -> None:
+        self._noise = noise
+        self._before: Mask | None = None
+        self._rows_before: Mask | None = None
+        self._repeats = 0
+
+    def measure(self, image: Image, glimpse: Mask) -> Values:
+        """The values of the next frame, uint8 [height, width, channels], whose glimpse that is."""
+        return {
+            Cause.BLACK: 100 * np.count_nonzero(glimpse <= DARK) / glimpse.size,
+            Cause.SATURATED: 100 * np.count_nonzero(glimpse >= BRIGHT) / glimpse.size,
+            Cause.FROZEN: self._count_repeats(glimpse, image),
+        }
+
+    def _count_repeats(self, glimpse: Mask, image: Image) -> int:
+        """How many frames in a row are as the one before. Whoever seems so is looked at more closely."""
+        before, self._before = self._before, glimpse
+        if change(before, glimpse) > self._noise:
+            self._repeats, self._rows_before = 0, None
+            return 0
+        rows_before, self._rows_before = self._rows_before, view.rows(image)
+        differs = rows_before is not None and change(rows_before, self._rows_before) > self._noise
+        self._repeats = 0 if differs else self._repeats + 1
+        return self._repeats
+
+
 class Gauge:
     """Measures a camera's frames, which it is shown in order.
 
-    noise: grey levels; a frame that differs from the one before by no more, on the average, repeats it
+    noise: as `Signal` has it
     reference: what `shifted` compares with; without it that is NaN
     """
 
     def __init__(self, noise: float = 0.0, reference: View | None = None) -> None:
-        self._noise = noise
+        self._signal = Signal(noise)
         self._reference = reference
-        self._before: Mask | None = None
-        self._rows_before: Mask | None = None
-        self._repeats = 0
         self._lamp: deque[float] = deque(maxlen=LAMP)
         self._scene: Values = {}
         self._scene_due = -math.inf
@@ -54,23 +83,10 @@ class Gauge:
         if captured >= self._scene_due:
             self._scene, self._scene_due = self._look_at_scene(image), captured + SCENE_PERIOD
         return {
-            Cause.BLACK: 100 * np.count_nonzero(glimpse <= DARK) / glimpse.size,
-            Cause.SATURATED: 100 * np.count_nonzero(glimpse >= BRIGHT) / glimpse.size,
-            Cause.FROZEN: self._count_repeats(glimpse, image),
+            **self._signal.measure(image, glimpse),
             Cause.DRIFTED: sorted(self._lamp)[LAMP // 2] if len(self._lamp) == LAMP else math.nan,
             **self._scene,
         }
-
-    def _count_repeats(self, glimpse: Mask, image: Image) -> int:
-        """How many frames in a row are as the one before. Whoever seems so is looked at more closely."""
-        before, self._before = self._before, glimpse
-        if change(before, glimpse) > self._noise:
-            self._repeats, self._rows_before = 0, None
-            return 0
-        rows_before, self._rows_before = self._rows_before, view.rows(image)
-        differs = rows_before is not None and change(rows_before, self._rows_before) > self._noise
-        self._repeats = 0 if differs else self._repeats + 1
-        return self._repeats
 
     def _look_at_scene(self, image: Image) -> Values:
         height, width, _ = image.shape

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from inspector.condition import view
 from inspector.condition.checks import CHECKS, Values
-from inspector.condition.limits import Limits
-from inspector.condition.measure import Gauge
+from inspector.condition.limits import NOTHING, Limits
+from inspector.condition.measure import Gauge, Signal
 from inspector.types import Cause, Image
 
 CALM = 10
@@ -32,14 +34,24 @@ class Monitor:
     """Looks at every frame of a camera, in order; its reader alone calls `look`, anybody may read the rest.
 
     asked: the checks that turn a verdict; the others are only measured
+    modalities: of a stack, by name, the channels that each has in a frame, in their order
+    beside: the limits of those after the first, for the checks that need no learning: `limits` are the first's
     """
 
-    def __init__(self, limits: Limits, asked: Collection[Cause] = tuple(CHECKS)) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        asked: Collection[Cause] = tuple(CHECKS),
+        modalities: Mapping[str, int] = MappingProxyType({}),
+        beside: Limits = NOTHING,
+    ) -> None:
         self.values: Values = dict.fromkeys(CHECKS, math.nan)
-        """Of the last frame."""
-        self._limits = limits
+        """Of the last frame; of a stack, of the modality where each is highest."""
+        self._limits, self._beside = limits, beside
         self._asked = frozenset(asked)
+        self._names, self._channels = list(modalities), list(modalities.values())
         self._gauge = Gauge(limits.noise, limits.reference)
+        self._signals = [Signal(beside.noise) for _ in self._names[1:]]
         self._calm: dict[Cause, int] = {}  # frames until a check that fails is well again
 
     @property
@@ -49,15 +61,41 @@ class Monitor:
 
     def look(self, image: Image, captured: float) -> Finding:
         """Measure the next frame, uint8 [height, width, channels], captured at that time in seconds, and decide."""
-        self.values = values = self._gauge.measure(image, captured)
-        cause = self._limits.failing(values, self._asked)
+        cause, detail = self._judged(image, captured)
         if cause is None and not self._calm:
             return _WELL
         began = cause if cause not in self._calm else None
         over = tuple(ill for ill, frames in self._calm.items() if ill != cause and frames == 1)
         calm = {ill: frames - 1 for ill, frames in self._calm.items() if ill not in over}
         self._calm = calm if cause is None else calm | {cause: CALM}
-        return Finding(cause, "" if cause is None else self._limits.sentence(cause, values), began, over)
+        return Finding(cause, detail, began, over)
+
+    def _judged(self, image: Image, captured: float) -> tuple[Cause | None, str]:
+        """Why the frame cannot be judged, if so, and the same in a sentence."""
+        first, *others = view.modalities(image, self._channels)
+        self.values = values = self._gauge.measure(first, captured)
+        cause = self._limits.failing(values, self._asked)
+        if not others:
+            return cause, "" if cause is None else self._limits.sentence(cause, values)
+        found = [(cause, self._limits, values)]
+        for signal, other in zip(self._signals, others, strict=True):
+            values = signal.measure(other, view.glimpse(other))
+            found.append((self._beside.failing(values, self._asked), self._beside, values))
+        self.values = _highest([values for _, _, values in found])
+        return self._first(found)
+
+    def _first(self, found: Sequence[tuple[Cause | None, Limits, Values]]) -> tuple[Cause | None, str]:
+        """Of what the modalities fail, the check that is asked first, in a sentence that names the modality."""
+        for cause in CHECKS:
+            for name, (failed, limits, values) in zip(self._names, found, strict=True):
+                if failed is cause:
+                    return cause, f"{name}: {limits.sentence(cause, values)}"
+        return None, ""
+
+
+def _highest(found: Sequence[Values]) -> Values:
+    """By check, the highest value of the modalities that were measured by it; the first was by all."""
+    return {cause: max(values[cause] for values in found if cause in values) for cause in found[0]}
 
 
 _WELL = Finding()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import cv2
@@ -29,28 +31,47 @@ class Offset(NamedTuple):
     likeness: float
 
 
+def modalities(image: Image, channels: Sequence[int]) -> list[Image]:
+    """The modalities of a stack [H,W,N], each an array [H,W,C] that shares its memory, of so many `channels`.
+
+    A picture that has not so many in all is no such stack, and its own only one.
+    """
+    if sum(channels) != image.shape[2]:
+        return [image]
+    ends = list(accumulate(channels))
+    return [image[:, :, end - count : end] for count, end in zip(channels, ends, strict=True)]
+
+
 def glimpse(image: Image) -> Mask:
     """A value here and there of a picture [H,W,C]: what can be afforded at hundreds of frames a second.
 
-    In a picture in colour its channels take turns, of a stack of modalities it is the first.
+    In a picture in colour its channels take turns, of one with any other number it is the first.
     """
     height, width, channels = image.shape
     some = image[:: max(1, height // VIEW_HEIGHT)]
     across = max(1, width // VIEW_WIDTH)
+    step = 3 * across + 1
     if channels != 3:
         return some[:, ::across, 0].copy()
-    return some.reshape(len(some), -1)[:, :: 3 * across + 1].copy()
+    if image.flags.c_contiguous:
+        return some.reshape(len(some), -1)[:, ::step].copy()
+    taken = np.empty((len(some), -(-3 * width // step)), np.uint8)
+    for channel in range(3):  # the same values: to be reshaped, one modality of a stack would be copied whole
+        taken[:, channel::3] = some[:, channel * across :: step, channel]
+    return taken
 
 
 def rows(image: Image) -> Mask:
     """Some `ROWS` grey rows of a picture [H,W,C], evenly spread, in full width: a resize would lose focus and noise.
 
-    Of a stack of modalities it is the first.
+    Of one that is neither grey nor in colour it is the first channel.
     """
-    some = image[:: max(1, image.shape[0] // ROWS)][:ROWS]
-    if image.shape[2] == 3:
-        return np.asarray(cv2.cvtColor(some, cv2.COLOR_BGR2GRAY), np.uint8)
-    return some[:, :, 0].copy()
+    height, _, channels = image.shape
+    number = min(ROWS, height)
+    taken = np.arange(number) * height // number  # a step of whole rows would leave out the end of most heights
+    if channels == 3:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(image[taken]), cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.asarray(image[:, :, 0][taken], np.uint8)
 
 
 def view(some: Mask) -> View:

@@ -86,14 +86,16 @@ def to_bytes(image: Stored) -> Image:
     raise DataError(f"a picture of {image.dtype}; save it with 8 or 16 bits a channel, unsigned")
 
 
-def decode(data: bytes, channels: int) -> Image | None:
+def decode(data: bytes, channels: int, convert: bool = True) -> Image | None:
     """The picture in a file's bytes, uint8 [H,W,channels]; None where it is none.
 
-    Grey and colour are made of each other. Raises DataError where the file holds, or is wanted with, another number.
+    Grey and colour are made of each other, unless `convert` is not wished: either is then as the file has it. Raises
+    DataError where the file holds, or is wanted with, another number.
     """
     stack = _stack(data)
     if stack is None and channels in (1, 3):  # OpenCV's own way from colour to grey: transparency is dropped
-        image = _decoded(data, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
+        made = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+        image = _decoded(data, made if convert else cv2.IMREAD_ANYCOLOR)
         return None if image is None else np.asarray(image, np.uint8)
     found = stored(data) if stack is None else stack
     return None if found is None else converted(to_bytes(found), channels)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.clock import Clock
-from inspector.condition.limits import Limits
 from inspector.condition.monitor import Finding, Monitor
 from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.errors import ModelError
@@ -25,8 +24,6 @@ from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection
 
 log = logging.getLogger(__name__)
 
-NOTHING = Limits({})
-"""Decides nothing."""
 _NOTHING_FOUND = Finding()
 
 

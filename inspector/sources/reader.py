@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from inspector.clock import Clock
+from inspector.condition.limits import NOTHING
 from inspector.condition.monitor import Finding, Monitor
 from inspector.condition.presence import Presence, State
 from inspector.errors import RefusedError, SourceError
@@ -16,7 +17,7 @@ from inspector.ledger import Ledger
 from inspector.mailbox import Closed, Mailbox
 from inspector.redact import redact
 from inspector.sources import waits
-from inspector.sources.intake import NOTHING, Camera, Intake
+from inspector.sources.intake import Camera, Intake
 from inspector.sources.state import CameraState
 from inspector.types import Cause, Event, Frame, Inspection, Shot
 

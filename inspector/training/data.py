@@ -210,11 +210,14 @@ def as_trained(samples: Iterable[Sample], channels: int, training: Mapping[str, 
     return [sample for sample in kept if sample.good or training.get("mode") != "normal"], problems
 
 
-def read_picture(path: Path, channels: int) -> Image:
-    """A picture as uint8 [height, width, channels]; raises DataError, naming the file."""
+def read_picture(path: Path, channels: int, convert: bool = True) -> Image:
+    """A picture as uint8 [height, width, channels]; raises DataError, naming the file.
+
+    convert: False leaves a grey or colour picture that is no stack as it was taken, for a model of either
+    """
     files = files_of(path)
     if len(files) == 1:
-        return _read(files[0], lambda data: formats.decode(data, channels))
+        return _read(files[0], lambda data: formats.decode(data, channels, convert))
     image = read_as_stored(path)
     try:
         return formats.converted(image, channels)

@@ -10,6 +10,7 @@
 8. a video of the line is a session
 9. a bundle that compares: with the camera's references, and not without
 10. what the camera's pictures are like while it is well is learnt too, and the daemon finds that its lamp went weak
+11. the same of saved pictures of a colour camera, which a bundle for grey judges: its frames are well
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ import pytest
 
 from inspector import calibration, cli
 from inspector.client import Subscriber
+from inspector.condition.learn import ENOUGH
 from inspector.condition.measure import LAMP
+from inspector.condition.monitor import Monitor
 from inspector.inference import bundle, engine
 from inspector.inference.bundle import CARD
 from inspector.judge import Judge
@@ -376,3 +379,22 @@ def test_9_a_bundle_that_compares_needs_the_cameras_references(
     done = calibrate(bright, tmp_path / "good", "--references", tmp_path / "golden", *wish)
     assert done.code == 78
     assert "bundle 'bright' does not compare" in done.complained
+
+
+def orange(seed: int) -> np.ndarray:
+    """A picture in colour, with noise."""
+    spread = np.random.default_rng(seed).normal(0, 6, (48, 64, 3))
+    return np.clip(np.array([20, 100, 220]) + spread, 0, 255).astype(np.uint8)
+
+
+@calibrates
+def test_11_a_colour_camera_that_a_bundle_for_grey_judges(calibrate: Calibrate, bright: Path, tmp_path: Path) -> None:
+    write(tmp_path / "good", [orange(seed) for seed in range(ENOUGH)])
+    out = tmp_path / "c.toml"
+    wish = ("--parts", "each", "--false-rejects", 0.1, "--out", out)
+    done = calibrate(bright, tmp_path / "good", *wish, "--camera", "cam1")
+    assert done.code == 0, done.complained
+    health = calibration.load(out).health
+    assert health is not None
+    monitor = Monitor(health.limits)
+    assert {monitor.look(orange(seed), seed).cause for seed in range(1000, 1000 + 2 * LAMP)} == {None}

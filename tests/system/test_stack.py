@@ -1,8 +1,8 @@
 """Several modalities of one part, from two cameras to a subscriber.
 
 A folder of pictures for each modality, and a bundle that takes both: each part has its verdict, one that a modality
-lacks is `unknown: camera`, and a defect that infrared alone shows is `ng`, with a repaired frame of all channels in any
-codec.
+lacks, or that is black in infrared alone, is `unknown: camera`, and a defect that infrared alone shows is `ng`, with a
+repaired frame of all channels in any codec.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def test_each_part_has_its_verdict_and_a_defect_of_one_modality_is_found(
     bundle = make_bundle(tmp_path / "bundle", channels=4, modalities="visible = 3, infrared = 1")
     colour = picture(channels=3)
     colour[:, :, 0] = 30
-    visible = written(tmp_path / "visible", dict.fromkeys(("1", "2", "3", "4"), colour))
-    infrared = written(tmp_path / "infrared", {"1": picture(), "3": picture(square=HOT), "4": picture()})
+    visible = written(tmp_path / "visible", dict.fromkeys(("1", "2", "3", "4", "5"), colour))
+    dark = np.zeros_like(picture())
+    infrared = written(tmp_path / "infrared", {"1": picture(), "3": picture(square=HOT), "4": picture(), "5": dark})
     config = configure(tmp_path / "c.toml", bundle, "nothing", publish=f'repaired = "{repaired}"\nsource = "{source}"')
     options = "loop=1&rate=50"
     stacked(config, f'visible = "folder:{visible}?{options}", infrared = "folder:{infrared}?{options}"')
@@ -58,7 +59,7 @@ def test_each_part_has_its_verdict_and_a_defect_of_one_modality_is_found(
                 verdicts[message.part] = message
             elif isinstance(message, ResultMessage):
                 results.append(message)
-            if len(verdicts) == 4 and results:
+            if len(verdicts) == 5 and results:
                 break
         daemon.send(signal.SIGTERM)
         assert daemon.wait() == 0
@@ -67,7 +68,9 @@ def test_each_part_has_its_verdict_and_a_defect_of_one_modality_is_found(
         "2.png": (Verdict.UNKNOWN, Reason.CAMERA, None),
         "3.png": (Verdict.NG, None, (48, 64, 4)),
         "4.png": (Verdict.OK, None, (48, 64, 4)),
+        "5.png": (Verdict.UNKNOWN, Reason.CAMERA, (48, 64, 4)),
     }
+    assert verdicts["5.png"].cause == "black"
     assert any("(2.png): infrared sent no picture of this part" in line["message"] for line in daemon.log)
     mask = results[0].mask()
     assert mask is not None

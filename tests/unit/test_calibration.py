@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from inspector import calibration
 from inspector.calibration import Seen
 from inspector.condition.checks import CHECKS
-from inspector.condition.limits import Limits, Range
+from inspector.condition.limits import ANY, Limits, Range
 from inspector.errors import ConfigError
 from inspector.inference import bundle
 from inspector.settings import load
@@ -80,15 +79,40 @@ def test_what_a_healthy_camera_shows_is_read_as_limits(bright: Path, tmp_path: P
     assert health.limits == Limits({Cause.BLACK: Range(high=5.0), Cause.DRIFTED: Range(88.0, 98.5)}, 0.1)
 
 
-def test_limits_survive_the_file() -> None:
+def survived(limits: Limits, path: Path, bundle: Path) -> Limits:
+    """What the daemon reads of limits that `inspector calibrate` wrote."""
+    pytest.importorskip("scipy")
+    pytest.importorskip("tomli_w")
+    from inspector.calibrate.calibrate import write
+
+    path.write_text(calibration_text(bundle, format=2))
+    health = calibration.Health.of(limits, 700)
+    write(path, calibration.load(path).model_copy(update={"health": health}))
+    read = calibration.load(path).health
+    assert read == health
+    assert read is not None
+    return read.limits
+
+
+def test_limits_survive_the_file(bright: Path, tmp_path: Path) -> None:
     reference = np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)
     ranges = {cause: Range(index, index + 0.5) for index, cause in enumerate(CHECKS)}
     limits = Limits(ranges, 0.05, reference)
-    tomli_w = pytest.importorskip("tomli_w")
-    health = calibration.Health.of(limits, 700)
-    read = calibration.Health.model_validate(tomllib.loads(tomli_w.dumps(health.model_dump(exclude_none=True)))).limits
+    read = survived(limits, tmp_path / "c.toml", bright)
     assert (read.ranges, read.noise) == (limits.ranges, limits.noise)
+    assert read.reference is not None
     assert np.array_equal(read.reference, reference)
+
+
+def test_limits_of_a_scene_without_a_place_survive_it_too(bright: Path, tmp_path: Path) -> None:
+    limits = Limits({Cause.BLACK: Range(high=5.0)}, 0.05)
+    assert survived(limits, tmp_path / "c.toml", bright) == limits
+
+
+def test_a_check_that_is_off_is_not_taken_for_one_that_was_not_learnt(bright: Path, tmp_path: Path) -> None:
+    limits = Limits({Cause.FROZEN: ANY})
+    assert survived(limits, tmp_path / "c.toml", bright) == limits
+    assert "[health.ranges.frozen]\n" in (tmp_path / "c.toml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, start
 from inspector.inference.fit import fit, fitted, with_channels
 from inspector.inference.repairer import inpaint
+from inspector.sources.folder import read_picture as as_source
 from inspector.training.augment import Augmentation, random_view
 from inspector.training.data import Sample, count_channels, read_grey, read_picture, readable
 from inspector.training.synthetic import paste_defect
@@ -58,6 +59,19 @@ def test_a_fourth_channel_counts_unless_it_is_an_opaque_alpha(tmp_path: Path) ->
     assert count_channels([Sample(path, "good")]) == 4
     four[:, :, 3] = 255
     assert count_channels([Sample(write_png(tmp_path / "opaque.png", four), "good")]) == 3
+
+
+@pytest.mark.parametrize("name", ["colour.png", "colour.jpg", "grey.png", "grey.jpg", "alpha.png", "deep.png"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_picture_can_be_left_as_a_camera_takes_it(tmp_path: Path, name: str, count: int) -> None:
+    have = {"colour": 3, "grey": 1, "alpha": 4, "deep": 3}[name.partition(".")[0]]
+    image = noise(1, channels=have)
+    path = write_png(tmp_path / name, image.astype(np.uint16) * 256 + 17 if name == "deep.png" else image)
+    taken, fault = as_source(path)
+    assert (taken is not None, fault) == (True, None)
+    left = read_picture(path, count, convert=False)
+    assert left.shape[2] == min(have, 3)
+    assert np.array_equal(left, taken)
 
 
 def test_another_number_of_channels_is_said(tmp_path: Path) -> None:

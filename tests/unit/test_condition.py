@@ -16,16 +16,21 @@ from hypothesis import strategies as st
 
 from benchmarks.condition import alarms, found_after, learnt, limits_of, parts
 from benchmarks.spoiled import Fixture, blurred, dimmed, exposed, noisy
+from inspector import settings as configuration
+from inspector.calibration import Calibration, Health
+from inspector.cameras import monitor_of
 from inspector.condition import view
 from inspector.condition.checks import CHECKS
 from inspector.condition.learn import ENOUGH, Learner
-from inspector.condition.limits import Limits, Range, fixed
+from inspector.condition.limits import ANY, Limits, Range, fixed
 from inspector.condition.measure import LAMP, Gauge
 from inspector.condition.monitor import CALM, Monitor
 from inspector.simulation import Line
+from inspector.sources.stacked import stack
 from inspector.types import Cause, Image
 
 SIZE = {"width": 320, "height": 240}
+CAMERA = configuration.Camera(name="cam", source="sim://line", bundle="bundle")
 
 
 @cache
@@ -99,6 +104,69 @@ def test_a_dark_picture_is_black_and_nothing_else() -> None:
     assert causes == {Cause.BLACK}
 
 
+def lively(seed: int, channels: int) -> Image:
+    return np.random.default_rng(seed).integers(60, 200, (48, 64, channels), np.uint8)
+
+
+STACK = {"visible": 3, "infrared": 1}
+
+
+@pytest.mark.parametrize("modality", STACK)
+@pytest.mark.parametrize(
+    ("sick", "cause", "first"),
+    [
+        (lambda _, channels: lively(0, channels), Cause.FROZEN, 5),
+        (lambda _, channels: np.full((48, 64, channels), 9, np.uint8), Cause.BLACK, 0),
+        (lambda at, channels: lively(at, channels) + np.uint8(56), None, 0),
+        (lambda _, channels: np.full((48, 64, channels), 255, np.uint8), Cause.SATURATED, 0),
+    ],
+)
+def test_each_modality_of_a_stack_is_looked_at(modality: str, sick, cause: Cause | None, first: int) -> None:
+    monitor = Monitor(fixed(live=True), modalities=STACK, beside=fixed(live=True))
+    shown = [
+        {name: (sick if name == modality else lively)(at, channels) for name, channels in STACK.items()}
+        for at in range(12)
+    ]
+    found = [monitor.look(stack(pictures, STACK), at) for at, pictures in enumerate(shown)]
+    assert [one.cause for one in found] == [None] * first + [cause] * (12 - first)
+    assert all(one.detail.startswith(f"{modality}: ") for one in found if one.cause is not None)
+    if cause is not None:
+        limit = fixed(live=True).ranges[cause]
+        assert not limit.holds(monitor.values[cause]), "what the metrics show is the sick one's"
+
+
+def test_three_grey_modalities_are_no_colour() -> None:
+    """Of which two are dark: a mean, or channels that take turns, would still have light."""
+    monitor = Monitor(fixed(live=True), modalities={"a": 1, "b": 1, "c": 1}, beside=fixed(live=True))
+    image = np.concatenate([lively(1, 1), np.zeros((48, 64, 1), np.uint8), lively(2, 1)], axis=2)
+    finding = monitor.look(image, 0)
+    assert (finding.cause, finding.detail) == (
+        Cause.BLACK,
+        "b: 100 % of the picture is dark; healthy is at most 98",
+    )
+
+
+def test_what_is_learnt_of_a_stack_is_its_first_modality() -> None:
+    stacks = [np.concatenate([image, np.zeros_like(image[:, :, :1])], axis=2) for image in healthy(Line, 0, 110)]
+    learner, alone = Learner([3, 1]), Learner()
+    for image in stacks:
+        learner.add(image, None)
+        alone.add(np.ascontiguousarray(image[:, :, :3]), None)
+    assert limits_of(learner).ranges == limits_of(alone).ranges
+    monitor = Monitor(limits_of(learner), modalities=STACK)
+    assert {monitor.look(image, at).cause for at, image in enumerate(stacks)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"), [({"visible": "sim://a", "infrared": "sim://b"}, Cause.BLACK), (None, None)]
+)
+def test_a_camera_of_several_sources_is_a_stack(sources: dict[str, str] | None, found: Cause | None) -> None:
+    given = {"source": "sim://a"} if sources is None else {"sources": sources}
+    camera = configuration.Camera(name="cam", bundle="bundle", **given)
+    image = np.concatenate([lively(0, 3), np.zeros((48, 64, 1), np.uint8)], axis=2)
+    assert monitor_of(camera, True, None, STACK).look(image, 0).cause is found
+
+
 def test_checks_that_are_not_asked_only_measure() -> None:
     monitor = Monitor(fixed(live=True), asked=[Cause.FROZEN])
     assert monitor.look(np.zeros((48, 64, 3), np.uint8), 0).cause is None
@@ -113,6 +181,31 @@ def test_pictures_of_any_size_can_be_measured(height: int, width: int, channels:
     gauge = Gauge(reference=np.zeros((view.VIEW_HEIGHT, view.VIEW_WIDTH), np.uint8))
     values = gauge.measure(rng.integers(0, 256, (height, width, channels), np.uint8), 0)
     assert values.keys() == CHECKS.keys()
+
+
+@pytest.mark.parametrize("height", [1, 59, 119, 120, 121, 239, 240, 359, 512, 1024, 1080, 2048, 3648])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rows_are_evenly_spread_over_any_height(height: int, channels: int) -> None:
+    numbers = np.arange(height)
+    image = np.repeat(np.stack([numbers >> 8, numbers & 255], axis=1).astype(np.uint8)[:, :, None], channels, axis=2)
+    found = view.rows(image)
+    taken = 256 * found[:, 0].astype(int) + found[:, 1]
+    assert len(taken) == min(view.ROWS, height)
+    assert np.ptp(np.diff([*taken, height])) <= 1
+    if height % view.ROWS == 0:  # of which calibrations hold references
+        assert np.array_equal(taken, numbers[:: height // view.ROWS])
+
+
+@pytest.mark.parametrize("height", [120, 200, 239, 359, 480])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_how_far_down_a_scene_lies_whatever_the_height(height: int, channels: int) -> None:
+    down = height // 12
+    blobs = np.random.default_rng(1).integers(0, 256, (14, 40, 1), np.uint8)
+    tall = np.repeat(np.kron(blobs, np.ones((down, 8, 1), np.uint8)), channels, axis=2)
+    reference, seen = (view.view(view.rows(tall[first : first + height])) for first in (down, 0))
+    found = view.offset(reference, seen, height, 320)
+    assert found.likeness > 0.95
+    assert found.pixels == pytest.approx(down, abs=height / view.VIEW_HEIGHT / 2)
 
 
 def test_a_picture_of_another_size_repeats_nothing() -> None:
@@ -173,12 +266,34 @@ def test_too_few_frames_teach_nothing() -> None:
     assert learner.notes == ["the camera's health is not learnt: 99 good pictures are fewer than 100"]
 
 
-def test_pictures_that_follow_on_no_other_teach_no_stillness() -> None:
+@cache
+def learnt_of_a_folder() -> tuple[Limits, list[str]]:
     learner = Learner()
     for image in healthy(Line, 0, ENOUGH):
         learner.add(image, None)
-    assert Cause.FROZEN not in limits_of(learner).ranges
-    assert learner.notes == ["health check frozen is left out: that takes frames in a row, of a source"]
+    return limits_of(learner), learner.notes
+
+
+def calibrated_by(limits: Limits) -> Calibration:
+    """A calibration that holds such limits, and says nothing else that a monitor would ask."""
+    return Calibration.model_construct(health=Health.of(limits, ENOUGH))
+
+
+def test_pictures_that_follow_on_no_other_teach_no_stillness() -> None:
+    limits, notes = learnt_of_a_folder()
+    assert Cause.FROZEN not in limits.ranges
+    assert notes == [
+        "health check frozen is not learnt: that takes 100 frames in a row, of a source; a live camera keeps the limit "
+        "that it has without learning"
+    ]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_camera_that_was_calibrated_from_a_folder_may_freeze_no_more_than_before(live: bool) -> None:
+    limits, _ = learnt_of_a_folder()
+    monitor, image = monitor_of(CAMERA, live, calibrated_by(limits), {}), healthy(Line, 600, 1)[0]
+    causes = [monitor.look(image, at).cause for at in range(10)]
+    assert causes == (5 * [None] + 5 * [Cause.FROZEN] if live else 10 * [None])
 
 
 def test_what_healthy_frames_do_is_no_alarm() -> None:
@@ -199,8 +314,11 @@ def test_what_healthy_frames_do_is_no_alarm() -> None:
 def test_a_camera_that_repeats_for_long_cannot_be_told_from_a_frozen_one() -> None:
     image = healthy(Line, 0, 1)[0]
     learner = learnt([ENOUGH * 2 * [image]])
-    assert Cause.FROZEN not in limits_of(learner).ranges
+    limits = limits_of(learner)
     assert "health check frozen is left out: 199 good frames in a row are the same" in learner.notes
+    monitor = monitor_of(CAMERA, True, calibrated_by(limits), {})
+    assert [monitor.look(image, at).cause for at in range(20)] == 20 * [None]
+    assert limits.ranges[Cause.FROZEN] == ANY
 
 
 def test_a_view_survives_as_text() -> None:

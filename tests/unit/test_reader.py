@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inspector.clock import ManualClock
-from inspector.condition.limits import Limits, fixed
+from inspector.condition.limits import NOTHING, Limits, fixed
 from inspector.condition.monitor import CALM, Monitor
 from inspector.condition.presence import State
 from inspector.errors import RefusedError
@@ -17,7 +17,7 @@ from inspector.ledger import Ledger
 from inspector.mailbox import Closed, Mailbox
 from inspector.matching import Trigger, Triggers
 from inspector.sources import reader as module
-from inspector.sources.intake import NOTHING, Camera
+from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
 from inspector.sources.throttle import Throttle
 from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
