@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -174,12 +175,13 @@ class Changes:
         tell("loading, and proving each model on its golden pictures")
         resident = budget.resident_bytes()
         judging = prepare(settings, before)
-        if judging.teams.keys() - before.teams.keys():
-            self._check_room(budget.resident_bytes() - resident)
         changed = [name for name, station in judging.stations.items() if station is not before.stations[name]]
         self._check_stacks(judging, changed)
-        if wish is not None and changed:
-            tell(self._shadow.watch({name: judging.stations[name] for name in changed}, wish, tell))
+        shown = {} if wish is None else _apart(judging, before, changed)
+        if shown or judging.teams.keys() - before.teams.keys():
+            self._check_room(budget.resident_bytes() - resident)
+        if wish is not None and shown:
+            tell(self._shadow.watch(shown, wish, tell))
         if self._versions is not None:
             version = self._account(self._versions, judging, target, why, changed)
             if is_back:
@@ -251,6 +253,14 @@ class Changes:
 
 
 _WISH = TypeAdapter(Wish)
+
+
+def _apart(judging: Judging, before: Judging, changed: Collection[str]) -> dict[str, Station]:
+    """The changed stations for a shadow: with engines of its own where those of the model are at work already."""
+    stations = {name: judging.stations[name] for name in changed}
+    teams = {station.tag.sha256: station.team for station in stations.values()}
+    own = {sha256: judging.workshop.apart(team) if sha256 in before.teams else team for sha256, team in teams.items()}
+    return {name: replace(station, team=own[station.tag.sha256]) for name, station in stations.items()}
 
 
 def _is_live(key: str, now: Settings) -> bool:

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,15 @@ from inspector.inference.bundle import load
 from inspector.inference.engine import Team, start
 from inspector.inference.view import View
 from inspector.judge import Judge
+from inspector.judging import prepare
 from inspector.models import control, listing
+from inspector.models.change import Changes
 from inspector.models.control import Control, NobodyError, ask
 from inspector.models.hold import hold
 from inspector.models.shadow import Shadow, Wish
 from inspector.models.versions import Judged, Version, Versions, configured
-from inspector.settings import Camera, Settings
+from inspector.models.wanted import Use
+from inspector.settings import Camera, Settings, Workers
 from inspector.types import Event, Frame, Inspection, Verdict
 from inspector.worker import Station
 from tests.bundles import make_bundle, picture
@@ -350,6 +353,66 @@ def test_the_end_of_the_daemon_is_its_end(gallery: Gallery) -> None:
     gallery.shadow.stop()
     with pytest.raises(ModelError, match="saw 0 of 1"):
         future.result(30)
+
+
+# ---- changes
+
+
+class Glass(Shadow):
+    """A shadow that only remembers what it was to show."""
+
+    def watch(self, stations: Mapping[str, Station], wish: Wish, tell: Callable[[str], None]) -> str:
+        self.shown = stations
+        return "seen"
+
+
+class Shop:
+    """Changes of a line of two cameras, `cam1` judged by one bundle and `cam2` by `second`."""
+
+    def __init__(self, folder: Path, second: Path, room: int | None = None) -> None:
+        self.first = make_bundle(folder / "first")
+        cameras = (camera(bundle=self.first), camera(name="cam2", bundle=second))
+        settings = Settings(camera=cameras, workers=Workers(device="cpu", count=1))
+        self.before = prepare(settings)
+        self.shadow = Glass(lambda: True, lambda _: None, SystemClock())
+        self.events: list[Event] = []
+        self.changes = Changes(
+            settings,
+            self.before,
+            dict(self.before.stations),
+            None,
+            Versions(folder / "state", keep=3),
+            self.shadow,
+            room,
+            lambda _, __: None,
+            self.events.append,
+            SystemClock(),
+            lambda: (),
+            lambda _: None,
+        )
+
+
+@pytest.mark.parametrize("use", [{"cameras": ("cam1",), "threshold": 0.6}, {"cameras": ("cam2",)}])
+def test_no_worker_has_the_engine_of_a_shadow(tmp_path: Path, use: dict[str, Any]) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+    shop.changes.use(Use(shop.first, **use), Wish(1, 1.0))
+    (name,) = use["cameras"]
+    team = shop.before.stations["cam1"].team
+    assert shop.changes.judging.stations[name].team is team
+    shown = shop.shadow.shown[name]
+    assert shown.judge == shop.changes.judging.stations[name].judge
+    assert shown.tag == team.tag
+    detectors = [one.detector for one in (*team.engines, *shown.team.engines)]
+    assert len({id(detector._batch["image"]) for detector in detectors}) == len(detectors)
+
+
+def test_the_engine_of_a_shadow_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5), room=4 << 20)
+    bytes_resident = iter((0, 5 << 20))
+    monkeypatch.setattr("inspector.budget.resident_bytes", lambda: next(bytes_resident))
+    with pytest.raises(ConfigError, match=r"need 5 MB beside those that judge, and daemon.memory_mb leaves 4 MB"):
+        shop.changes.use(Use(shop.first, ("cam1",), threshold=0.6), Wish(1, 1.0))
+    assert shop.changes.judging is shop.before
 
 
 # ---- the list
