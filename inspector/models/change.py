@@ -47,12 +47,12 @@ Tell = Callable[[str], None]
 
 
 class Changes:
-    """Changes `stations`, by camera what its next frame is judged by.
+    """Changes what judges.
 
     configured: the configuration;  judging: what judges now, which may be by earlier choices in `versions`
     reread: reads the configuration again;  shadow: shows frames to models that do not judge yet
     room: bytes that a second set of models may need; None: any
-    on_change: told of what judged so far, and of what judges from now on
+    adopt: puts in force what is to judge from now on, and is told of what judged so far
     in_flight: the frames that wait for their verdict;  later: has something done by the thread that does the changes
     """
 
@@ -60,12 +60,11 @@ class Changes:
         self,
         configured: Settings,
         judging: Judging,
-        stations: dict[str, Station],
         reread: Callable[[], Settings] | None,
         versions: Versions | None,
         shadow: Shadow,
         room: int | None,
-        on_change: Callable[[Judging, Judging], None],
+        adopt: Callable[[Judging, Judging], None],
         announce: Callable[[Event], None],
         clock: Clock,
         in_flight: Callable[[], Sequence[Frame]],
@@ -76,12 +75,11 @@ class Changes:
         self._configured = configured
         self.judging = judging
         """What judges now."""
-        self._stations = stations
         self._reread = reread
         self._versions = versions
         self._shadow = shadow
         self._room = room
-        self._on_change = on_change
+        self._adopt = adopt
         self._announce = announce
         self._clock = clock
         self._in_flight = in_flight
@@ -158,7 +156,7 @@ class Changes:
     def begin(self) -> None:
         """Keep what judges at the start, so that there is a way back to it. Raises OutputError."""
         if self._versions is not None:
-            version = self._account(self._versions, self.judging, self._configured, AT_START, self._stations)
+            version = self._account(self._versions, self.judging, self._configured, AT_START, self.judging.stations)
             self._versions.put(version)
 
     def _take_over(
@@ -188,8 +186,7 @@ class Changes:
                 self._versions.put_back(version)
             else:
                 self._versions.put(version)
-        self._stations.update(judging.stations)
-        self._on_change(before, judging)
+        self._adopt(before, judging)
         self._configured, self.judging = target, judging
         self.counts[TAKEN] += bool(changed)
         self._later(partial(self._outlive, before))

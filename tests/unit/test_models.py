@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from inspector.adoption import Adoption
 from inspector.clock import SystemClock
 from inspector.errors import BundleError, ConfigError, ModelError, OutputError
 from inspector.inference.bundle import load
@@ -22,6 +23,8 @@ from inspector.inference.engine import Team, start
 from inspector.inference.view import View
 from inspector.judge import Judge
 from inspector.judging import prepare
+from inspector.mailbox import Batch, BatchEnd
+from inspector.metrics import Metrics
 from inspector.models import control, listing
 from inspector.models.change import Changes
 from inspector.models.control import Control, NobodyError, ask
@@ -31,6 +34,7 @@ from inspector.models.versions import Judged, Version, Versions, configured
 from inspector.models.wanted import Use
 from inspector.settings import Camera, Settings, Workers
 from inspector.types import Event, Frame, Inspection, Verdict
+from inspector.wire import Encoder
 from inspector.worker import Station
 from tests.bundles import make_bundle, picture
 from tests.waiting import until
@@ -379,7 +383,6 @@ class Shop:
         self.changes = Changes(
             settings,
             self.before,
-            dict(self.before.stations),
             None,
             Versions(folder / "state", keep=3),
             self.shadow,
@@ -413,6 +416,35 @@ def test_the_engine_of_a_shadow_needs_room(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ConfigError, match=r"need 5 MB beside those that judge, and daemon.memory_mb leaves 4 MB"):
         shop.changes.use(Use(shop.first, ("cam1",), threshold=0.6), Wish(1, 1.0))
     assert shop.changes.judging is shop.before
+
+
+class InForce(dict[str, Station]):
+    """Stations, by which a worker judges a frame in the very moment that they are in force."""
+
+    def __init__(self, stations: Mapping[str, Station], metrics: Metrics) -> None:
+        super().__init__(stations)
+        self.metrics = metrics
+
+    def update(self, stations: Mapping[str, Station]) -> None:  # type: ignore[override]
+        super().update(stations)
+        frame = Frame("cam1", 1, 0, 0.0, 9.0, picture(), standard=self["cam1"])
+        self.metrics.batch(Batch([frame], 0.0, BatchEnd.FULL))
+
+
+def test_a_model_is_counted_from_its_first_frame_on(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second"))
+    other = make_bundle(tmp_path / "other")
+    card = other / "bundle.toml"
+    card.write_text(card.read_text().replace('name = "bright"', 'name = "bright-2"'))
+    shop.changes.use(Use(other, ("cam1",)), None)
+    before, now = shop.before, shop.changes.judging
+    metrics = Metrics(("cam1", "cam2"), before.tags, SystemClock())
+    stations = InForce(before.stations, metrics)
+    challenged: list[str] = []
+    Adoption(stations, metrics, Encoder("line1", 1, "0" * 64), {}, challenged.extend, {}, {})(before, now)
+    assert stations == now.stations
+    assert challenged == ["cam1"]
+    assert ("inspector_batch_closed_total", ("bright-2", "full"), 1) in metrics.samples()
 
 
 # ---- the list
