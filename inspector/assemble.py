@@ -145,7 +145,7 @@ def assemble(
             versions,
             shadow,
             None if settings.daemon.memory_mb is None else spare,
-            Adoption(stations, metrics, encoder, around.folders, pipeline.challenge, pipeline.cameras, live),
+            Adoption(stations, metrics, encoder, around.recorder, pipeline.challenge, pipeline.cameras, live),
             pipeline.announce,
             clock,
             around.record.ledger.in_flight,

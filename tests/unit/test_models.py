@@ -441,7 +441,7 @@ def test_a_model_is_counted_from_its_first_frame_on(tmp_path: Path) -> None:
     metrics = Metrics(("cam1", "cam2"), before.tags, SystemClock())
     stations = InForce(before.stations, metrics)
     challenged: list[str] = []
-    Adoption(stations, metrics, Encoder("line1", 1, "0" * 64), {}, challenged.extend, {}, {})(before, now)
+    Adoption(stations, metrics, Encoder("line1", 1, "0" * 64), None, challenged.extend, {}, {})(before, now)
     assert stations == now.stations
     assert challenged == ["cam1"]
     assert ("inspector_batch_closed_total", ("bright-2", "full"), 1) in metrics.samples()
