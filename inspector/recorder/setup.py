@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inspector.errors import BundleError
 from inspector.inference import bundle
@@ -31,6 +31,17 @@ BESIDE = ("reference", "calibration", "ignore")
 """Keys of a camera that name files which a verdict depends on, beside its bundle."""
 
 
+class Kept(NamedTuple):
+    """A file or folder in the store, the name under which it comes along, and its digest.
+
+    The name is that of where it came from: a frame's position is called after the file of its reference picture.
+    """
+
+    copy: Path
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Setup:
     """What judges until others take over. models: by camera, the sha256 of its bundle
@@ -41,7 +52,7 @@ class Setup:
     settings: Settings
     models: Mapping[str, str]
     folders: Mapping[str, Path]
-    stored: dict[Path, tuple[Path, str]] = field(default_factory=dict)
+    stored: dict[Path, Kept] = field(default_factory=dict)
 
     @classmethod
     def of(cls, judging: Judging) -> Setup:
@@ -62,7 +73,7 @@ class Setups:
 
     def __init__(self, root: Path, now: Setup) -> None:
         self._store = root / STORE
-        self._bundles: dict[tuple[str, Path], tuple[Path, str] | None] = {}
+        self._bundles: dict[tuple[str, Path], Kept | None] = {}
         self._used = set[str]()
         self._folders: Mapping[str, Path] = {}
         self.judge_by(now)
@@ -93,11 +104,11 @@ class Setups:
         bundles = {}
         for sha256 in models:
             kept = self._bundle(sha256)
-            bundles[sha256] = None if kept is None else _linked(kept[0], into / f"bundle-{sha256[:12]}", recording)
+            bundles[sha256] = None if kept is None else _linked(kept, into / f"bundle-{sha256[:12]}", recording)
         told: dict[str, Any] = {"config": f"{SETUP}/config.json", "bundles": bundles}
         for key, kept in self._beside(setup, setup.camera(camera)).items():
-            where = None if kept is None else _linked(kept[0], into / key, recording)
-            told[key] = None if kept is None else {"path": where, "sha256": kept[1]}
+            where = None if kept is None else _linked(kept, into / key, recording)
+            told[key] = None if kept is None else {"path": where, "sha256": kept.sha256}
         return told
 
     @property
@@ -105,7 +116,7 @@ class Setups:
         """Bytes of the store."""
         return sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
 
-    def _beside(self, setup: Setup, camera: Camera) -> dict[str, tuple[Path, str] | None]:
+    def _beside(self, setup: Setup, camera: Camera) -> dict[str, Kept | None]:
         found = {}
         for key in BESIDE:
             path = getattr(camera, key)
@@ -114,14 +125,14 @@ class Setups:
             found[key] = None if path is None else setup.stored[path]
         return found
 
-    def _bundle(self, sha256: str) -> tuple[Path, str] | None:
+    def _bundle(self, sha256: str) -> Kept | None:
         """The copy of a bundle; None where it cannot be had any more."""
         if (folder := self._folders.get(sha256)) is None:
             return None
         if (sha256, folder) not in self._bundles:
             kept = self._keep(folder)
             try:
-                there = bundle.load(kept[0]).sha256
+                there = bundle.load(kept.copy).sha256
             except BundleError as error:
                 there = str(error)
             if there != sha256:
@@ -129,11 +140,11 @@ class Setups:
             self._bundles[sha256, folder] = kept if there == sha256 else None
         return self._bundles[sha256, folder]
 
-    def _keep(self, path: Path) -> tuple[Path, str]:
-        """The copy of a file or folder, and its digest."""
+    def _keep(self, path: Path) -> Kept:
+        """The copy of a file or folder."""
         digest = digest_of(path)
         place = self._store / digest
-        if not place.exists():
+        if not any(place.glob("*")):
             part = self._store / f".{digest}"
             shutil.rmtree(part, ignore_errors=True)
             for file in _files(path):
@@ -142,7 +153,8 @@ class Setups:
                 shutil.copyfile(file, copy)
             part.rename(place)
         self._used.add(digest)
-        return place / path.name, digest
+        copied = next(place.iterdir())  # which may have come from a path of another name
+        return Kept(copied, path.name, digest)
 
     def _sweep(self) -> None:
         """Take out what was carried in an earlier run, and is in no recording any more."""
@@ -174,13 +186,14 @@ def _files(path: Path) -> Iterator[Path]:
         yield from sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
 
 
-def _linked(kept: Path, into: Path, recording: Path) -> str:
+def _linked(kept: Kept, into: Path, recording: Path) -> str:
     """Put `kept` into a folder of a recording; where, seen from the recording."""
-    for file in _files(kept):
-        link = into / kept.name / file.relative_to(kept) if kept.is_dir() else into / kept.name
+    place = into / kept.name
+    for file in _files(kept.copy):
+        link = place / file.relative_to(kept.copy)
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file, link)
         except OSError:  # a file system without links; one without room says so again
             shutil.copyfile(file, link)
-    return (into / kept.name).relative_to(recording).as_posix()
+    return place.relative_to(recording).as_posix()

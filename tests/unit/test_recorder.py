@@ -414,6 +414,39 @@ def test_the_bundle_comes_along_without_its_bytes(line: tuple[Settings, dict[str
     assert "hunter2" not in (root / "a" / "setup" / "config.json").read_text()
 
 
+def test_what_is_in_the_store_comes_along_whatever_it_was_called(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    root, mask = tmp_path / "rec", tmp_path / "mask.png"
+    mask.write_bytes(b"white")
+    for number in range(2):
+        own, mask = own.rename(tmp_path / f"model{number}"), mask.rename(tmp_path / f"mask{number}.png")
+        camera = settings.camera[0].model_copy(update={"ignore": mask, "reference": own / "golden"})
+        setups = Setups(root, setup(settings.model_copy(update={"camera": (camera,)}), {sha256: own}))
+        setups.carry()
+        recording = root / f"{number}"
+        recording.mkdir()
+        told = setups.lay(setups.now, "cam1", [sha256], recording)
+        assert bundle.load(recording / told["bundles"][sha256]).sha256 == sha256
+        assert told["ignore"]["path"] == f"setup/ignore/mask{number}.png"
+        assert (recording / told["ignore"]["path"]).read_bytes() == b"white"
+        assert list((recording / told["reference"]["path"]).iterdir())
+    assert len(list((root / STORE).iterdir())) == 3
+
+
+def test_a_place_in_the_store_that_is_empty_is_filled(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    root = tmp_path / "rec"
+    (root / STORE / digest_of(own)).mkdir(parents=True)
+    setups = Setups(root, setup(settings, folders))
+    setups.carry()
+    told = setups.lay(setups.now, "cam1", [sha256], root)
+    assert bundle.load(root / told["bundles"][sha256]).sha256 == sha256
+
+
 def test_a_bundle_that_is_another_by_now_does_not_come_along(
     line: tuple[Settings, dict[str, Path]], tmp_path: Path
 ) -> None:
