@@ -141,10 +141,14 @@ class Changes:
             raise DataError(f"the request makes no sense: {error}") from error
         except InspectorError as error:
             log.error("%s was refused, all stays as it was: %s", request.get("verb"), error)
-            self._tell_all(
-                "reload-refused" if request.get("verb") == "reload" else "change-refused", redact(str(error))
-            )
+            self._tell_refused(request, str(error))
             raise
+        except Exception as error:  # a bug, which control.py logs
+            self._tell_refused(request, repr(error))
+            raise
+
+    def _tell_refused(self, request: Mapping[str, Any], why: str) -> None:
+        self._tell_all("reload-refused" if request.get("verb") == "reload" else "change-refused", redact(why))
 
     def _tell_all(self, state: str, detail: str) -> None:
         self._announce(Event("daemon", state, detail, self._clock.wall_ns()))

@@ -37,6 +37,7 @@ from inspector.types import Event, Frame, Inspection, Verdict
 from inspector.wire import Encoder
 from inspector.worker import Station
 from tests.bundles import make_bundle, picture
+from tests.calibrations import calibration_text
 from tests.waiting import until
 
 # ---- versions
@@ -172,6 +173,8 @@ def act(request: Any, tell: Callable[[str], None]) -> str:
             raise BundleError("a damaged one")
         case "bug":
             raise RuntimeError("oh")
+        case "disk":
+            raise FileNotFoundError(2, "No such file", "c.toml")
     return f"done: {request['verb']}"
 
 
@@ -198,13 +201,15 @@ def test_the_door_answers_its_own_user_alone(
     assert ask(door.path.parent, {"verb": "refused"}, told.append) == ("a damaged one", 65)
     outcome, code = ask(door.path.parent, {"verb": "bug"}, told.append)
     assert (outcome, code) == ("a bug: RuntimeError('oh'); the daemon's log has more", 1)
+    outcome, code = ask(door.path.parent, {"verb": "disk"}, told.append)
+    assert (outcome, code) == ("a bug: FileNotFoundError(2, 'No such file'); the daemon's log has more", 1)
     monkeypatch.setattr(control, "_user", lambda _: 12345)
     with pytest.raises(OutputError, match="refused, or ended"):
         ask(door.path.parent, {"verb": "use"}, told.append)
     assert "control: user 12345 was refused; only the daemon's own user and root may ask" in caplog.messages
 
 
-@pytest.mark.parametrize("nonsense", [b"\n", b"[]\n", b"\xff\n", b"x" * 70_000, b""])
+@pytest.mark.parametrize("nonsense", [b"\n", b"[]\n", b"\xff\n", b"x" * 70_000, b"", b"[" * 60_000 + b"\n"])
 def test_nonsense_is_answered_and_survived(door: Control, nonsense: bytes) -> None:
     with control.socket.socket(control.socket.AF_UNIX) as visitor:
         visitor.settimeout(30)
@@ -363,10 +368,13 @@ def test_the_end_of_the_daemon_is_its_end(gallery: Gallery) -> None:
 
 
 class Glass(Shadow):
-    """A shadow that only remembers what it was to show."""
+    """A shadow that only remembers what it was to show; `meanwhile` happens while it would."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
 
     def watch(self, stations: Mapping[str, Station], wish: Wish, tell: Callable[[str], None]) -> str:
         self.shown = stations
+        self.meanwhile()
         return "seen"
 
 
@@ -416,6 +424,33 @@ def test_the_engine_of_a_shadow_needs_room(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ConfigError, match=r"need 5 MB beside those that judge, and daemon.memory_mb leaves 4 MB"):
         shop.changes.use(Use(shop.first, ("cam1",), threshold=0.6), Wish(1, 1.0))
     assert shop.changes.judging is shop.before
+
+
+def test_a_calibration_that_vanished_meanwhile_is_a_refusal(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+    calibration = tmp_path / "c.toml"
+    calibration.write_text(calibration_text(shop.first))
+    shop.shadow.meanwhile = calibration.unlink
+    use = {"bundle": str(shop.first), "cameras": ["cam1"], "calibration": str(calibration)}
+    with pytest.raises(ConfigError, match=r"calibration .*c.toml cannot be read any more \(No such file.*\); put it"):
+        shop.changes.act({"verb": "use", "use": use, "shadow": {"frames": 1, "within": 1.0}}, lambda _: None)
+    assert [event.state for event in shop.events] == ["change-refused"]
+    assert shop.changes.judging is shop.before
+
+
+@pytest.mark.parametrize(("verb", "state"), [("use", "change-refused"), ("reload", "reload-refused")])
+def test_a_bug_in_a_change_is_told_as_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, state: str
+) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+
+    def fail(*_: object, **__: object) -> str:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr(shop.changes, verb, fail)
+    with pytest.raises(RuntimeError, match="oh"):
+        shop.changes.act({"verb": verb, "use": {"bundle": str(shop.first)}}, lambda _: None)
+    assert [(event.state, event.detail) for event in shop.events] == [(state, "RuntimeError('oh')")]
 
 
 class InForce(dict[str, Station]):
