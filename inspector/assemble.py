@@ -141,12 +141,11 @@ def assemble(
         changes = Changes(
             settings,
             judging,
-            stations,
             reread,
             versions,
             shadow,
             None if settings.daemon.memory_mb is None else spare,
-            Adoption(metrics, encoder, around.folders, pipeline.challenge, pipeline.cameras, live),
+            Adoption(stations, metrics, encoder, around.recorder, pipeline.challenge, pipeline.cameras, live),
             pipeline.announce,
             clock,
             around.record.ledger.in_flight,

@@ -19,7 +19,7 @@ from inspector.inference.references import References
 from inspector.inference.view import Ignored, View, ignore_mask, view_of
 from inspector.judge import Judge
 from inspector.settings import Settings
-from inspector.types import ModelTag
+from inspector.types import ModelTag, Precision
 from inspector.worker import Station
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,11 @@ class Workshop:
             engine.start(bundle, self.device, self.max_batch, precision, self.wish.cache) for _ in range(self.workers)
         ]
         return Team(bundle, engines)
+
+    def apart(self, team: Team) -> Team:
+        """The bundle of a team at work, with one engine that no worker has. Raises DeviceError, ModelError."""
+        precision = Precision(team.tag.precision)
+        return Team(team.bundle, [engine.start(team.bundle, self.device, self.max_batch, precision, self.wish.cache)])
 
     def fallbacks(self, team: Team) -> Iterator[tuple[str, bool]]:
         """Of each setting, whether it was left to us and we had to take less than the best that is installed."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from inspector.arrivals import Arrivals, open_arrivals
 from inspector.catchup.server import CatchUp
@@ -27,12 +26,11 @@ from inspector.stage import Service
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """folders: where bundles that judge came from, by their sha256; the recorder reads it as others take over"""
+    """All of it, open."""
 
     guard: Guard | None
     output: Output
     record: Record
-    folders: dict[str, Path]
     recorder: Recorder | None
     catchup: CatchUp | None
     arrivals: Arrivals
@@ -70,13 +68,12 @@ def open_surroundings(
     output = open_output(publish.endpoint, publish.buffer_mb << 20, publish.allow_plaintext, guard)
     stack.callback(output.close)
     record = open_record(stack, settings, [camera.name for camera in settings.camera], clock, rehearsal)
-    folders = judging.folders()
-    recorder = open_recorder(stack, settings, judging, folders, record.session, clock, rehearsal)
+    recorder = open_recorder(stack, settings, judging, record.session, clock, rehearsal)
     catchup = open_catchup(stack, settings, record, clock, guard)
     arrivals = open_arrivals(stack, settings, sources, clock, guard)
     if guard is not None:
         guard.start()
-    return Surroundings(guard, output, record, folders, recorder, catchup, arrivals)
+    return Surroundings(guard, output, record, recorder, catchup, arrivals)
 
 
 def _guard(settings: Settings, clock: Clock, wake: Callable[[], None], rehearsal: bool) -> Guard | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
-from inspector.errors import InspectorError
+from inspector.errors import ConfigError, InspectorError
 from inspector.inference import bundle
 from inspector.inference.bundle import Bundle
 from inspector.models.versions import Judged, Version, Versions, calibration_name, configured
@@ -23,7 +24,8 @@ def account(
     """What judges as `settings` say, for the configuration `target`; copies are kept in the folder of `versions`.
 
     bundles: by camera;  changed: the cameras that are judged otherwise than in the version in force
-    Raises OutputError, and BundleError where a bundle is not any more what was loaded.
+    Raises OutputError, BundleError where a bundle is not any more what was loaded, and ConfigError where a calibration
+    is not there any more.
     """
     before = {} if versions.now is None else versions.now.cameras
     rows = {}
@@ -34,7 +36,7 @@ def account(
             continue
         kept = bundles[camera.name]
         versions.keep_bundle(kept.folder, kept.sha256)
-        calibration = None if camera.calibration is None else versions.keep_calibration(camera.calibration.read_bytes())
+        calibration = None if camera.calibration is None else versions.keep_calibration(_content(camera.calibration))
         rows[camera.name] = Judged(
             name=kept.card.name,
             version=kept.card.version,
@@ -46,6 +48,15 @@ def account(
             chosen=not _is_configured(camera, wanted, kept.sha256, calibration),
         )
     return Version(at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), why=why, cameras=rows)
+
+
+def _content(calibration: Path) -> bytes:
+    try:
+        return calibration.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"calibration {calibration} cannot be read any more ({error.strerror}); put it back, and try again"
+        ) from error
 
 
 def _is_configured(camera: Camera, wanted: Camera, sha256: str, calibration: str | None) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -46,12 +47,12 @@ Tell = Callable[[str], None]
 
 
 class Changes:
-    """Changes `stations`, by camera what its next frame is judged by.
+    """Changes what judges.
 
     configured: the configuration;  judging: what judges now, which may be by earlier choices in `versions`
     reread: reads the configuration again;  shadow: shows frames to models that do not judge yet
     room: bytes that a second set of models may need; None: any
-    on_change: told of what judged so far, and of what judges from now on
+    adopt: puts in force what is to judge from now on, and is told of what judged so far
     in_flight: the frames that wait for their verdict;  later: has something done by the thread that does the changes
     """
 
@@ -59,12 +60,11 @@ class Changes:
         self,
         configured: Settings,
         judging: Judging,
-        stations: dict[str, Station],
         reread: Callable[[], Settings] | None,
         versions: Versions | None,
         shadow: Shadow,
         room: int | None,
-        on_change: Callable[[Judging, Judging], None],
+        adopt: Callable[[Judging, Judging], None],
         announce: Callable[[Event], None],
         clock: Clock,
         in_flight: Callable[[], Sequence[Frame]],
@@ -75,12 +75,11 @@ class Changes:
         self._configured = configured
         self.judging = judging
         """What judges now."""
-        self._stations = stations
         self._reread = reread
         self._versions = versions
         self._shadow = shadow
         self._room = room
-        self._on_change = on_change
+        self._adopt = adopt
         self._announce = announce
         self._clock = clock
         self._in_flight = in_flight
@@ -142,10 +141,14 @@ class Changes:
             raise DataError(f"the request makes no sense: {error}") from error
         except InspectorError as error:
             log.error("%s was refused, all stays as it was: %s", request.get("verb"), error)
-            self._tell_all(
-                "reload-refused" if request.get("verb") == "reload" else "change-refused", redact(str(error))
-            )
+            self._tell_refused(request, str(error))
             raise
+        except Exception as error:  # a bug, which control.py logs
+            self._tell_refused(request, repr(error))
+            raise
+
+    def _tell_refused(self, request: Mapping[str, Any], why: str) -> None:
+        self._tell_all("reload-refused" if request.get("verb") == "reload" else "change-refused", redact(why))
 
     def _tell_all(self, state: str, detail: str) -> None:
         self._announce(Event("daemon", state, detail, self._clock.wall_ns()))
@@ -157,7 +160,7 @@ class Changes:
     def begin(self) -> None:
         """Keep what judges at the start, so that there is a way back to it. Raises OutputError."""
         if self._versions is not None:
-            version = self._account(self._versions, self.judging, self._configured, AT_START, self._stations)
+            version = self._account(self._versions, self.judging, self._configured, AT_START, self.judging.stations)
             self._versions.put(version)
 
     def _take_over(
@@ -174,20 +177,20 @@ class Changes:
         tell("loading, and proving each model on its golden pictures")
         resident = budget.resident_bytes()
         judging = prepare(settings, before)
-        if judging.teams.keys() - before.teams.keys():
-            self._check_room(budget.resident_bytes() - resident)
         changed = [name for name, station in judging.stations.items() if station is not before.stations[name]]
         self._check_stacks(judging, changed)
-        if wish is not None and changed:
-            tell(self._shadow.watch({name: judging.stations[name] for name in changed}, wish, tell))
+        shown = {} if wish is None else _apart(judging, before, changed)
+        if shown or judging.teams.keys() - before.teams.keys():
+            self._check_room(budget.resident_bytes() - resident)
+        if wish is not None and shown:
+            tell(self._shadow.watch(shown, wish, tell))
         if self._versions is not None:
             version = self._account(self._versions, judging, target, why, changed)
             if is_back:
                 self._versions.put_back(version)
             else:
                 self._versions.put(version)
-        self._stations.update(judging.stations)
-        self._on_change(before, judging)
+        self._adopt(before, judging)
         self._configured, self.judging = target, judging
         self.counts[TAKEN] += bool(changed)
         self._later(partial(self._outlive, before))
@@ -251,6 +254,14 @@ class Changes:
 
 
 _WISH = TypeAdapter(Wish)
+
+
+def _apart(judging: Judging, before: Judging, changed: Collection[str]) -> dict[str, Station]:
+    """The changed stations for a shadow: with engines of its own where those of the model are at work already."""
+    stations = {name: judging.stations[name] for name in changed}
+    teams = {station.tag.sha256: station.team for station in stations.values()}
+    own = {sha256: judging.workshop.apart(team) if sha256 in before.teams else team for sha256, team in teams.items()}
+    return {name: replace(station, team=own[station.tag.sha256]) for name, station in stations.items()}
 
 
 def _is_live(key: str, now: Settings) -> bool:

@@ -84,7 +84,7 @@ class Control(Service):
             request = json.loads(_line(connection))
             if not isinstance(request, dict):
                 raise ValueError("a request is an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             _send(connection, error=f"the request makes no sense: {error}", code=2)
             return
         told: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -95,17 +95,7 @@ class Control(Service):
             except queue.Empty:
                 if self._stopped and future.cancel():
                     break
-        try:
-            _send(connection, done=future.result())
-        except InspectorError as error:
-            _send(connection, error=str(error), code=error.exit_code)
-        except CancelledError:
-            _send(connection, error="the daemon stops; nothing was changed", code=OutputError.exit_code)
-        except OSError:
-            raise
-        except Exception as error:  # a bug, which the line need not stop for
-            log.exception("control: %s failed", request.get("verb"))
-            _send(connection, error=f"a bug: {error!r}; the daemon's log has more", code=1)
+        _send(connection, **_answer(future, request.get("verb")))
 
 
 def ask(folder: Path, request: Mapping[str, Any], tell: Tell) -> tuple[str, int]:
@@ -138,6 +128,19 @@ def ask(folder: Path, request: Mapping[str, Any], tell: Tell) -> tuple[str, int]
         except OSError:
             pass  # cut off: said below
     raise OutputError(f"the daemon at {path} refused, or ended before it answered; its log says why")
+
+
+def _answer(future: Future[str], verb: object) -> Mapping[str, object]:
+    """What is answered to who asked for what is done by now."""
+    try:
+        return {"done": future.result()}
+    except InspectorError as error:
+        return {"error": str(error), "code": error.exit_code}
+    except CancelledError:
+        return {"error": "the daemon stops; nothing was changed", "code": OutputError.exit_code}
+    except Exception as error:  # a bug, which the line need not stop for
+        log.exception("control: %s failed", verb)
+        return {"error": f"a bug: {error!r}; the daemon's log has more", "code": 1}
 
 
 def _listener(path: Path) -> socket.socket:

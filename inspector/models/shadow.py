@@ -65,7 +65,10 @@ class Shadow:
         self._stopped = True
 
     def watch(self, stations: Mapping[str, Station], wish: Wish, tell: Callable[[str], None]) -> str:
-        """Look at live frames with `stations`; what came of it. Raises ModelError where it does not agree enough."""
+        """Look at live frames with `stations`; what came of it. Raises ModelError where it does not agree enough.
+
+        stations: none of their engines is a worker's, for an engine is one thread's
+        """
         seen, same, end = 0, 0, self._clock.monotonic() + wish.within
         tell(f"in shadow for {wish.frames} frames, {wish.within:g} s at the most")
         self._stations = {name: replace(station, repair=False) for name, station in stations.items()}

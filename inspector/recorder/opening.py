@@ -18,8 +18,8 @@ from inspector.judging import Judging
 from inspector.recorder.folder import Bounds, Folder, probe
 from inspector.recorder.recorder import Recorder
 from inspector.recorder.ring import Terms
-from inspector.recorder.setup import Setups
-from inspector.settings import Settings, config_sha256
+from inspector.recorder.setup import Setup, Setups
+from inspector.settings import Settings
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -28,15 +28,11 @@ def open_recorder(
     stack: ExitStack,
     settings: Settings,
     judging: Judging,
-    folders: Mapping[str, Path],
     session: int,
     clock: Clock,
     rehearsal: bool,
 ) -> Recorder | None:
-    """The recorder, if one is wished for; `stack` closes it. In a rehearsal nothing is made. Raises OutputError.
-
-    folders: where bundles that judge came from, by their sha256; it grows as others take over
-    """
+    """The recorder, if one is wished for; `stack` closes it. In a rehearsal nothing is made. Raises OutputError."""
     wish = settings.recorder
     if wish.path is None:
         return None
@@ -53,12 +49,10 @@ def open_recorder(
     about = {
         "line": settings.line,
         "session": session,
-        "config_sha256": config_sha256(settings),
         "max_batch": judging.workshop.max_batch,
         "runtime": runtime(),
     }
-    models = {camera: station.tag.sha256 for camera, station in judging.stations.items()}
-    return Recorder(folder, Setups(wish.path, settings, lambda: folders), terms, models, about, clock)
+    return Recorder(folder, Setups(wish.path, Setup.of(judging)), terms, about, clock)
 
 
 def runtime() -> Mapping[str, str]:

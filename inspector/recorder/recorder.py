@@ -16,11 +16,13 @@ from functools import partial
 
 from inspector.clock import Clock
 from inspector.errors import DataError
+from inspector.judging import Judging
 from inspector.logs import Tally
 from inspector.recorder.draft import Draft
 from inspector.recorder.folder import Folder
 from inspector.recorder.ring import Kept, Ring, Step, Terms, Window
-from inspector.recorder.setup import Setups
+from inspector.recorder.setup import Setup, Setups
+from inspector.settings import config_sha256
 from inspector.stage import Service
 from inspector.types import Inspection
 
@@ -34,9 +36,13 @@ HANGS_AFTER = 10.0
 
 @dataclass(slots=True)
 class _Begun:
-    """A recording that is being written; without a draft once that failed. models: the sha256 of those that judged"""
+    """A recording that is being written; without a draft once that failed.
+
+    setup: what judged when it began;  models: the sha256 of those that judged
+    """
 
     window: Window
+    setup: Setup
     draft: Draft | None = None
     models: set[str] = field(default_factory=set)
 
@@ -44,8 +50,7 @@ class _Begun:
 class Recorder(Service):
     """Keeps recordings in `folder`.
 
-    terms: by camera, what is recorded;  models: by camera, the sha256 of the bundle that judges it
-    about: what every recording tells of this daemon
+    terms: by camera, what is recorded;  about: what every recording tells of this daemon
 
     recordings, failures: how many were kept, and could not be
     written, lost: by camera, how many frames of recordings were kept, and could not be
@@ -60,7 +65,6 @@ class Recorder(Service):
         folder: Folder,
         setups: Setups,
         terms: Mapping[str, Terms],
-        models: Mapping[str, str],
         about: Mapping[str, object],
         clock: Clock,
     ) -> None:
@@ -68,7 +72,7 @@ class Recorder(Service):
         self.recordings = self.failures = 0
         self.written, self.lost = dict.fromkeys(terms, 0), dict.fromkeys(terms, 0)
         self.folder = folder
-        self._setups, self._models, self._about, self._clock = setups, models, about, clock
+        self._setups, self._about, self._clock = setups, about, clock
         self._begun: dict[str, _Begun] = {}
         self._began: float | None = None
         self._trouble = ""
@@ -102,8 +106,13 @@ class Recorder(Service):
             return [("recovered", f"the recorder works again; {self.failures} recording(s) were lost since the start")]
         return [("failing", f"the recorder cannot write to {self.folder.path}: {ails}; make room, or mend the disk")]
 
+    def judge_by(self, judging: Judging) -> None:
+        """Have recordings that begin from now on tell that `judging` judges; from any thread."""
+        self._setups.judge_by(Setup.of(judging))
+
     def run(self, beat: Callable[[], None]) -> None:
         """Write recordings until `stop`; then end those that are begun, and return."""
+        carried = self._setups.now
         for work in (self.folder.tidy, self._setups.carry, self._keep_house):
             self._try(work)
         house_due = self._clock.monotonic() + HOUSE_SECONDS
@@ -112,6 +121,9 @@ class Recorder(Service):
             self._work.clear()
             beat()
             over = self._stopping.is_set()
+            if carried is not self._setups.now:
+                carried = self._setups.now
+                self._try(self._setups.carry)
             for camera, ring in self.rings.items():
                 while (step := ring.take(self._clock.monotonic(), flush=over)) is not None:
                     beat()
@@ -135,7 +147,7 @@ class Recorder(Service):
         """Do one step of a recording; once one failed, the rest of that recording is lost."""
         begun = self._begun.get(camera)
         if begun is None or begun.window is not step.window:
-            begun = self._begun[camera] = _Begun(step.window)
+            begun = self._begun[camera] = _Begun(step.window, self._setups.now)
             if not self._try(lambda: self._begin(camera, begun)):
                 self.failures += 1
         if step.frame is None:
@@ -166,15 +178,17 @@ class Recorder(Service):
     def _finish(self, camera: str, begun: _Begun) -> None:
         window, draft = begun.window, begun.draft
         assert draft is not None  # noqa: S101 - looked at before
+        models = sorted(begun.models or {begun.setup.models[camera]})
         about = {
             **self._about,
+            "config_sha256": config_sha256(begun.setup.settings),
             "camera": camera,
             "captured_ns": window.captured_ns,
             "triggers": [{"frame": number, "end": end} for number, end in window.triggers],
             "frames": draft.frames,
             "lost": window.lost,
             "skipped": window.skipped,
-            "setup": self._setups.lay(camera, sorted(begun.models or {self._models[camera]}), draft.folder),
+            "setup": self._setups.lay(begun.setup, camera, models, draft.folder),
         }
         place = draft.finish(about)
         self.folder.add(draft.name)

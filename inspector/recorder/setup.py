@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inspector.errors import BundleError
 from inspector.inference import bundle
+from inspector.judging import Judging
 from inspector.pictures import SUFFIXES
 from inspector.settings import Camera, Settings, effective
 
@@ -29,43 +31,84 @@ BESIDE = ("reference", "calibration", "ignore")
 """Keys of a camera that name files which a verdict depends on, beside its bundle."""
 
 
+class Kept(NamedTuple):
+    """A file or folder in the store, the name under which it comes along, and its digest.
+
+    The name is that of where it came from: a frame's position is called after the file of its reference picture.
+    """
+
+    copy: Path
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """What judges until others take over. models: by camera, the sha256 of its bundle
+
+    folders: where each bundle came from, by its sha256;  stored: copies of files beside the bundles, by their path
+    """
+
+    settings: Settings
+    models: Mapping[str, str]
+    folders: Mapping[str, Path]
+    stored: dict[Path, Kept] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, judging: Judging) -> Setup:
+        """That of what judges, which it does not hold."""
+        models = {camera: station.tag.sha256 for camera, station in judging.stations.items()}
+        return cls(judging.settings, models, judging.folders())
+
+    def camera(self, name: str) -> Camera:
+        """The camera's table."""
+        return next(camera for camera in self.settings.camera if camera.name == name)
+
+
 class Setups:
     """Lays into a recording what its frames were judged with; `root` is the recorder's folder.
 
-    folders: where each bundle that judges came from, by its sha256
+    now: what judges; another may be put in its place from any thread
     """
 
-    def __init__(self, root: Path, settings: Settings, folders: Callable[[], Mapping[str, Path]]) -> None:
+    def __init__(self, root: Path, now: Setup) -> None:
         self._store = root / STORE
-        self._cameras = {camera.name: camera for camera in settings.camera}
-        self._config = json.dumps(effective(settings), indent=1)
-        self._folders = folders
-        self._stored: dict[object, tuple[Path, str] | None] = {}
+        self._bundles: dict[tuple[str, Path], Kept | None] = {}
+        self._used = set[str]()
+        self._folders: Mapping[str, Path] = {}
+        self.judge_by(now)
+
+    def judge_by(self, setup: Setup) -> None:
+        """Have `setup` be what judges; from any thread. Bundles that judged before may still come along."""
+        self._folders = {**self._folders, **setup.folders}
+        self.now = setup
 
     def carry(self) -> None:
         """Copy what is not in the store yet, and take out of it what nobody uses. Raises OSError."""
-        for camera in self._cameras.values():
-            self._beside(camera)
-        for sha256 in self._folders():
+        now = self.now
+        for camera in now.settings.camera:
+            self._beside(now, camera)
+        for sha256 in now.folders:
             self._bundle(sha256)
         self._sweep()
 
-    def lay(self, camera: str, models: Iterable[str], recording: Path) -> dict[str, Any]:
+    def lay(self, setup: Setup, camera: str, models: Iterable[str], recording: Path) -> dict[str, Any]:
         """Link it all into the folder of a recording; what its index tells of it. Raises OSError.
 
-        models: the sha256 of each bundle that judged
+        setup: one that judges or did;  models: the sha256 of each bundle that judged
         """
         into = recording / SETUP
         into.mkdir()
-        (into / "config.json").write_text(self._config, encoding="utf-8")
+        config = json.dumps(effective(setup.settings), indent=1)
+        (into / "config.json").write_text(config, encoding="utf-8")
         bundles = {}
         for sha256 in models:
             kept = self._bundle(sha256)
-            bundles[sha256] = None if kept is None else _linked(kept[0], into / f"bundle-{sha256[:12]}", recording)
+            bundles[sha256] = None if kept is None else _linked(kept, into / f"bundle-{sha256[:12]}", recording)
         told: dict[str, Any] = {"config": f"{SETUP}/config.json", "bundles": bundles}
-        for key, kept in self._beside(self._cameras[camera]).items():
-            where = None if kept is None else _linked(kept[0], into / key, recording)
-            told[key] = None if kept is None else {"path": where, "sha256": kept[1]}
+        for key, kept in self._beside(setup, setup.camera(camera)).items():
+            where = None if kept is None else _linked(kept, into / key, recording)
+            told[key] = None if kept is None else {"path": where, "sha256": kept.sha256}
         return told
 
     @property
@@ -73,45 +116,51 @@ class Setups:
         """Bytes of the store."""
         return sum(file.stat().st_size for file in self._store.rglob("*") if file.is_file())
 
-    def _beside(self, camera: Camera) -> dict[str, tuple[Path, str] | None]:
-        return {key: None if (path := getattr(camera, key)) is None else self._keep(path, path) for key in BESIDE}
+    def _beside(self, setup: Setup, camera: Camera) -> dict[str, Kept | None]:
+        found = {}
+        for key in BESIDE:
+            path = getattr(camera, key)
+            if path is not None and path not in setup.stored:
+                setup.stored[path] = self._keep(path)
+            found[key] = None if path is None else setup.stored[path]
+        return found
 
-    def _bundle(self, sha256: str) -> tuple[Path, str] | None:
+    def _bundle(self, sha256: str) -> Kept | None:
         """The copy of a bundle; None where it cannot be had any more."""
-        if (sha256 in self._stored) or (folder := self._folders().get(sha256)) is None:
-            return self._stored.get(sha256)
-        kept = self._keep(sha256, folder)
-        try:
-            there = None if kept is None else bundle.load(kept[0]).sha256
-        except BundleError as error:
-            there = str(error)
-        if there != sha256:
-            log.warning("recordings do not carry bundle %s: %s holds another by now", sha256[:12], folder)
-            kept = self._stored[sha256] = None
-        return kept
+        if (folder := self._folders.get(sha256)) is None:
+            return None
+        if (sha256, folder) not in self._bundles:
+            kept = self._keep(folder)
+            try:
+                there = bundle.load(kept.copy).sha256
+            except BundleError as error:
+                there = str(error)
+            if there != sha256:
+                log.warning("recordings do not carry bundle %s: %s holds another by now", sha256[:12], folder)
+            self._bundles[sha256, folder] = kept if there == sha256 else None
+        return self._bundles[sha256, folder]
 
-    def _keep(self, key: object, path: Path) -> tuple[Path, str] | None:
-        """The copy of a file or folder, and its digest."""
-        if key not in self._stored:
-            digest = digest_of(path)
-            place = self._store / digest
-            if not place.exists():
-                part = self._store / f".{digest}"
-                shutil.rmtree(part, ignore_errors=True)
-                for file in _files(path):
-                    copy = part / path.name / file.relative_to(path) if path.is_dir() else part / path.name
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(file, copy)
-                part.rename(place)
-            self._stored[key] = place / path.name, digest
-        return self._stored[key]
+    def _keep(self, path: Path) -> Kept:
+        """The copy of a file or folder."""
+        digest = digest_of(path)
+        place = self._store / digest
+        if not any(place.glob("*")):
+            part = self._store / f".{digest}"
+            shutil.rmtree(part, ignore_errors=True)
+            for file in _files(path):
+                copy = part / path.name / file.relative_to(path) if path.is_dir() else part / path.name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+            part.rename(place)
+        self._used.add(digest)
+        copied = next(place.iterdir())  # which may have come from a path of another name
+        return Kept(copied, path.name, digest)
 
     def _sweep(self) -> None:
-        """Take out what was carried for an earlier configuration, and is in no recording any more."""
-        used = {kept[1] for kept in self._stored.values() if kept is not None}
+        """Take out what was carried in an earlier run, and is in no recording any more."""
         for place in self._store.iterdir() if self._store.is_dir() else ():
             is_linked = any(file.stat().st_nlink > 1 for file in place.rglob("*") if file.is_file())
-            if place.name not in used and not is_linked:
+            if place.name not in self._used and not is_linked:
                 shutil.rmtree(place, ignore_errors=True)
 
 
@@ -137,13 +186,14 @@ def _files(path: Path) -> Iterator[Path]:
         yield from sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
 
 
-def _linked(kept: Path, into: Path, recording: Path) -> str:
+def _linked(kept: Kept, into: Path, recording: Path) -> str:
     """Put `kept` into a folder of a recording; where, seen from the recording."""
-    for file in _files(kept):
-        link = into / kept.name / file.relative_to(kept) if kept.is_dir() else into / kept.name
+    place = into / kept.name
+    for file in _files(kept.copy):
+        link = place / file.relative_to(kept.copy)
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file, link)
         except OSError:  # a file system without links; one without room says so again
             shutil.copyfile(file, link)
-    return (into / kept.name).relative_to(recording).as_posix()
+    return place.relative_to(recording).as_posix()

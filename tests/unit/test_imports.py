@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "cameras": "calibration challenges condition matching settings sources worker",
     "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
     "surroundings": "arrivals catchup guard journal judging keys outputs record recorder settings sources stage",
-    "adoption": "cameras judging metrics settings sources wire",
+    "adoption": "cameras judging metrics recorder settings sources wire worker",
     "assemble": "adoption budget cameras codecs daemon health heap inference jobs judging metrics models pipeline "
     "publisher scrape settings sources stage status surroundings wire worker",
     # whoever listens knows the wire and nothing of the daemon

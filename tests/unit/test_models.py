@@ -8,28 +8,36 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inspector.adoption import Adoption
 from inspector.clock import SystemClock
 from inspector.errors import BundleError, ConfigError, ModelError, OutputError
 from inspector.inference.bundle import load
 from inspector.inference.engine import Team, start
 from inspector.inference.view import View
 from inspector.judge import Judge
+from inspector.judging import prepare
+from inspector.mailbox import Batch, BatchEnd
+from inspector.metrics import Metrics
 from inspector.models import control, listing
+from inspector.models.change import Changes
 from inspector.models.control import Control, NobodyError, ask
 from inspector.models.hold import hold
 from inspector.models.shadow import Shadow, Wish
 from inspector.models.versions import Judged, Version, Versions, configured
-from inspector.settings import Camera, Settings
+from inspector.models.wanted import Use
+from inspector.settings import Camera, Settings, Workers
 from inspector.types import Event, Frame, Inspection, Verdict
+from inspector.wire import Encoder
 from inspector.worker import Station
 from tests.bundles import make_bundle, picture
+from tests.calibrations import calibration_text
 from tests.waiting import until
 
 # ---- versions
@@ -165,6 +173,8 @@ def act(request: Any, tell: Callable[[str], None]) -> str:
             raise BundleError("a damaged one")
         case "bug":
             raise RuntimeError("oh")
+        case "disk":
+            raise FileNotFoundError(2, "No such file", "c.toml")
     return f"done: {request['verb']}"
 
 
@@ -191,13 +201,15 @@ def test_the_door_answers_its_own_user_alone(
     assert ask(door.path.parent, {"verb": "refused"}, told.append) == ("a damaged one", 65)
     outcome, code = ask(door.path.parent, {"verb": "bug"}, told.append)
     assert (outcome, code) == ("a bug: RuntimeError('oh'); the daemon's log has more", 1)
+    outcome, code = ask(door.path.parent, {"verb": "disk"}, told.append)
+    assert (outcome, code) == ("a bug: FileNotFoundError(2, 'No such file'); the daemon's log has more", 1)
     monkeypatch.setattr(control, "_user", lambda _: 12345)
     with pytest.raises(OutputError, match="refused, or ended"):
         ask(door.path.parent, {"verb": "use"}, told.append)
     assert "control: user 12345 was refused; only the daemon's own user and root may ask" in caplog.messages
 
 
-@pytest.mark.parametrize("nonsense", [b"\n", b"[]\n", b"\xff\n", b"x" * 70_000, b""])
+@pytest.mark.parametrize("nonsense", [b"\n", b"[]\n", b"\xff\n", b"x" * 70_000, b"", b"[" * 60_000 + b"\n"])
 def test_nonsense_is_answered_and_survived(door: Control, nonsense: bytes) -> None:
     with control.socket.socket(control.socket.AF_UNIX) as visitor:
         visitor.settimeout(30)
@@ -350,6 +362,124 @@ def test_the_end_of_the_daemon_is_its_end(gallery: Gallery) -> None:
     gallery.shadow.stop()
     with pytest.raises(ModelError, match="saw 0 of 1"):
         future.result(30)
+
+
+# ---- changes
+
+
+class Glass(Shadow):
+    """A shadow that only remembers what it was to show; `meanwhile` happens while it would."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def watch(self, stations: Mapping[str, Station], wish: Wish, tell: Callable[[str], None]) -> str:
+        self.shown = stations
+        self.meanwhile()
+        return "seen"
+
+
+class Shop:
+    """Changes of a line of two cameras, `cam1` judged by one bundle and `cam2` by `second`."""
+
+    def __init__(self, folder: Path, second: Path, room: int | None = None) -> None:
+        self.first = make_bundle(folder / "first")
+        cameras = (camera(bundle=self.first), camera(name="cam2", bundle=second))
+        settings = Settings(camera=cameras, workers=Workers(device="cpu", count=1))
+        self.before = prepare(settings)
+        self.shadow = Glass(lambda: True, lambda _: None, SystemClock())
+        self.events: list[Event] = []
+        self.changes = Changes(
+            settings,
+            self.before,
+            None,
+            Versions(folder / "state", keep=3),
+            self.shadow,
+            room,
+            lambda _, __: None,
+            self.events.append,
+            SystemClock(),
+            lambda: (),
+            lambda _: None,
+        )
+
+
+@pytest.mark.parametrize("use", [{"cameras": ("cam1",), "threshold": 0.6}, {"cameras": ("cam2",)}])
+def test_no_worker_has_the_engine_of_a_shadow(tmp_path: Path, use: dict[str, Any]) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+    shop.changes.use(Use(shop.first, **use), Wish(1, 1.0))
+    (name,) = use["cameras"]
+    team = shop.before.stations["cam1"].team
+    assert shop.changes.judging.stations[name].team is team
+    shown = shop.shadow.shown[name]
+    assert shown.judge == shop.changes.judging.stations[name].judge
+    assert shown.tag == team.tag
+    detectors = [one.detector for one in (*team.engines, *shown.team.engines)]
+    assert len({id(detector._batch["image"]) for detector in detectors}) == len(detectors)
+
+
+def test_the_engine_of_a_shadow_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5), room=4 << 20)
+    bytes_resident = iter((0, 5 << 20))
+    monkeypatch.setattr("inspector.budget.resident_bytes", lambda: next(bytes_resident))
+    with pytest.raises(ConfigError, match=r"need 5 MB beside those that judge, and daemon.memory_mb leaves 4 MB"):
+        shop.changes.use(Use(shop.first, ("cam1",), threshold=0.6), Wish(1, 1.0))
+    assert shop.changes.judging is shop.before
+
+
+def test_a_calibration_that_vanished_meanwhile_is_a_refusal(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+    calibration = tmp_path / "c.toml"
+    calibration.write_text(calibration_text(shop.first))
+    shop.shadow.meanwhile = calibration.unlink
+    use = {"bundle": str(shop.first), "cameras": ["cam1"], "calibration": str(calibration)}
+    with pytest.raises(ConfigError, match=r"calibration .*c.toml cannot be read any more \(No such file.*\); put it"):
+        shop.changes.act({"verb": "use", "use": use, "shadow": {"frames": 1, "within": 1.0}}, lambda _: None)
+    assert [event.state for event in shop.events] == ["change-refused"]
+    assert shop.changes.judging is shop.before
+
+
+@pytest.mark.parametrize(("verb", "state"), [("use", "change-refused"), ("reload", "reload-refused")])
+def test_a_bug_in_a_change_is_told_as_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, state: str
+) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+
+    def fail(*_: object, **__: object) -> str:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr(shop.changes, verb, fail)
+    with pytest.raises(RuntimeError, match="oh"):
+        shop.changes.act({"verb": verb, "use": {"bundle": str(shop.first)}}, lambda _: None)
+    assert [(event.state, event.detail) for event in shop.events] == [(state, "RuntimeError('oh')")]
+
+
+class InForce(dict[str, Station]):
+    """Stations, by which a worker judges a frame in the very moment that they are in force."""
+
+    def __init__(self, stations: Mapping[str, Station], metrics: Metrics) -> None:
+        super().__init__(stations)
+        self.metrics = metrics
+
+    def update(self, stations: Mapping[str, Station]) -> None:  # type: ignore[override]
+        super().update(stations)
+        frame = Frame("cam1", 1, 0, 0.0, 9.0, picture(), standard=self["cam1"])
+        self.metrics.batch(Batch([frame], 0.0, BatchEnd.FULL))
+
+
+def test_a_model_is_counted_from_its_first_frame_on(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second"))
+    other = make_bundle(tmp_path / "other")
+    card = other / "bundle.toml"
+    card.write_text(card.read_text().replace('name = "bright"', 'name = "bright-2"'))
+    shop.changes.use(Use(other, ("cam1",)), None)
+    before, now = shop.before, shop.changes.judging
+    metrics = Metrics(("cam1", "cam2"), before.tags, SystemClock())
+    stations = InForce(before.stations, metrics)
+    challenged: list[str] = []
+    Adoption(stations, metrics, Encoder("line1", 1, "0" * 64), None, challenged.extend, {}, {})(before, now)
+    assert stations == now.stations
+    assert challenged == ["cam1"]
+    assert ("inspector_batch_closed_total", ("bright-2", "full"), 1) in metrics.samples()
 
 
 # ---- the list

@@ -19,12 +19,13 @@ from inspector import settings as configuration
 from inspector.clock import SystemClock
 from inspector.errors import ConfigError, DataError, OutputError
 from inspector.inference import bundle
+from inspector.judging import prepare
 from inspector.recorder.draft import Draft
 from inspector.recorder.folder import Bounds, Folder, probe
 from inspector.recorder.recorder import Recorder
 from inspector.recorder.recording import Recording
 from inspector.recorder.ring import Kept, Ring, Terms, Window
-from inspector.recorder.setup import STORE, Setups, digest_of
+from inspector.recorder.setup import STORE, Setup, Setups, digest_of
 from inspector.settings import Settings
 from inspector.types import Frame, Image, Inspection, Mask, Patch, Reason, Verdict
 from inspector.wire import Encoder
@@ -392,30 +393,67 @@ def line(bright: Path, tmp_path: Path) -> tuple[Settings, dict[str, Path]]:
     return configuration.load(config, {}), {bundle.load(own).sha256: own}
 
 
+def setup(settings: Settings, folders: dict[str, Path]) -> Setup:
+    return Setup(settings, {"cam1": next(iter(folders), "")}, folders)
+
+
 def test_the_bundle_comes_along_without_its_bytes(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
     settings, folders = line
     ((sha256, own),) = folders.items()
     root = tmp_path / "rec"
-    setups = Setups(root, settings, lambda: folders)
+    setups = Setups(root, setup(settings, folders))
     setups.carry()
     (own / "detector.onnx").write_bytes(b"another")  # swapped in place, after the start
     laid = []
     for name in ("a", "b"):
         (root / name).mkdir()
-        told = setups.lay("cam1", [sha256], root / name)
+        told = setups.lay(setups.now, "cam1", [sha256], root / name)
         laid.append(root / name / told["bundles"][sha256])
     assert [bundle.load(one).sha256 for one in laid] == [sha256, sha256]
     assert len({(one / "detector.onnx").stat().st_ino for one in laid}) == 1
     assert "hunter2" not in (root / "a" / "setup" / "config.json").read_text()
 
 
+def test_what_is_in_the_store_comes_along_whatever_it_was_called(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    root, mask = tmp_path / "rec", tmp_path / "mask.png"
+    mask.write_bytes(b"white")
+    for number in range(2):
+        own, mask = own.rename(tmp_path / f"model{number}"), mask.rename(tmp_path / f"mask{number}.png")
+        camera = settings.camera[0].model_copy(update={"ignore": mask, "reference": own / "golden"})
+        setups = Setups(root, setup(settings.model_copy(update={"camera": (camera,)}), {sha256: own}))
+        setups.carry()
+        recording = root / f"{number}"
+        recording.mkdir()
+        told = setups.lay(setups.now, "cam1", [sha256], recording)
+        assert bundle.load(recording / told["bundles"][sha256]).sha256 == sha256
+        assert told["ignore"]["path"] == f"setup/ignore/mask{number}.png"
+        assert (recording / told["ignore"]["path"]).read_bytes() == b"white"
+        assert list((recording / told["reference"]["path"]).iterdir())
+    assert len(list((root / STORE).iterdir())) == 3
+
+
+def test_a_place_in_the_store_that_is_empty_is_filled(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    root = tmp_path / "rec"
+    (root / STORE / digest_of(own)).mkdir(parents=True)
+    setups = Setups(root, setup(settings, folders))
+    setups.carry()
+    told = setups.lay(setups.now, "cam1", [sha256], root)
+    assert bundle.load(root / told["bundles"][sha256]).sha256 == sha256
+
+
 def test_a_bundle_that_is_another_by_now_does_not_come_along(
     line: tuple[Settings, dict[str, Path]], tmp_path: Path
 ) -> None:
     settings, folders = line
-    setups = Setups(tmp_path / "rec", settings, lambda: {"f" * 64: next(iter(folders.values()))})
+    setups = Setups(tmp_path / "rec", setup(settings, {"f" * 64: next(iter(folders.values()))}))
     (tmp_path / "rec").mkdir()
-    assert setups.lay("cam1", ["f" * 64], tmp_path / "rec")["bundles"] == {"f" * 64: None}
+    assert setups.lay(setups.now, "cam1", ["f" * 64], tmp_path / "rec")["bundles"] == {"f" * 64: None}
 
 
 def test_what_no_recording_needs_any_more_is_taken_out(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
@@ -423,15 +461,34 @@ def test_what_no_recording_needs_any_more_is_taken_out(line: tuple[Settings, dic
     ((sha256, own),) = folders.items()
     root = tmp_path / "rec"
     (root / "a").mkdir(parents=True)
-    setups = Setups(root, settings, lambda: folders)
-    setups.lay("cam1", [sha256], root / "a")
+    setups = Setups(root, setup(settings, folders))
+    setups.lay(setups.now, "cam1", [sha256], root / "a")
     places = list((root / STORE).iterdir())
-    Setups(root, settings, dict).carry()
+    Setups(root, setup(settings, {})).carry()
     assert list((root / STORE).iterdir()) == places
     shutil.rmtree(root / "a")
-    Setups(root, settings, dict).carry()
+    Setups(root, setup(settings, {})).carry()
     assert list((root / STORE).iterdir()) == []
     assert digest_of(own) == places[0].name
+
+
+def test_a_file_that_was_read_again_comes_along_as_it_was_read(bright: Path, tmp_path: Path) -> None:
+    mask, root = tmp_path / "mask.png", tmp_path / "rec"
+    settings = configuration.load(configure(tmp_path / "c.toml", bright, "sim://line", camera=f'ignore = "{mask}"'), {})
+    found = []
+    mask.write_bytes(b"first")
+    setups = Setups(root, setup(settings, {}))
+    for content, name in ((b"second", "a"), (b"third", "b")):
+        setups.carry()
+        before = setups.now
+        mask.write_bytes(content)
+        setups.judge_by(setup(settings, {}))
+        setups.carry()
+        for number, one in enumerate((before, setups.now)):
+            (root / f"{name}{number}").mkdir()
+            told = setups.lay(one, "cam1", [], root / f"{name}{number}")
+            found.append((root / f"{name}{number}" / told["ignore"]["path"]).read_bytes())
+    assert found == [b"first", b"second", b"second", b"third"]
 
 
 # the recorder
@@ -439,9 +496,9 @@ def test_what_no_recording_needs_any_more_is_taken_out(line: tuple[Settings, dic
 
 def recorder(folder: Folder, line: tuple[Settings, dict[str, Path]], terms: Terms = TERMS) -> Recorder:
     settings, folders = line
-    about = {key: ABOUT[key] for key in ("line", "session", "config_sha256", "max_batch", "runtime")}
-    setups = Setups(folder.path, settings, lambda: folders)
-    return Recorder(folder, setups, {"cam1": terms}, {"cam1": next(iter(folders))}, about, SystemClock())
+    about = {key: ABOUT[key] for key in ("line", "session", "max_batch", "runtime")}
+    setups = Setups(folder.path, setup(settings, folders))
+    return Recorder(folder, setups, {"cam1": terms}, about, SystemClock())
 
 
 def tell(one: Recorder, *inspections: Inspection) -> None:
@@ -465,6 +522,30 @@ def test_stopping_ends_the_recordings_that_are_begun(line: tuple[Settings, dict[
     assert [frame.number for frame in Recording(place).frames()] == list(range(10))
     assert (one.recordings, one.failures, one.written, one.lost) == (1, 0, {"cam1": 10}, {"cam1": 0})
     assert one.rings["cam1"].bytes == 0
+    folder.close()
+
+
+def test_recordings_carry_the_settings_in_force_when_they_began(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    settings, _ = line
+    camera = settings.camera[0].model_copy(update={"threshold": 0.25})
+    chosen = settings.model_copy(update={"camera": (camera,)})
+    folder = Folder(tmp_path / "rec", ROOMY)
+    one = recorder(folder, line, replace(TERMS, pause=0.0))
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(one.run, lambda: None)
+        tell(one, inspection(1, 0.0, Verdict.NG))
+        until(lambda: one.recordings == 1)
+        one.judge_by(prepare(chosen))
+        tell(one, inspection(2, 50.0, Verdict.NG))
+        until(lambda: one.recordings == 2)
+        one.stop()
+        running.result()
+    told = [Recording(next((tmp_path / "rec").glob(f"cam1-*-{number}"))) for number in (1, 2)]
+    assert [one.config["camera"][0]["threshold"] for one in told] == [None, 0.25]
+    shas = [configuration.config_sha256(one) for one in (settings, chosen)]
+    assert [one.index.config_sha256 for one in told] == shas
     folder.close()
 
 
