@@ -34,7 +34,11 @@ def memory(case: Case) -> Iterator[Finding]:
         yield from of_error(error)
         return
     parts = budget.needs(line, case.judging.stations, crew, most, case.resident, case.spare)
-    rings = [SLOTS * 3 * one.size[0] * one.size[1] for one in line.camera if one.isolate and one.size]
+    rings = [
+        SLOTS * 3 * one.size[0] * one.size[1] * len(one.sources or (one.source,))
+        for one in line.camera
+        if one.isolate and one.size
+    ]
     need = sum(part.size for part in parts) + sum(rings)
     largest = max(parts, key=lambda part: part.size)
     text = f"up to {need // MIB + 1} MB with all queues full, most of it ({largest.size // MIB + 1}) for {largest.what}"

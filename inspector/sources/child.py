@@ -66,7 +66,8 @@ class Link(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a log record."""
-        self.send(log=[record.levelno, record.name, redact(self.format(record))[: MOST_BYTES // 8]])
+        # In JSON a character takes up to 12 bytes.
+        self.send(log=[record.levelno, record.name, redact(self.format(record))[: MOST_BYTES // 16]])
 
     def listen(self, source: Source) -> None:
         """Beat, and take in what the parent says until it closes or is gone; then this process has to end."""
