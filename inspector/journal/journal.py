@@ -103,6 +103,11 @@ class Journal(Service):
             for entry in entries:
                 self._lasts[entry.topic] = entry.sequence
 
+    def told(self, sequences: Mapping[str, int]) -> None:
+        """Take note of the last sequence of each topic so far: what was not appended by now never will be."""
+        with self._changed:
+            self._lasts.update(sequences)
+
     def news(self) -> list[tuple[str, str]]:
         """State and detail of the events that are to be told since the last call."""
         with self._changed:
@@ -153,10 +158,10 @@ class Journal(Service):
             end = min(last, self._lasts.get(topic, 0))
         try:
             chunk = self._reader.read(session, topic, first, last, budget)
-            on_disk = min(last, self._reader.last(session, topic))
+            on_disk = self._reader.last(session, topic)
         except DataError as error:
             raise OutputError(str(error)) from error
-        if session != self._store.session or end <= on_disk or chunk.last < min(on_disk, end):
+        if session != self._store.session or end <= chunk.last or chunk.last < on_disk:
             return chunk
         more = [Kept(entry.sequence, tuple(entry.parts)) for entry in waiting if chunk.last < entry.sequence <= end]
         messages = (*chunk.messages, *more)
@@ -230,7 +235,7 @@ class Journal(Service):
             log.error("the journal %s still fails at the end; not kept: %s", self.path, _ranges(self._unkept))
         try:
             self._account()
-            self._store.end()
+            self._store.end(self._lasts)
         except sqlite3.DatabaseError as error:
             log.error("the journal %s cannot be closed in good order: %s", self.path, error)
 

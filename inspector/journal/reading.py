@@ -140,10 +140,11 @@ class Reader:
             self._db.close()
 
     def _read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
-        known = self._db.execute("SELECT 1 FROM sessions WHERE session = ?", (session,)).fetchone()
-        if known is None:
+        state = self._db.execute("SELECT state FROM sessions WHERE session = ?", (session,)).fetchone()
+        if state is None:
             return Chunk(session, topic, first, last, (), ((first, last),))
-        end = min(last, self._last(session, topic))  # before the rows: more may come, never less
+        # Before the rows: more may come, never less. To a session that is over nothing comes any more.
+        end = min(last, self._last(session, topic)) if state == ("running",) else last
         rows = self._db.execute(
             "SELECT sequence, header, sizes, payloads FROM messages JOIN topics ON topics.id = messages.topic "
             "WHERE session = ? AND topics.topic = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",

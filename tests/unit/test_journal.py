@@ -72,6 +72,40 @@ def test_what_is_not_there_yet_is_not_gone(tmp_path: Path) -> None:
         assert parts.journal.read(1000, "verdict/line1/cam2/", 1, 9, 1000).last == 0
 
 
+def test_what_was_counted_and_never_appended_is_gone(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 3))
+        parts.journal.told({VERDICTS: 5, RESULTS: 2, "result/line1/cam2/": 0})
+        assert parts.journal.read(1000, VERDICTS, 3, 9, 1000).gone == ((4, 5),)
+        assert parts.journal.read(1000, RESULTS, 1, 9, 1000) == Chunk(1000, RESULTS, 1, 2, (), ((1, 2),))
+        assert parts.journal.read(1000, RESULTS, 3, 9, 1000) == Chunk(1000, RESULTS, 3, 2, (), ())
+        assert parts.journal.read(1000, RESULTS, 7, 9, 1000).last == 6
+        parts.journal.append([entry(3, RESULTS)])
+        chunk = parts.journal.read(1000, RESULTS, 1, 9, 1000)
+        assert ([kept.sequence for kept in chunk.messages], chunk.gone) == ([3], ((1, 2),))
+
+
+def test_what_a_session_that_is_over_never_kept_is_gone_and_counted(tmp_path: Path) -> None:
+    with running(tmp_path / "j") as first:
+        first.journal.append(entries(1, 3))
+        first.journal.told({VERDICTS: 5, RESULTS: 2})
+    with running(tmp_path / "j") as second:
+        chunk = second.journal.read(first.session, VERDICTS, 3, 9, 1000)
+        assert ([kept.sequence for kept in chunk.messages], chunk.last, chunk.gone) == ([3], 9, ((4, 9),))
+        assert second.journal.read(first.session, "event/line1/cam1/", 1, 2, 1000).gone == ((1, 2),)
+        assert second.journal.sessions(0)[0].sequences == {VERDICTS: 5, RESULTS: 2}
+
+
+def test_what_a_session_that_was_cut_off_never_kept_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    store.write(entries(1, 3))
+    store.close()
+    with running(tmp_path / "j") as parts:
+        chunk = parts.journal.read(1000, VERDICTS, 3, 9, 1000)
+        assert ([kept.sequence for kept in chunk.messages], chunk.last, chunk.gone) == ([3], 9, ((4, 9),))
+
+
 def test_all_of_a_session_that_nobody_knows_is_gone(tmp_path: Path) -> None:
     with Parts(tmp_path / "j") as parts:
         assert parts.journal.read(7, VERDICTS, 3, 9, 1000) == Chunk(7, VERDICTS, 3, 9, (), ((3, 9),))
