@@ -130,7 +130,8 @@ class Journal(Service):
             with self._changed:
                 nap = max(self._house_due - self._clock.monotonic(), 0.0)
                 self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), min(nap, HOUSE_SECONDS))
-                over = self._stopping.is_set() and not self._pending and not self._writing
+                ending = self._stopping.is_set()
+                over = ending and not self._pending and not self._writing
             if over:
                 break
             try:
@@ -141,8 +142,9 @@ class Journal(Service):
             except sqlite3.DatabaseError as error:
                 with self._changed:
                     self._fail(str(error))
-                if self._stopping.wait(RETRY):
+                if ending:  # the disk has had its last chance
                     break
+                self._stopping.wait(RETRY)
         self._end()
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
 from inspector.journal.opening import probe
 from inspector.journal.reading import Choice, Reader, gaps
-from inspector.journal.store import TRIMMED_AT_ONCE, Account, Store
+from inspector.journal.store import TRIMMED_AT_ONCE, Account, Entry, Store
 from inspector.outcomes import CAPTURED
 from tests.inspections import few
 from tests.journals import OK, SHIFT, VERDICTS, Parts, entries, entry, running
@@ -233,6 +234,28 @@ def test_the_end_does_not_wait_for_a_disk_that_fails(tmp_path: Path, caplog: pyt
         fill(parts)
         until_failing(parts, 1)
     assert "still fails at the end; not kept: verdict/line1/cam1/" in caplog.text
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_the_end_tries_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: int) -> None:
+    """A disk that fails for so many attempts; the end comes while the second is waited for."""
+    monkeypatch.setattr(module, "RETRY", 3600.0)
+    with Parts(tmp_path / "j") as parts:
+        write, failures = parts.store.write, iter(range(attempts))
+
+        def fails(what: Sequence[Entry]) -> None:
+            if next(failures, None) is not None:
+                raise sqlite3.OperationalError("disk I/O error")
+            write(what)
+
+        monkeypatch.setattr(parts.store, "write", fails)
+        parts.journal.append(entries(1, 3))
+        assert parts.journal.failing
+    reader = Reader(tmp_path / "j")
+    kept = [one.kept.sequence for one in reader.messages(Choice())]
+    reader.close()
+    assert (kept, parts.journal.unkept_messages) == (([1, 2, 3], 0) if attempts == 1 else ([], 3))
+    assert [state for state, _ in parts.journal.news()] == ["failing", "recovered"][: 3 - attempts]
 
 
 def test_many_threads_may_append_and_read_at_once(tmp_path: Path) -> None:
