@@ -14,6 +14,11 @@ class Kept:
     sequence: int
     parts: tuple[bytes, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its parts."""
+        return sum(map(len, self.parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -165,9 +165,17 @@ class Journal(Service):
             raise OutputError(str(error)) from error
         if session != self._store.session or end <= chunk.last or chunk.last < on_disk:
             return chunk
-        more = [Kept(entry.sequence, tuple(entry.parts)) for entry in waiting if chunk.last < entry.sequence <= end]
-        messages = (*chunk.messages, *more)
-        return replace(chunk, last=end, messages=messages, gone=gaps(first, end, messages))
+        messages = list(chunk.messages)
+        budget -= sum(kept.size for kept in messages)
+        for entry in waiting:
+            if chunk.last < entry.sequence <= end:
+                kept = Kept(entry.sequence, tuple(entry.parts))
+                budget -= kept.size
+                if budget < 0 and messages:
+                    end = entry.sequence - 1
+                    break
+                messages.append(kept)
+        return replace(chunk, last=end, messages=tuple(messages), gone=gaps(first, end, messages))
 
     def shift(self, shift: str) -> Mapping[tuple[str, str], int]:
         """The frames of a shift by camera and outcome, over all sessions, as far as they are on disk; empty where that

@@ -196,6 +196,26 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(t
         assert parts.journal.unkept_messages == 0
 
 
+def test_what_waits_in_memory_comes_within_the_budget_too(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 2, size=1000))
+        fill(parts)
+        after = until_failing(parts, 3)
+        parts.journal.append(entries(after, after + 9, size=1000))
+        parts.journal.append(entries(after + 12, after + 13, size=1000))  # and 2 that were not to be kept
+        taken, first = [], 1
+        while first <= after + 13:
+            chunk = parts.journal.read(1000, VERDICTS, first, after + 13, 2500)
+            sequences = [kept.sequence for kept in chunk.messages]
+            assert 1 <= len(sequences) <= 2
+            gone = [sequence for begin, end in chunk.gone for sequence in range(begin, end + 1)]
+            assert sorted([*sequences, *gone]) == list(range(first, chunk.last + 1))
+            taken += sequences
+            first = chunk.last + 1
+        assert taken == [*range(1, after + 10), after + 12, after + 13]
+        assert len(parts.journal.read(1000, VERDICTS, after, after + 1, 10).messages) == 1, "one, however large"
+
+
 def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> None:
     with Parts(tmp_path / "j", memory_bytes=20_000) as parts:
         fill(parts)
