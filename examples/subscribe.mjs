@@ -193,6 +193,12 @@ function takeAnswer([header, ...parts]) {
     }
     if (listed !== running) askAfter = Date.now() + 100; // the list was cut, or made too early
   } else if (answer.kind === "chunk") {
+    if (answer.last < answer.first) { // not there yet: ask for other topics before it, and not at once
+      const at = place.get(request.topic);
+      place.delete(request.topic);
+      place.set(request.topic, at);
+      askAfter = Date.now() + 250;
+    }
     for (const [sequence, length] of answer.messages) {
       const [, head, ...payloads] = parts.splice(0, length);
       const message = { header: JSON.parse(head.toString()), payloads };

@@ -174,6 +174,9 @@ def take_answer(header: bytes, *parts: bytes) -> None:
         if listed != running:  # the list was cut, or made too early
             ask_after = time.monotonic() + 0.1
     elif answer["kind"] == "chunk":
+        if answer["last"] < answer["first"]:  # not there yet: ask for other topics before it, and not at once
+            place[request["topic"]] = place.pop(request["topic"])
+            ask_after = time.monotonic() + 0.25
         for sequence, length in answer["messages"]:
             (_, header, *payloads), parts = parts[:length], parts[length:]
             waiting[request["topic"], request["session"], sequence] = json.loads(header), payloads

@@ -14,6 +14,11 @@ class Kept:
     sequence: int
     parts: tuple[bytes, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its parts."""
+        return sum(map(len, self.parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -52,8 +57,9 @@ class Archive(Protocol):
         """What is kept of first..last (both ends included).
 
         It holds at least one message if there is one, then ends before `budget` bytes are passed: `last` of the chunk
-        says how far it came. Of a session or topic that is not known all that was asked for is gone. What was published
-        but could not be kept is gone, too: only what lies beyond the last message is not there yet.
+        says how far it came. Of a session or topic that is not known all that was asked for is gone. What was counted
+        and is not kept is gone, too, and so is all beyond the last message of a session that is over: only what lies
+        beyond that of the running one is not there yet.
         """
         ...
 

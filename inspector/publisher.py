@@ -139,6 +139,8 @@ class Publisher:
             took = self._result(inspection, results) if inspection.verdict is Verdict.NG else 0.0
             self._observe(inspection, took, seconds)
         self._send(results)
+        if self._keeping is not None:  # a result may have been counted and not kept: whoever asks for it has to know
+            self._keeping.journal.told(self._sequences)
         self._record()
         self._preview(judged)
 

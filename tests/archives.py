@@ -68,7 +68,8 @@ class MemoryArchive:
             messages: list[Kept] = []
             gone: list[tuple[int, int]] = []
             sequence = first
-            while sequence <= min(last, self._last[session][topic]):
+            end = min(last, self._last[session][topic]) if session == self._running else last
+            while sequence <= end:
                 parts = kept.get(sequence)
                 if parts is None:
                     start = gone.pop()[0] if gone and gone[-1][1] == sequence - 1 else sequence

@@ -120,7 +120,7 @@ def _read(parts: Sequence[bytes]) -> Request:
 def _bytes(answer: Answer) -> int:
     """About how much is sent with it."""
     if isinstance(answer, ChunkAnswer):
-        return sum(len(part) for kept in answer.chunk.messages for part in kept.parts)
+        return sum(kept.size for kept in answer.chunk.messages)
     return 0
 
 

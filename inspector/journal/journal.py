@@ -103,6 +103,11 @@ class Journal(Service):
             for entry in entries:
                 self._lasts[entry.topic] = entry.sequence
 
+    def told(self, sequences: Mapping[str, int]) -> None:
+        """Take note of the last sequence of each topic so far: what was not appended by now never will be."""
+        with self._changed:
+            self._lasts.update(sequences)
+
     def news(self) -> list[tuple[str, str]]:
         """State and detail of the events that are to be told since the last call."""
         with self._changed:
@@ -125,7 +130,8 @@ class Journal(Service):
             with self._changed:
                 nap = max(self._house_due - self._clock.monotonic(), 0.0)
                 self._changed.wait_for(lambda: self._pending or self._stopping.is_set(), min(nap, HOUSE_SECONDS))
-                over = self._stopping.is_set() and not self._pending and not self._writing
+                ending = self._stopping.is_set()
+                over = ending and not self._pending and not self._writing
             if over:
                 break
             try:
@@ -136,8 +142,9 @@ class Journal(Service):
             except sqlite3.DatabaseError as error:
                 with self._changed:
                     self._fail(str(error))
-                if self._stopping.wait(RETRY):
+                if ending:  # the disk has had its last chance
                     break
+                self._stopping.wait(RETRY)
         self._end()
 
     def stop(self) -> None:
@@ -153,14 +160,22 @@ class Journal(Service):
             end = min(last, self._lasts.get(topic, 0))
         try:
             chunk = self._reader.read(session, topic, first, last, budget)
-            on_disk = min(last, self._reader.last(session, topic))
+            on_disk = self._reader.last(session, topic)
         except DataError as error:
             raise OutputError(str(error)) from error
-        if session != self._store.session or end <= on_disk or chunk.last < min(on_disk, end):
+        if session != self._store.session or end <= chunk.last or chunk.last < on_disk:
             return chunk
-        more = [Kept(entry.sequence, tuple(entry.parts)) for entry in waiting if chunk.last < entry.sequence <= end]
-        messages = (*chunk.messages, *more)
-        return replace(chunk, last=end, messages=messages, gone=gaps(first, end, messages))
+        messages = list(chunk.messages)
+        budget -= sum(kept.size for kept in messages)
+        for entry in waiting:
+            if chunk.last < entry.sequence <= end:
+                kept = Kept(entry.sequence, tuple(entry.parts))
+                budget -= kept.size
+                if budget < 0 and messages:
+                    end = entry.sequence - 1
+                    break
+                messages.append(kept)
+        return replace(chunk, last=end, messages=tuple(messages), gone=gaps(first, end, messages))
 
     def shift(self, shift: str) -> Mapping[tuple[str, str], int]:
         """The frames of a shift by camera and outcome, over all sessions, as far as they are on disk; empty where that
@@ -230,7 +245,7 @@ class Journal(Service):
             log.error("the journal %s still fails at the end; not kept: %s", self.path, _ranges(self._unkept))
         try:
             self._account()
-            self._store.end()
+            self._store.end(self._lasts)
         except sqlite3.DatabaseError as error:
             log.error("the journal %s cannot be closed in good order: %s", self.path, error)
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from inspector.errors import DataError
@@ -40,14 +41,10 @@ class Keeper(Service):
         """Move pages out of the write-ahead log as it grows, until `stop`; `beat` is called as it makes progress."""
         if self._doubtful:
             self._check()
-        db = sqlite3.connect(self._path, isolation_level=None, timeout=0.1)
-        try:
-            while not self._stopping.wait(PERIOD):
-                beat()
-                self._flush()
-                self._checkpoint(db)
-        finally:
-            db.close()
+        while not self._stopping.wait(PERIOD):
+            beat()
+            self._flush()
+            self._checkpoint()
 
     def stop(self) -> None:
         """Have `run` come to its end; from any thread."""
@@ -56,19 +53,18 @@ class Keeper(Service):
     def _flush(self) -> None:
         try:
             file = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return  # nothing was written yet
-        try:
-            os.fdatasync(file)
-        except OSError as error:
-            log.debug("no flush of %s: %s", self._log, error)  # a disk that fails is the writer's to report
-        finally:
-            os.close(file)
+            try:
+                os.fdatasync(file)
+            finally:
+                os.close(file)
+        except OSError as error:  # nothing was written yet; or the disk fails, which is the writer's to report
+            log.debug("no flush of %s: %s", self._log, error)
 
-    def _checkpoint(self, db: sqlite3.Connection) -> None:
+    def _checkpoint(self) -> None:
         try:
             if self._log.stat().st_size > WAL_BYTES:
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                with closing(sqlite3.connect(self._path, isolation_level=None, timeout=0.1)) as db:
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except (OSError, sqlite3.DatabaseError) as error:
             log.debug("no checkpoint of %s: %s", self._path, error)  # a disk that fails is the writer's to report
 
@@ -77,7 +73,7 @@ class Keeper(Service):
             reader = Reader(self._path)
             damage = reader.check()
             reader.close()
-        except DataError as error:
+        except (DataError, OSError) as error:
             damage = str(error)
         if damage is not None:
             self._report(

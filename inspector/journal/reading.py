@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,6 +111,12 @@ class Reader:
             )
             return [(session, state, Account(*account), frames) for session, state, *account, frames in rows]
 
+    def running(self) -> dict[int, Counter[Account]]:
+        """The sessions that never ended, ascending, each with its accounts."""
+        with self._reading():
+            found = self._db.execute("SELECT session FROM sessions WHERE state = 'running' ORDER BY session")
+            return {session: self._accounts(session) for (session,) in found.fetchall()}
+
     def unaccounted(self, session: int) -> list[bytes]:
         """The headers of the session's verdicts that are in no account yet."""
         with self._reading():
@@ -140,10 +147,11 @@ class Reader:
             self._db.close()
 
     def _read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
-        known = self._db.execute("SELECT 1 FROM sessions WHERE session = ?", (session,)).fetchone()
-        if known is None:
+        state = self._db.execute("SELECT state FROM sessions WHERE session = ?", (session,)).fetchone()
+        if state is None:
             return Chunk(session, topic, first, last, (), ((first, last),))
-        end = min(last, self._last(session, topic))  # before the rows: more may come, never less
+        # Before the rows: more may come, never less. To a session that is over nothing comes any more.
+        end = min(last, self._last(session, topic)) if state == ("running",) else last
         rows = self._db.execute(
             "SELECT sequence, header, sizes, payloads FROM messages JOIN topics ON topics.id = messages.topic "
             "WHERE session = ? AND topics.topic = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",
@@ -158,6 +166,10 @@ class Reader:
             messages.append(Kept(sequence, (topic.encode(), header, *_split(sizes, payloads))))
         rows.close()
         return Chunk(session, topic, first, max(end, first - 1), tuple(messages), gaps(first, end, messages))
+
+    def _accounts(self, session: int) -> Counter[Account]:
+        rows = self._db.execute("SELECT shift, camera, outcome, frames FROM accounts WHERE session = ?", (session,))
+        return Counter({Account(*account): frames for *account, frames in rows})
 
     def _last(self, session: int, topic: str) -> int:
         row = self._db.execute("SELECT id FROM topics WHERE topic = ?", (topic,)).fetchone()

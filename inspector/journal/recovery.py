@@ -51,10 +51,7 @@ def settle(
     shift: names the shift of a moment (nanoseconds since 1970 UTC)
     """
     losses = []
-    running: dict[int, Counter[Account]] = {one.session: Counter() for one in reader.sessions(0) if not one.final}
-    for session, _, account, frames in reader.accounts():
-        if session in running:
-            running[session][account] = frames
+    running = reader.running()
     for session, noted in running.items():
         books = Counter(noted)
         books.update(_ends(reader.unaccounted(session), shift))

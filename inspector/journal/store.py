@@ -26,7 +26,7 @@ CREATE TABLE messages (
     at_ns INTEGER NOT NULL, header BLOB NOT NULL, sizes TEXT, payloads BLOB
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_sequence ON messages (session, topic, sequence);
-CREATE TABLE trimmed (  -- the last sequence of what was deleted
+CREATE TABLE trimmed (  -- the last sequence of what was deleted, or never kept
     session INTEGER, topic INTEGER, sequence INTEGER NOT NULL, PRIMARY KEY (session, topic)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE accounts (
@@ -150,8 +150,16 @@ class Store:
             self._add(session, accounts)
             self._db.execute("UPDATE sessions SET state = ? WHERE session = ?", (state, session))
 
-    def end(self) -> None:
-        """The session ended in good order."""
+    def end(self, lasts: Mapping[str, int]) -> None:
+        """The session ended in good order. lasts: the last sequence of each topic, whether or not it was kept"""
+        rows = [(self._session, self._topic(topic), last) for topic, last in lasts.items() if last]
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO trimmed SELECT ?1, ?2, ?3 "
+                "WHERE ?3 > (SELECT coalesce(max(sequence), 0) FROM messages WHERE session = ?1 AND topic = ?2) "
+                "ON CONFLICT DO UPDATE SET sequence = max(sequence, ?3)",
+                rows,
+            )
         self.settle(self._session, "ended", {})
 
     def trim(self, before_ns: int, max_bytes: int) -> bool:

@@ -5,7 +5,7 @@ It never blocks: a subscriber whose queue is full loses messages, alone, and see
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import zmq
@@ -26,6 +26,8 @@ CURVE_BYTES = 1024
 """Room for the longest message of CURVE's handshake (INITIATE, RFC 26, with an identity), and for any prefix."""
 MAX_SUBSCRIPTIONS = 10_000
 """Once more are held at a time, we stop counting and publish everything."""
+MOST_AT_ONCE = 200
+"""Messages that a `poll` takes in: no verdict leaves meanwhile, and somebody may subscribe and cancel without end."""
 
 _SUBSCRIBE, _CANCEL = b"\x01", b"\x00"  # first byte of what a subscriber sends (ZMTP, RFC 23 and 29)
 _DEPARTED, _SOMEBODY = -1, -2
@@ -76,13 +78,14 @@ class ZeroMqOutput:
             raise
 
     def poll(self) -> None:
-        """Take in new subscribers, subscriptions and cancellations."""
-        while self._zap is not None and _readable(self._zap):
-            version, number, *_ = self._zap.recv_multipart()
-            self._zap.send_multipart([version, number, b"200", b"welcome", b"", b""])
+        """Take in new subscribers, subscriptions and cancellations; what is too much at once, the next time."""
+        if self._zap is not None:
+            for _ in _waiting(self._zap):
+                version, number, *_ = self._zap.recv_multipart()
+                self._zap.send_multipart([version, number, b"200", b"welcome", b"", b""])
         if not _readable(self._socket):
             return
-        while _readable(self._socket):
+        for _ in _waiting(self._socket):
             self._take_in(self._socket.recv(zmq.NOBLOCK, copy=False))
         self._wanted.clear()
         self.subscribers = {prefix: len(holders) for prefix, holders in self._holders.items()}
@@ -159,6 +162,14 @@ def check(url: str, allow_plaintext: bool) -> None:
 
 def _readable(socket: zmq.Socket[bytes]) -> bool:
     return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def _waiting(socket: zmq.Socket[bytes]) -> Iterator[None]:
+    """Once for each message that waits to be read, `MOST_AT_ONCE` times at most."""
+    for _ in range(MOST_AT_ONCE):
+        if not _readable(socket):
+            return
+        yield
 
 
 def _connection(frame: zmq.Frame) -> int:

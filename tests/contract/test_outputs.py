@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import pytest
 import zmq
 
 from inspector.errors import ConfigError, OutputError
-from inspector.outputs import FACTORIES, Output, open_output
+from inspector.outputs import FACTORIES, Output, open_output, zeromq
 from inspector.outputs.memory import MemoryOutput
 from inspector.outputs.zeromq import MAX_PREFIX_BYTES, MAX_SUBSCRIPTIONS, check
 
@@ -445,6 +446,24 @@ def test_who_sends_too_long_a_prefix_is_cut_off_alone(stand: Stand) -> None:
     until(output, lambda: output.subscribers == {"verdict/": 1})
     write(output, CAM1, 1)
     assert listener.read() == message(CAM1, 1)
+
+
+@over_sockets
+def test_who_subscribes_without_end_is_taken_in_a_little_at_a_time(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zeromq, "MOST_AT_ONCE", 10)
+    output = stand.open()
+    peer = stand.peer(output)
+    peer.send(*(b"\x01%d" % number for number in range(1000)))
+    seen = [0]
+
+    def is_done() -> bool:
+        seen.append(len(output.subscribers))
+        return seen[-1] == 1000
+
+    until(output, is_done)
+    assert max(after - before for before, after in pairwise(seen)) == 10
 
 
 @over_sockets

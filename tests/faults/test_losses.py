@@ -230,7 +230,7 @@ def test_6_a_clock_that_was_set_back(house: House) -> None:
     """The last session began an hour from now: the next one is later all the same, and a subscriber sees that."""
     store = Store(house.journal)
     ahead = store.begin(time.time_ns() // 1_000_000 + 3_600_000, "line1", "test")
-    store.end()
+    store.end({})
     store.close()
     with house.start() as daemon, Observer(house.endpoint) as observer:
         observer.wait_for(20)

@@ -90,6 +90,24 @@ def test_nothing_is_lost_twice_or_out_of_order(
     assert out.splitlines() == verdicts(1502, 1503)
 
 
+def test_a_topic_that_nobody_answers_for_yet_does_not_keep_the_others_waiting(
+    daemon: Daemon, keys: CurveKeys | None, script: list[str], tmp_path: Path
+) -> None:
+    with reading([*script, daemon.endpoint, "5", *arguments(tmp_path, keys)]) as reader:
+        wait_for_subscriptions(daemon)
+        daemon.beat()
+        ahead = {**daemon.archive.last(), TOPICS[0]: 2}
+        daemon.socket.send_multipart(daemon.encoder.beat(ahead, 5, False))
+        daemon.verdicts(2, "cam2", lose=True)
+        daemon.verdicts(1, "cam2")
+        assert reader.stdout is not None
+        assert [reader.stdout.readline().removesuffix("\n") for _ in range(3)] == verdicts(1, 3, "cam2")
+        daemon.verdicts(2, lose=True)
+        out, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    assert out.splitlines() == verdicts(1, 2)
+
+
 def test_without_anybody_to_ask_what_is_missing_is_named(
     daemon: Daemon, keys: CurveKeys | None, script: list[str], tmp_path: Path
 ) -> None:

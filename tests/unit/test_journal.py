@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
 from inspector.journal.opening import probe
 from inspector.journal.reading import Choice, Reader, gaps
-from inspector.journal.store import TRIMMED_AT_ONCE, Account, Store
+from inspector.journal.store import TRIMMED_AT_ONCE, Account, Entry, Store
 from inspector.outcomes import CAPTURED
 from tests.inspections import few
 from tests.journals import OK, SHIFT, VERDICTS, Parts, entries, entry, running
@@ -70,6 +71,40 @@ def test_what_is_not_there_yet_is_not_gone(tmp_path: Path) -> None:
         parts.journal.append(entries(1, 5))
         assert parts.journal.read(1000, VERDICTS, 6, 9, 1000) == Chunk(1000, VERDICTS, 6, 5, (), ())
         assert parts.journal.read(1000, "verdict/line1/cam2/", 1, 9, 1000).last == 0
+
+
+def test_what_was_counted_and_never_appended_is_gone(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 3))
+        parts.journal.told({VERDICTS: 5, RESULTS: 2, "result/line1/cam2/": 0})
+        assert parts.journal.read(1000, VERDICTS, 3, 9, 1000).gone == ((4, 5),)
+        assert parts.journal.read(1000, RESULTS, 1, 9, 1000) == Chunk(1000, RESULTS, 1, 2, (), ((1, 2),))
+        assert parts.journal.read(1000, RESULTS, 3, 9, 1000) == Chunk(1000, RESULTS, 3, 2, (), ())
+        assert parts.journal.read(1000, RESULTS, 7, 9, 1000).last == 6
+        parts.journal.append([entry(3, RESULTS)])
+        chunk = parts.journal.read(1000, RESULTS, 1, 9, 1000)
+        assert ([kept.sequence for kept in chunk.messages], chunk.gone) == ([3], ((1, 2),))
+
+
+def test_what_a_session_that_is_over_never_kept_is_gone_and_counted(tmp_path: Path) -> None:
+    with running(tmp_path / "j") as first:
+        first.journal.append(entries(1, 3))
+        first.journal.told({VERDICTS: 5, RESULTS: 2})
+    with running(tmp_path / "j") as second:
+        chunk = second.journal.read(first.session, VERDICTS, 3, 9, 1000)
+        assert ([kept.sequence for kept in chunk.messages], chunk.last, chunk.gone) == ([3], 9, ((4, 9),))
+        assert second.journal.read(first.session, "event/line1/cam1/", 1, 2, 1000).gone == ((1, 2),)
+        assert second.journal.sessions(0)[0].sequences == {VERDICTS: 5, RESULTS: 2}
+
+
+def test_what_a_session_that_was_cut_off_never_kept_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    store.write(entries(1, 3))
+    store.close()
+    with running(tmp_path / "j") as parts:
+        chunk = parts.journal.read(1000, VERDICTS, 3, 9, 1000)
+        assert ([kept.sequence for kept in chunk.messages], chunk.last, chunk.gone) == ([3], 9, ((4, 9),))
 
 
 def test_all_of_a_session_that_nobody_knows_is_gone(tmp_path: Path) -> None:
@@ -161,6 +196,26 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(t
         assert parts.journal.unkept_messages == 0
 
 
+def test_what_waits_in_memory_comes_within_the_budget_too(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        parts.journal.append(entries(1, 2, size=1000))
+        fill(parts)
+        after = until_failing(parts, 3)
+        parts.journal.append(entries(after, after + 9, size=1000))
+        parts.journal.append(entries(after + 12, after + 13, size=1000))  # and 2 that were not to be kept
+        taken, first = [], 1
+        while first <= after + 13:
+            chunk = parts.journal.read(1000, VERDICTS, first, after + 13, 2500)
+            sequences = [kept.sequence for kept in chunk.messages]
+            assert 1 <= len(sequences) <= 2
+            gone = [sequence for begin, end in chunk.gone for sequence in range(begin, end + 1)]
+            assert sorted([*sequences, *gone]) == list(range(first, chunk.last + 1))
+            taken += sequences
+            first = chunk.last + 1
+        assert taken == [*range(1, after + 10), after + 12, after + 13]
+        assert len(parts.journal.read(1000, VERDICTS, after, after + 1, 10).messages) == 1, "one, however large"
+
+
 def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> None:
     with Parts(tmp_path / "j", memory_bytes=20_000) as parts:
         fill(parts)
@@ -199,6 +254,28 @@ def test_the_end_does_not_wait_for_a_disk_that_fails(tmp_path: Path, caplog: pyt
         fill(parts)
         until_failing(parts, 1)
     assert "still fails at the end; not kept: verdict/line1/cam1/" in caplog.text
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_the_end_tries_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: int) -> None:
+    """A disk that fails for so many attempts; the end comes while the second is waited for."""
+    monkeypatch.setattr(module, "RETRY", 3600.0)
+    with Parts(tmp_path / "j") as parts:
+        write, failures = parts.store.write, iter(range(attempts))
+
+        def fails(what: Sequence[Entry]) -> None:
+            if next(failures, None) is not None:
+                raise sqlite3.OperationalError("disk I/O error")
+            write(what)
+
+        monkeypatch.setattr(parts.store, "write", fails)
+        parts.journal.append(entries(1, 3))
+        assert parts.journal.failing
+    reader = Reader(tmp_path / "j")
+    kept = [one.kept.sequence for one in reader.messages(Choice())]
+    reader.close()
+    assert (kept, parts.journal.unkept_messages) == (([1, 2, 3], 0) if attempts == 1 else ([], 3))
+    assert [state for state, _ in parts.journal.news()] == ["failing", "recovered"][: 3 - attempts]
 
 
 def test_many_threads_may_append_and_read_at_once(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ from inspector.messages import (
     VerdictMessage,
 )
 from inspector.outputs.memory import MemoryOutput
-from inspector.publisher import Publisher
+from inspector.publisher import Keeping, Publisher
 from inspector.types import Event, Frame, Inspection, Late, Reason, Receipt, Verdict
 from inspector.wire import Encoder, decode
 from tests.inspections import ng, ok, part
+from tests.journals import SHIFT, Parts
 
 CAMERAS = ("cam1", "cam10")
 TOPICS = ("verdict/line1/cam1/", "result/line1/cam1/", "event/line1/cam1/", "event/line1/daemon/", "beat/line1/")
@@ -68,6 +69,7 @@ class House:
         formats: Formats | None = None,
         recorder: Listener | None = None,
         previews: float = 0.0,
+        keeping: Keeping | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.output = outputs[0] if outputs else MemoryOutput()
@@ -82,6 +84,7 @@ class House:
             stations=["gate"],
             recorder=recorder,
             preview_rate=previews,
+            keeping=keeping,
         )
 
     def second(self) -> None:
@@ -415,6 +418,28 @@ def test_a_result_that_nobody_wants_cannot_fail():
     house.second()
     assert house.publisher.errors == 0
     assert kinds(house.messages()) == ["verdict"]
+
+
+# ---- what a journal answers for
+
+
+@pytest.mark.parametrize("heard", ["", "verdict/"])
+def test_a_result_that_the_journal_is_not_to_keep_is_gone_once_it_is_out(tmp_path, heard):
+    with Parts(tmp_path / "j") as parts:
+        house = House(only(heard), keeping=Keeping(parts.journal, lambda _: SHIFT, results=False))
+        house.publisher.publish([ng(number=1), ng(number=2), ok("cam10", 1)])
+        chunk = parts.journal.read(1000, "result/line1/cam1/", 1, 9, 1 << 20)
+        assert (chunk.last, chunk.messages, chunk.gone) == (2, (), ((1, 2),))
+        assert parts.journal.read(1000, "result/line1/cam10/", 1, 9, 1 << 20).last == 0, "none was published"
+        assert parts.sequences() == [1, 2]
+
+
+def test_a_result_that_cannot_be_encoded_is_gone(tmp_path):
+    with Parts(tmp_path / "j") as parts:
+        house = House(formats=Formats(source="jpeg"), keeping=Keeping(parts.journal, lambda _: SHIFT))
+        house.publisher.publish([ng(number=1), ng(number=2, size=TOO_WIDE)])
+        chunk = parts.journal.read(1000, "result/line1/cam1/", 1, 9, 1 << 20)
+        assert ([kept.sequence for kept in chunk.messages], chunk.gone) == ([1], ((2, 2),))
 
 
 # ---- what it observes

@@ -71,6 +71,26 @@ def test_a_session_that_lost_nothing_is_just_closed(tmp_path: Path) -> None:
     store.close()
 
 
+def test_sessions_that_ended_are_not_looked_at_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j", "normal")
+    counts = []
+    for _ in range(2):
+        for _ in range(20):
+            store.begin(1, "line1", "test")
+            store.write([entry(1)])
+            store.account({Account(SHIFT, "cam1", CAPTURED): 1}, {Account(SHIFT, "cam1", "ok"): 1})
+            store.end({})
+        store.begin(1, "line1", "test")
+        reader = Reader(tmp_path / "j")
+        asked: list[str] = []
+        reader._db.set_trace_callback(asked.append)
+        assert settle(store, reader, "line1", None, {}, lambda _: SHIFT) == ([store.session], [])
+        counts.append(len(asked))
+        reader.close()
+    assert counts[0] == counts[1]
+    store.close()
+
+
 def test_captures_of_another_session_say_nothing_of_this_one(tmp_path: Path) -> None:
     left_behind(tmp_path / "j", [1, 2], told=3, accounted=2)
     store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inspector.journal import keeper as module
+from inspector.journal.keeper import Keeper
+from inspector.journal.store import Store
+from tests.journals import entries
+
+
+def failing(what: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have one thing that a keeper does fail; how often it was tried is the list's length."""
+    tried: list[str] = []
+
+    def instead(real: Callable[..., object], error: Exception, *suffixes: str) -> Callable[..., object]:
+        def fail(path: object, *how: object, **more: object) -> object:
+            if not str(path).endswith(suffixes):
+                return real(path, *how, **more)
+            tried.append(str(path))
+            raise error
+
+        return fail
+
+    if what == "open":
+        monkeypatch.setattr(os, "open", instead(os.open, OSError(5, "Input/output error"), "-wal"))
+    else:
+        error = sqlite3.OperationalError("unable to open database file")
+        monkeypatch.setattr(sqlite3, "connect", instead(sqlite3.connect, error, "/j"))
+    return tried
+
+
+@pytest.mark.parametrize("what", ["open", "connect"])
+def test_a_file_that_cannot_be_opened_does_not_end_the_keeper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    monkeypatch.setattr(module, "PERIOD", 0.0)
+    monkeypatch.setattr(module, "WAL_BYTES", 0)
+    keeper = Keeper(tmp_path / "j", False, lambda *_: None)
+    beats = iter(range(3))
+
+    def beat() -> None:
+        if next(beats) == 2:
+            keeper.stop()
+
+    tried = failing(what, monkeypatch)
+    keeper.run(beat)
+    assert len(tried) == 3
+    store.close()
+
+
+def test_the_write_ahead_log_is_moved_into_the_file_as_it_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    store.write(entries(1, 100, size=10_000))
+    before = (tmp_path / "j").stat().st_size
+    monkeypatch.setattr(module, "PERIOD", 0.0)
+    monkeypatch.setattr(module, "WAL_BYTES", 0)
+    keeper = Keeper(tmp_path / "j", False, lambda *_: None)
+    keeper.run(keeper.stop)
+    assert (tmp_path / "j").stat().st_size > before + 1_000_000
+    store.close()
