@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from inspector.errors import SourceError
-from inspector.sources import Source, shutter_of
+from inspector.sources import Source, shutter_of, waits
 from inspector.types import Image, Shot
 
 
@@ -32,6 +32,11 @@ class Scan:
     def __init__(self, source: Source, rows: int, overlap: int) -> None:
         self.live, self.fire = source.live, shutter_of(source)
         self._source, self._rows, self._overlap = source, rows, overlap
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the camera waits for a trigger."""
+        return waits(self._source)
 
     def frames(self) -> Iterator[Shot]:
         """Gather; uint8 [rows, width, channels]. The first frame after an interruption repeats nothing.

@@ -11,7 +11,7 @@ import numpy as np
 
 from inspector.clock import Clock, SystemClock
 from inspector.errors import ConfigError, SourceError
-from inspector.sources import Source, shutter_of
+from inspector.sources import Source, shutter_of, waits
 from inspector.sources.pairing import Group, Pairing, Taken
 from inspector.types import MAX_CHANNELS, Image, Shot
 
@@ -50,6 +50,11 @@ class Stacked:
         self._turn = threading.Lock()
         self._closed = False
         self._reading: _Reading | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether every camera waits for a trigger: one that is not open yet would miss the part."""
+        return self._reading is not None and self._reading.waits()
 
     def frames(self) -> Iterator[Shot]:
         """Open every camera and yield part after part; uint8 [height, width, channels].
@@ -164,6 +169,10 @@ class _Reading:
             self._changed.notify_all()
         for camera in self._cameras.values():
             camera.close()
+
+    def waits(self) -> bool:
+        """Whether every camera waits for a trigger."""
+        return not self._is_over and all(map(waits, self._cameras.values()))
 
     def fire(self) -> None:
         """Fire the cameras that are to be fired; the first that cannot be is the last. Raises SourceError."""

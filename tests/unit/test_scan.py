@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from inspector.errors import SourceError
 from inspector.judge import Judge
-from inspector.sources import open_source
+from inspector.sources import open_source, waits
 from inspector.sources.scan import Scan
 from inspector.types import Detection, Shot, Verdict
 from tests.inspections import many
+from tests.sources import HandSource
 
 WIDTH = 24
 
@@ -122,6 +123,14 @@ def test_the_simulated_line_comes_in_strips_too() -> None:
     for frame, top in zip(frames, (0, 80, 160, 188), strict=True):
         assert np.array_equal(frame.image, web[top : top + 100])
     assert [frame.part for frame in frames] == ["2", "2", "3", "3"]
+
+
+def test_it_waits_for_a_trigger_while_its_camera_does() -> None:
+    camera = HandSource()
+    scan = Scan(camera, 20, 4)
+    assert not waits(scan)
+    camera.waiting = True
+    assert waits(scan)
 
 
 def test_closing_closes_the_source() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from inspector.errors import ConfigError, SourceError
 from inspector.simulation import Line
-from inspector.sources import open_source
+from inspector.sources import open_source, waits
 from inspector.sources.stacked import Stacked
 from inspector.types import Image, Shot
 from tests.sources import HandSource
@@ -196,6 +196,21 @@ def test_one_that_hangs_in_its_driver_is_named_and_waited_for_before_it_is_opene
     until(lambda: stack._reading is not None and not stack._reading.left())
     with pytest.raises(SourceError, match="b: no cable"):
         next(stack.frames())
+
+
+def test_it_waits_for_a_trigger_while_all_of_its_cameras_do():
+    hands = Hands("visible", "infrared")
+    frames = hands.frames()
+    reads = threading.Thread(target=list, args=[frames], daemon=True)
+    reads.start()
+    until(lambda: hands["visible"].opened == hands["infrared"].opened == 1)
+    for name in ("visible", "infrared"):
+        assert not waits(hands.stack), "one that is not open would miss the part"
+        hands[name].waiting = True
+    assert waits(hands.stack), "though no part came yet"
+    hands.stack.close()
+    reads.join()
+    assert not waits(hands.stack)
 
 
 @pytest.mark.parametrize("live", [True, False])
