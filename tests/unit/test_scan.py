@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.clock import ManualClock
 from inspector.errors import SourceError
 from inspector.judge import Judge
 from inspector.sources import open_source, waits
@@ -112,6 +113,24 @@ def test_a_source_that_fails_is_judged_to_its_last_row_first() -> None:
     frames = Scan(Strips(strips(np.zeros((25, WIDTH, 1), np.uint8), [5]), fails=True), 20, 4).frames()
     assert len([next(frames), next(frames)]) == 2
     with pytest.raises(SourceError, match="unplugged"):
+        next(frames)
+
+
+@pytest.mark.parametrize("stamp", [None, 5])
+def test_a_frame_was_captured_with_its_last_strip_however_late_the_end_is_seen(stamp: int | None) -> None:
+    clock = ManualClock()
+
+    class Silent(Strips):
+        def frames(self) -> Iterator[Shot]:
+            yield from self.shots
+            clock.advance(2)
+            raise SourceError("gave no frame for 2 s")
+
+    strip = Shot(np.zeros((5, WIDTH, 1), np.uint8), captured_ns=stamp)
+    came_ns = clock.wall_ns()
+    frames = Scan(Silent([strip]), 20, 4, clock).frames()
+    assert next(frames).captured_ns == (stamp or came_ns)
+    with pytest.raises(SourceError, match="gave no frame"):
         next(frames)
 
 
