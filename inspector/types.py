@@ -58,7 +58,7 @@ class Cause(StrEnum):
     UNREADABLE = "unreadable"
     """The picture could not be read, or is none that can be judged."""
     INCOMPLETE = "incomplete"
-    """Parts of the picture are missing."""
+    """Parts of the picture are missing; of a stack, the picture of a camera."""
     MISSING = "missing"
     """None came: for a trigger, or for a number that the camera counted."""
     UNMATCHED = "unmatched"
@@ -115,7 +115,8 @@ class Shot:
     image: the picture, or None if it could not be read; the frame then ends as `unknown: camera`
     part: what the source knows of the part's identity (a file's name, a trigger's id)
     fault: why there is no picture, in one sentence;  cause: the same in a word
-    captured_ns: wall clock at capture, nanoseconds since 1970 UTC, where the source knows better than "just now"
+    captured_ns: wall clock at capture, nanoseconds since 1970 UTC, where the source knows better than "just now"; of a
+        frame that was lost, that of the next one
     reports: of a frame that repeats rows of its neighbours (sources/scan.py): where the middle row of a defect must lie
         for this frame to report it; None: it reports all
     """
@@ -128,8 +129,8 @@ class Shot:
     reports: Span | None = None
 
     @property
-    def is_missing(self) -> bool:
-        """Whether it stands for a frame that the camera counted and that never came."""
+    def is_lost(self) -> bool:
+        """Whether it is a frame that the camera counted, and that never came."""
         return self.image is None and self.cause is Cause.MISSING
 
 

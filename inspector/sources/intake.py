@@ -94,7 +94,7 @@ class Intake:
 
         captured, deadline: monotonic seconds;  captured_ns: wall clock, nanoseconds since 1970 UTC
         """
-        if shot.is_missing and self._was_triggered(captured):
+        if shot.is_lost and self._was_triggered(captured):
             return
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
@@ -105,7 +105,7 @@ class Intake:
         missed: list[tuple[Frame, str]] = []
         part = shot.part
         with self._entering:  # a trigger is matched and its frame accounted for, or neither is
-            if self._camera.triggers is not None and not shot.is_missing:
+            if self._camera.triggers is not None and not shot.is_lost:
                 trigger, gone = self._camera.triggers.match(captured)
                 part = None if trigger is None else trigger.part
                 missed = self._missed(gone)

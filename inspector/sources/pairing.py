@@ -5,6 +5,10 @@ By part id where both shots have one. Else, of live cameras, by the time of capt
 
 Every camera sends its parts in the order of the line, so a part that one has passed over will not come from it any
 more. Each shot that is added leaves in exactly one group, and each camera's shots leave in their order.
+
+A frame that a camera counted and lost is told with the next one and has that one's time: all that is known is that it
+lies between the camera's frames before and after. It goes with a part from between these, or alone if no camera has
+one. One that is told when such a part has left without the camera says nothing new, and leaves in no group.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeAlias
 
@@ -27,11 +31,25 @@ INTERVALS = 9
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A shot, when it was captured and when it came: seconds, each of a clock that all cameras share."""
+    """A shot, when it was captured and when it came: seconds, each of a clock that all cameras share.
+
+    after: when its camera captured the frame before it, which `Pairing` fills in
+    """
 
     shot: Shot
     captured: float
     came: float
+    after: float = -math.inf
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether it is a lost frame, of which only `after` and `captured` are known, and that it lies between them."""
+        return self.shot.is_lost and self.shot.part is None
+
+    @property
+    def begin(self) -> float:
+        """The earliest that it may have been captured; `captured` is the latest."""
+        return self.after if self.is_gap else self.captured
 
 
 class Pairing:
@@ -46,7 +64,8 @@ class Pairing:
     def __init__(self, cameras: int, depth: int, live: bool, within: float | None, patience: float) -> None:
         self._waiting: list[deque[Taken]] = [deque() for _ in range(cameras)]
         self._intervals: list[deque[float]] = [deque(maxlen=INTERVALS) for _ in range(cameras)]
-        self._latest = [math.nan] * cameras
+        self._latest = [-math.inf] * cameras
+        self._without = [0] * cameras  # groups that left since each camera's last frame, and had none of it
         self._ended = [False] * cameras
         self._depth, self._live, self._within, self._patience = depth, live, within, patience
 
@@ -56,10 +75,14 @@ class Pairing:
 
     def add(self, camera: int, taken: Taken) -> None:
         """One more shot of a camera, for which there is room."""
+        taken = replace(taken, after=self._latest[camera])
         self._waiting[camera].append(taken)
-        interval = taken.captured - self._latest[camera]
+        if taken.is_gap:
+            self._drop_known(camera)
+            return
+        interval = taken.captured - taken.after
         self._latest[camera] = taken.captured
-        if interval > 0:
+        if 0 < interval < math.inf:
             self._intervals[camera].append(interval)
 
     def end(self, camera: int) -> None:
@@ -80,19 +103,32 @@ class Pairing:
 
     def take(self, now: float) -> Group | None:
         """The next part of which all is there that will come, or None; `now` by the clock of `came`."""
-        heads = sorted((taken.came, camera) for camera, taken in self._headed())
-        for _, camera in heads:
+        # Gaps first: of the part that follows one, the others' frames may be overdue by now.
+        heads = sorted((not taken.is_gap, taken.came, camera) for camera, taken in self._headed())
+        for *_, camera in heads:
             members = self._members(camera)
             absent = [other for other in range(len(self._waiting)) if other not in members]
             if self._is_overdue(camera, now) or all(self._has_passed(other, camera) for other in absent):
                 return self._out(members)
         stuck = all(ended or not self.has_room(camera) for camera, ended in enumerate(self._ended))
-        return self._out(self._members(heads[0][1])) if heads and stuck else None  # their orders contradict each other
+        return self._out(self._members(heads[0][-1])) if heads and stuck else None  # their orders contradict each other
 
     def _out(self, members: list[int]) -> Group:
-        return tuple(
-            self._waiting[camera].popleft().shot if camera in members else None for camera in range(len(self._waiting))
-        )
+        group = [queue.popleft() if camera in members else None for camera, queue in enumerate(self._waiting)]
+        for camera, taken in enumerate(group):
+            if taken is None:
+                self._without[camera] += 1
+            elif not taken.is_gap:
+                self._without[camera] = 0
+            self._drop_known(camera)
+        return tuple(None if taken is None else taken.shot for taken in group)
+
+    def _drop_known(self, camera: int) -> None:
+        """Leave out its lost frames whose parts have left without it."""
+        queue = self._waiting[camera]
+        while queue and queue[0].is_gap and self._without[camera]:
+            queue.popleft()
+            self._without[camera] -= 1
 
     def _headed(self) -> Iterator[tuple[int, Taken]]:
         return ((camera, queue[0]) for camera, queue in enumerate(self._waiting) if queue)
@@ -114,7 +150,11 @@ class Pairing:
         if not self._live:
             return True
         tolerance = self._tolerance()
-        return tolerance is not None and abs(a.captured - b.captured) <= tolerance
+        if tolerance is None:
+            return False
+        if a.is_gap or b.is_gap:
+            return a.begin + tolerance < b.captured and b.begin + tolerance < a.captured
+        return abs(a.captured - b.captured) <= tolerance
 
     def _tolerance(self) -> float | None:
         if self._within is not None:
@@ -138,4 +178,8 @@ class Pairing:
             return True
         by_time = bool(theirs) and (head.shot.part is None or theirs[0].shot.part is None)
         tolerance = self._tolerance()
-        return by_time and tolerance is not None and theirs[0].captured > head.captured + tolerance
+        if not by_time or tolerance is None:
+            return False
+        if head.is_gap or theirs[0].is_gap:
+            return theirs[0].begin >= head.captured - tolerance
+        return theirs[0].captured > head.captured + tolerance

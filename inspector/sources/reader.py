@@ -136,7 +136,7 @@ class Reader:
             now, now_ns = self._clock.monotonic(), self._clock.wall_ns()
             beat()
             self._delivered = True
-            if not shot.is_missing:  # many may be told of at once, which says nothing of the camera's pace
+            if not shot.is_lost:  # many may be told of at once, which says nothing of the camera's pace
                 with self._changing:
                     if (state := self.state.presence.frame(now)) is not None:
                         self._tell(state, "frames arrive")

@@ -10,7 +10,8 @@ frame at least sees all; if the other sees a part of it, that part lies at its e
 reported once, wherever it lies. A larger one may be reported by several, each of which sees a part of it.
 
 Where the strips end, or are interrupted, a last frame of the newest rows reports what the one before left to it; no row
-is left unjudged, save those that had not made a frame yet when the daemon stopped.
+is left unjudged, save those that had not made a frame yet when the daemon stopped. It was captured with its last strip:
+where the source takes longer to say that it failed than the deadline is, that frame comes too late to be judged.
 """
 
 from __future__ import annotations
@@ -21,22 +22,30 @@ from dataclasses import replace
 
 import numpy as np
 
+from inspector.clock import Clock, SystemClock
 from inspector.errors import SourceError
-from inspector.sources import Source, shutter_of
+from inspector.sources import Source, shutter_of, waits
 from inspector.types import Image, Shot
 
 
 class Scan:
     """Frames of `rows` rows, of the strips of `source`; `overlap`, at most half of `rows`, are repeated."""
 
-    def __init__(self, source: Source, rows: int, overlap: int) -> None:
+    def __init__(self, source: Source, rows: int, overlap: int, clock: Clock | None = None) -> None:
         self.live, self.fire = source.live, shutter_of(source)
         self._source, self._rows, self._overlap = source, rows, overlap
+        self._clock = clock or SystemClock()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the camera waits for a trigger."""
+        return waits(self._source)
 
     def frames(self) -> Iterator[Shot]:
         """Gather; uint8 [rows, width, channels]. The first frame after an interruption repeats nothing.
 
-        A frame has the part, and all else, of the strip that completed it. Raises SourceError.
+        A frame has the part, the time, and all else, of its last strip, which is stamped as it comes where the source
+        does not say when it was captured. Raises SourceError.
         """
         gathered = _Gathered(self._rows, self._overlap)
         try:
@@ -47,7 +56,7 @@ class Scan:
                 if strip.image is None or strip.image.ndim != 3:
                     yield strip  # whatever it is, whoever reads it says so
                 else:
-                    yield from gathered.add(strip, strip.image)
+                    yield from gathered.add(self._stamped(strip), strip.image)
         except SourceError:
             yield from gathered.end()
             raise
@@ -56,6 +65,10 @@ class Scan:
     def close(self) -> None:
         """End at the next strip."""
         self._source.close()
+
+    def _stamped(self, strip: Shot) -> Shot:
+        """The strip and when it was captured: what shows that it was the last may come much later."""
+        return strip if strip.captured_ns is not None else replace(strip, captured_ns=self._clock.wall_ns())
 
 
 class _Gathered:

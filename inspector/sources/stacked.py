@@ -11,9 +11,9 @@ import numpy as np
 
 from inspector.clock import Clock, SystemClock
 from inspector.errors import ConfigError, SourceError
-from inspector.sources import Source, shutter_of
+from inspector.sources import Source, shutter_of, waits
 from inspector.sources.pairing import Group, Pairing, Taken
-from inspector.types import MAX_CHANNELS, Image, Shot
+from inspector.types import MAX_CHANNELS, Cause, Image, Shot
 
 FAREWELL = 2.0
 """Seconds that a camera is waited for when its stack ends; one that hangs in its driver is left behind."""
@@ -50,6 +50,11 @@ class Stacked:
         self._turn = threading.Lock()
         self._closed = False
         self._reading: _Reading | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether every camera waits for a trigger: one that is not open yet would miss the part."""
+        return self._reading is not None and self._reading.waits()
 
     def frames(self) -> Iterator[Shot]:
         """Open every camera and yield part after part; uint8 [height, width, channels].
@@ -96,7 +101,18 @@ class Stacked:
             pictures = {name: shot.image for name, shot in named if shot is not None and shot.image is not None}
             faults = list(misfits(pictures, self._channels))
             image = None if faults else stack(pictures, self._channels)
-        return Shot(image, part, "; ".join(faults) or None, captured)
+        return Shot(image, part, "; ".join(faults) or None, captured, _cause(group))
+
+
+def _cause(group: Group) -> Cause:
+    """What is wrong with a part's pictures, if anything is.
+
+    It is `missing` only where no camera has its frame: what one has was captured, and is a trigger's like any other.
+    """
+    came = [shot for shot in group if shot is not None and not shot.is_lost]
+    if len(came) < len(group):
+        return Cause.INCOMPLETE if came else Cause.MISSING
+    return next((shot.cause for shot in came if shot.image is None), Cause.UNREADABLE)
 
 
 def misfits(pictures: Mapping[str, Image], channels: Mapping[str, int]) -> Iterator[str]:
@@ -164,6 +180,10 @@ class _Reading:
             self._changed.notify_all()
         for camera in self._cameras.values():
             camera.close()
+
+    def waits(self) -> bool:
+        """Whether every camera waits for a trigger."""
+        return not self._is_over and all(map(waits, self._cameras.values()))
 
     def fire(self) -> None:
         """Fire the cameras that are to be fired; the first that cannot be is the last. Raises SourceError."""

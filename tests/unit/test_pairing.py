@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.sources.pairing import Group, Pairing, Taken
-from inspector.types import Shot
+from inspector.types import Cause, Shot
 from tests.inspections import many
 
 PATIENCE = 1e9
@@ -102,6 +102,99 @@ def test_by_time_parts_are_never_mixed(jitter, parts, within):
     line.check(groups)
     common = set(parts[0]) & set(parts[1]) & set(parts[2])
     assert {line.shows[id(group[0])] for group in groups if None not in group} == common
+
+
+def gap() -> Shot:
+    """The word of a camera that counted a frame, which never came."""
+    return Shot(None, cause=Cause.MISSING)
+
+
+class Counting:
+    """Three cameras on a line, a part a second: of each part, who loses it; of all lost frames, who counts them."""
+
+    def __init__(self, losers: list[set[int]], counting: set[int], jitter: list[float]) -> None:
+        self.parts = [set[int](), *losers, set[int]()]  # the last one's frames tell what was lost before
+        self.counted = [part for part, lost in enumerate(self.parts) if len(lost) < 3 or lost & counting]
+        self.shows: dict[int, int] = {}
+        self.sent: list[tuple[int, Taken]] = []
+        gaps = [list[Shot](), list[Shot](), list[Shot]()]
+        for part, lost in enumerate(self.parts):
+            for camera in sorted(range(3), key=lambda one: jitter[3 * part + one]):
+                if camera in lost:
+                    gaps[camera] += [gap()] if camera in counting else []
+                    continue
+                shot, captured = Shot(None), part + jitter[3 * part + camera]
+                self.shows[id(shot)] = part
+                self.sent += [(camera, Taken(one, captured, captured)) for one in (*gaps[camera], shot)]
+                gaps[camera].clear()
+
+    def seen(self, group: Group) -> dict[int, int]:
+        """Which part each camera's frame in the group shows."""
+        shown = ((camera, self.shows.get(id(shot))) for camera, shot in enumerate(group))
+        return {camera: part for camera, part in shown if part is not None}
+
+
+lines = st.builds(
+    Counting,
+    st.lists(st.sets(st.integers(0, 2)), max_size=10),
+    st.sets(st.integers(0, 2)),
+    st.lists(st.floats(-0.1, 0.1), min_size=36, max_size=36),
+)
+
+
+@many
+@given(lines)
+def test_a_frame_that_a_camera_counted_and_lost_costs_its_own_part_alone(line):
+    pairing, groups = Pairing(3, 40, True, 0.3, PATIENCE), []
+    for camera, taken in line.sent:
+        pairing.add(camera, taken)
+        groups += everything(pairing, taken.came)
+    for camera in range(3):
+        pairing.end(camera)
+    groups += everything(pairing, math.inf)
+    assert pairing.is_over
+    cameras = {part: set(range(3)) - lost for part, lost in enumerate(line.parts)}
+    shown = [seen for group in groups if (seen := line.seen(group))]
+    assert shown == [dict.fromkeys(cameras[part], part) for part in line.counted if cameras[part]]
+    assert len(groups) == len(line.counted), "a part that none has is one group as well, if a camera counted it"
+
+
+@many
+@given(lines, st.lists(st.floats(0, 3), min_size=3, max_size=3), st.floats(0, 4), st.integers(1, 6))
+def test_each_frame_leaves_once_however_late_its_camera_tells_of_lost_ones(line, late, patience, depth):
+    pairing, groups = Pairing(3, depth, True, 0.3, patience), []
+    for camera, taken in sorted(line.sent, key=lambda sent: sent[1].came + late[sent[0]]):
+        came = taken.came + late[camera]
+        while not pairing.has_room(camera):
+            groups += [pairing.take(came)]
+        pairing.add(camera, Taken(taken.shot, taken.captured, came))
+        groups += everything(pairing, came)
+    for camera in range(3):
+        pairing.end(camera)
+    groups += everything(pairing, math.inf)
+    assert pairing.is_over
+    for camera in range(3):
+        ids = [id(group[camera]) for group in groups if id(group[camera]) in line.shows]
+        assert ids == [
+            id(taken.shot) for sender, taken in line.sent if sender == camera and id(taken.shot) in line.shows
+        ]
+    assert all(len(set(line.seen(group).values())) <= 1 for group in groups)
+    assert all(any(shot is not None for shot in group) for group in groups)
+
+
+def test_a_lost_frame_whose_part_has_left_without_it_says_nothing_new():
+    pairing = Pairing(2, 8, True, 0.1, 0.5)
+    (a1, a3), (b1, b2, b3) = (Shot(None), Shot(None)), (Shot(None), Shot(None), Shot(None))
+    for camera, shot, at in ((0, a1, 1.0), (1, b1, 1.0), (1, b2, 2.0)):
+        pairing.add(camera, Taken(shot, at, at))
+    assert list(everything(pairing, 2.4)) == [(a1, b1)]
+    assert list(everything(pairing, 2.5)) == [(None, b2)]
+    other = gap()
+    for camera, shot in ((0, gap()), (0, other), (0, a3), (1, b3)):
+        pairing.add(camera, Taken(shot, 3.0, 3.0))
+    groups = list(everything(pairing, 3.0))
+    assert groups == [(other, None), (a3, b3)], "one of two is known by then"
+    assert groups[0][0] is other
 
 
 @many

@@ -19,6 +19,7 @@ from inspector.matching import Trigger, Triggers
 from inspector.sources import reader as module
 from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
+from inspector.sources.stacked import Stacked
 from inspector.sources.throttle import Throttle
 from inspector.types import Cause, Event, Frame, Inspection, Reason, Shot, Verdict
 from tests.bundles import picture
@@ -37,7 +38,7 @@ class Bench:
 
     def __init__(
         self,
-        source: HandSource,
+        source: HandSource | Stacked,
         queue: int = 2,
         fit: Callable[[np.ndarray], np.ndarray] = halved,
         limits: Limits = NOTHING,
@@ -340,7 +341,7 @@ def test_frames_that_the_camera_counted_and_that_never_came_do_not_hurry_it() ->
 
     def slow() -> Iterator[Shot]:
         for shot in frames():
-            if not shot.is_missing:
+            if not shot.is_lost:
                 bench.clock.advance(1.0)
             yield shot
 
@@ -612,6 +613,37 @@ def test_a_lost_frame_that_nobody_asked_for_leaves_the_trigger_to_the_frame_that
     read_on(bench, None)
     assert [(one.frame.number, one.frame.part, one.cause) for one in bench.settled] == [(1, None, Cause.MISSING)]
     assert [(frame.number, frame.part) for frame in bench.inbox.take(5).items] == [(2, "A1")]
+
+
+@pytest.mark.parametrize(
+    ("losers", "causes"),
+    [({"visible"}, [Cause.INCOMPLETE]), ({"visible", "infrared"}, [Cause.MISSING])],
+)
+def test_a_frame_that_a_stack_lost_shifts_no_parts_though_windows_overlap(
+    losers: set[str], causes: list[Cause]
+) -> None:
+    cameras = {name: HandSource() for name in ("visible", "infrared")}
+    opened = iter([*cameras.values(), *cameras.values()])
+    stack = Stacked(dict.fromkeys(cameras, lambda: next(opened)), {}, 20, 0.05, 60.0)
+    bench = Bench(stack, triggers=Triggers(0.0, 0.5, 0.5))
+    started, started_ns = bench.clock.monotonic(), bench.clock.wall_ns()
+    for number in range(1, 7):
+        at = 0.2 * number
+        bench.triggers.add(Trigger(f"A{number}", started + at, started_ns + round(1e9 * at)))
+        captured_ns = started_ns + round(1e9 * (at + 0.25))
+        for name, source in cameras.items():
+            if name in losers and number == 4:
+                continue  # and it says so with the frame after it
+            if name in losers and number == 5:
+                source._shots.put(Shot(None, None, "lost", captured_ns, Cause.MISSING))
+            source.show(picture(number), captured_ns=captured_ns)
+    bench.clock.advance(2)
+    for source in cameras.values():
+        source.end()
+    bench.run()
+    assert [frame.part for frame in bench.captured] == [f"A{number}" for number in range(1, 7)]
+    assert [frame.part for frame in bench.captured if frame.image is None] == ["A4"]
+    assert [one.cause for one in bench.settled if one.frame.part == "A4"] == causes
 
 
 def test_triggers_that_wait_at_the_end_are_unknown_and_no_more_are_taken() -> None:

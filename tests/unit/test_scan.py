@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.clock import ManualClock
 from inspector.errors import SourceError
 from inspector.judge import Judge
-from inspector.sources import open_source
+from inspector.sources import open_source, waits
 from inspector.sources.scan import Scan
 from inspector.types import Detection, Shot, Verdict
 from tests.inspections import many
+from tests.sources import HandSource
 
 WIDTH = 24
 
@@ -114,6 +116,24 @@ def test_a_source_that_fails_is_judged_to_its_last_row_first() -> None:
         next(frames)
 
 
+@pytest.mark.parametrize("stamp", [None, 5])
+def test_a_frame_was_captured_with_its_last_strip_however_late_the_end_is_seen(stamp: int | None) -> None:
+    clock = ManualClock()
+
+    class Silent(Strips):
+        def frames(self) -> Iterator[Shot]:
+            yield from self.shots
+            clock.advance(2)
+            raise SourceError("gave no frame for 2 s")
+
+    strip = Shot(np.zeros((5, WIDTH, 1), np.uint8), captured_ns=stamp)
+    came_ns = clock.wall_ns()
+    frames = Scan(Silent([strip]), 20, 4, clock).frames()
+    assert next(frames).captured_ns == (stamp or came_ns)
+    with pytest.raises(SourceError, match="gave no frame"):
+        next(frames)
+
+
 def test_the_simulated_line_comes_in_strips_too() -> None:
     line = "sim://line?width=128&height=96&frames=3&rate=max"
     parts = [shot.image for shot in open_source(line).frames() if shot.image is not None]
@@ -122,6 +142,14 @@ def test_the_simulated_line_comes_in_strips_too() -> None:
     for frame, top in zip(frames, (0, 80, 160, 188), strict=True):
         assert np.array_equal(frame.image, web[top : top + 100])
     assert [frame.part for frame in frames] == ["2", "2", "3", "3"]
+
+
+def test_it_waits_for_a_trigger_while_its_camera_does() -> None:
+    camera = HandSource()
+    scan = Scan(camera, 20, 4)
+    assert not waits(scan)
+    camera.waiting = True
+    assert waits(scan)
 
 
 def test_closing_closes_the_source() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from inspector.errors import ConfigError, SourceError
 from inspector.simulation import Line
-from inspector.sources import open_source
+from inspector.sources import open_source, waits
 from inspector.sources.stacked import Stacked
-from inspector.types import Image, Shot
+from inspector.types import Cause, Image, Shot
 from tests.sources import HandSource
 from tests.waiting import until
 
@@ -81,6 +81,26 @@ def test_a_modality_that_is_missing_is_named_and_the_next_part_is_whole():
     hands.stack.close()
 
 
+def test_a_frame_that_a_camera_counted_and_lost_spoils_its_own_part_alone():
+    hands = Hands("visible", "infrared", depth=9, within=0.1)
+    frames = hands.frames()
+    for at in range(1, 6):
+        at_ns = at * 1_000_000_000
+        hands["infrared"].show(picture(at), captured_ns=at_ns + 5_000_000)
+        if at == 4:
+            lost = Shot(None, fault="lost on the way", captured_ns=at_ns, cause=Cause.MISSING)
+            hands["visible"]._shots.put(lost)  # told with the frame after it
+        if at != 3:
+            hands["visible"].show(picture(at), captured_ns=at_ns)
+    shots = [next(frames) for _ in range(5)]
+    assert [None if shot.image is None else shot.image[0, 0].tolist() for shot in shots] == [
+        [1, 1], [2, 2], None, [4, 4], [5, 5]
+    ]  # fmt: skip
+    assert (shots[2].fault, shots[2].cause) == ("visible: lost on the way", Cause.INCOMPLETE)
+    assert shots[2].captured_ns == 3_005_000_000
+    hands.stack.close()
+
+
 def test_a_camera_that_is_silent_makes_faults_when_patience_is_over():
     hands = Hands("visible", "infrared", patience=0.01)
     frames = hands.frames()
@@ -118,6 +138,33 @@ def test_what_cannot_be_stacked_is_a_fault(shots: tuple[Shot, Shot], fault: str)
         hands[name]._shots.put(shot)
     shot = next(frames)
     assert (shot.image, shot.part, shot.fault) == (None, "a", fault)
+    hands.stack.close()
+
+
+LOST = Shot(None, fault="lost on the way", captured_ns=3_000_000_000, cause=Cause.MISSING)
+TORN = Shot(None, fault="torn", cause=Cause.INCOMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("visible", "infrared", "cause", "fault"),
+    [
+        ([Shot(picture(1))], [], Cause.INCOMPLETE, "infrared sent no picture of this part"),
+        ([LOST], [], Cause.MISSING, "infrared sent no picture of this part; visible: lost on the way"),
+        ([LOST], [LOST], Cause.MISSING, "visible: lost on the way; infrared: lost on the way"),
+        ([TORN], [Shot(picture(1))], Cause.INCOMPLETE, "visible: torn"),
+        ([Shot(None, fault="no light")], [Shot(picture(1))], Cause.UNREADABLE, "visible: no light"),
+        ([Shot(picture(1))], [Shot(picture(1, size=(3, 4)))], Cause.UNREADABLE, None),
+    ],
+)
+def test_the_cause_says_what_the_part_lacks(visible: list[Shot], infrared: list[Shot], cause: Cause, fault: str | None):
+    hands = Hands("visible", "infrared", within=PATIENT, patience=0.01 if not infrared else PATIENT)
+    frames = hands.frames()
+    for name, shots in (("visible", visible), ("infrared", infrared)):
+        for one in shots:
+            hands[name]._shots.put(one)
+    shot = next(frames)
+    assert (shot.image, shot.cause) == (None, cause)
+    assert fault is None or shot.fault == fault
     hands.stack.close()
 
 
@@ -196,6 +243,21 @@ def test_one_that_hangs_in_its_driver_is_named_and_waited_for_before_it_is_opene
     until(lambda: stack._reading is not None and not stack._reading.left())
     with pytest.raises(SourceError, match="b: no cable"):
         next(stack.frames())
+
+
+def test_it_waits_for_a_trigger_while_all_of_its_cameras_do():
+    hands = Hands("visible", "infrared")
+    frames = hands.frames()
+    reads = threading.Thread(target=list, args=[frames], daemon=True)
+    reads.start()
+    until(lambda: hands["visible"].opened == hands["infrared"].opened == 1)
+    for name in ("visible", "infrared"):
+        assert not waits(hands.stack), "one that is not open would miss the part"
+        hands[name].waiting = True
+    assert waits(hands.stack), "though no part came yet"
+    hands.stack.close()
+    reads.join()
+    assert not waits(hands.stack)
 
 
 @pytest.mark.parametrize("live", [True, False])
