@@ -10,13 +10,15 @@ same way as evidence, but never out.
 
 There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
 model if no deadline forbids it, and goes; so load itself makes batches grow. A frame that is cut into tiles lets those
-pass that are due before it, between two runs of the model. A challenge (challenges/) goes the same way after all
-frames, and into no account. The pipeline is handed what touches the world and opens nothing.
+pass that are due before it, between two runs of the model. A defect that is found waits for its repair as long as its
+own deadline and those of others allow, and leaves without it otherwise. A challenge (challenges/) goes the same way
+after all frames, and into no account. The pipeline is handed what touches the world and opens nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
@@ -100,6 +102,9 @@ class Pipeline:
         self._clock = clock
         deadlines = [camera.deadline for camera in cameras] + self.parts.deadlines
         self._longest_nap = min([LONGEST_WAIT, *deadlines])
+        # Whose frame comes as a repair begins shall have half of its time left when that is over.
+        self._longest_repair = min((one.deadline for one in cameras if one.source.live), default=math.inf) / 2
+        self._repairs_end = math.inf
         self._drained = threading.Event()
         self._busy = [False] * len(workers)
 
@@ -149,6 +154,7 @@ class Pipeline:
         Soon no frame is captured any more, and every frame captured before gets its verdict, and every part.
         """
         end = self._clock.monotonic() + grace
+        self._repairs_end = end - grace / 2
         if self.challenger is not None:
             self.challenger.stop()
         for reader in self.readers:
@@ -213,7 +219,12 @@ class Pipeline:
                 lent += self._clock.monotonic() - began
             return is_open(frame) and self._clock.monotonic() < frame.deadline
 
-        worker.inspect(batch.items, batch.opened, closed, settle, goes_on)
+        def left(frame: Frame) -> float:
+            """Seconds that there are for the verdict of `frame`."""
+            stage.beat()
+            return min(frame.deadline, self._repairs_end) - self._clock.monotonic()
+
+        worker.inspect(batch.items, batch.opened, closed, settle, goes_on, left, self._longest_repair)
         if challenger is None:
             self.schedule.ran(batch.items, self._clock.monotonic() - closed - lent)
 

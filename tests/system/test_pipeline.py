@@ -21,6 +21,8 @@ without gaps.
 16. a large frame in tiles, and a small one due before it   -> the small one overtakes it
 17. a large frame whose deadline passes among its tiles     -> unknown: deadline, and it is given up
 18. services beside the flow                                -> each gives way by as much as it says
+19. a repair that takes too long                            -> ng in time, with its mask but no patches
+20. a drain, and a repair of a file that takes for ever     -> the same
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -413,6 +416,38 @@ def test_17_a_large_frame_past_its_deadline_is_given_up(line: Callable[..., Line
     one.pipeline.drain(5.0)
     assert one.publisher.late == []
     one.balance()
+
+
+class Endless:
+    """A repairer whose windows never end."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+
+    def repair(self, *given: Any) -> NoReturn:
+        self.entered.set()
+        while True:
+            given[-1]()
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["19", "20"])
+def test_19_and_20_a_repair_without_an_end_loses_no_verdict(
+    line: Callable[..., Line], engine: Engine, live: bool
+) -> None:
+    one = line(live=live, deadline=2.0)
+    repairer = Endless()
+    one.gates["m"].engine = replace(engine, repairer=repairer)  # type: ignore[arg-type]
+    one.sources["cam1"].show(BAD)
+    assert repairer.entered.wait(30)
+    if live:
+        one.wait_for(1)
+    one.pipeline.drain(2.0)
+    assert one.verdicts() == [("cam1", 1, Verdict.NG, None)]
+    (result,) = one.messages(ResultMessage)
+    assert isinstance(result, ResultMessage)
+    assert np.array_equal(result.mask() != 0, BAD[:, :, 0] == 250)
+    assert result.patches() == ()
+    assert result.residual is None
 
 
 class Humble(Service):
