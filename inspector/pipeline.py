@@ -105,7 +105,9 @@ class Pipeline:
         # Whose frame comes as a repair begins shall have half of its time left when that is over.
         self._longest_repair = min((one.deadline for one in cameras if one.source.live), default=math.inf) / 2
         self._repairs_end = math.inf
-        self._drained = threading.Event()
+        self._is_drained = False
+        self._looks_at = math.inf  # when the watch looks next, unless it is hurried
+        self._hurried = threading.Event()
         self._busy = [False] * len(workers)
 
         def stage(name: str, body: Callable[[Stage], None], niceness: int = 0) -> Stage:
@@ -171,7 +173,8 @@ class Pipeline:
         for frame in cut:
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.SHUTDOWN))
         self._send_all(self.parts.close())
-        self._drained.set()
+        self._is_drained = True
+        self._hurried.set()
         self.watching.join(grace / 4)
         self.outbox.close()
         self.publishing.join(max(end - self._clock.monotonic(), grace / 4))
@@ -230,7 +233,9 @@ class Pipeline:
 
     def _watch(self, stage: Stage) -> None:
         """Settle frames and parts when they are due, and notice what stalls, by a clock that depends on nobody else."""
-        while not self._drained.is_set():
+        while not self._is_drained:
+            # Already now, lest a frame that comes while it looks is overlooked for the length of a nap.
+            latest = self._looks_at = self._clock.monotonic() + self._longest_nap
             stage.beat()
             for reader in self.readers:
                 reader.intake.expire()
@@ -242,8 +247,9 @@ class Pipeline:
             stall = min((reader.stalls_at for reader in self.readers), default=float("inf"))
             self._send_all(self.parts.overdue(self._clock.monotonic()))
             due = min(self.ledger.next_deadline(), self.parts.next_deadline(), max(stall, now + SHORTEST_LOOK))
-            nap = due - self._clock.monotonic()
-            self._drained.wait(min(max(nap, 0.0), self._longest_nap))
+            self._looks_at = min(due, latest)
+            self._hurried.wait(max(self._looks_at - self._clock.monotonic(), 0.0))
+            self._hurried.clear()
 
     def _publish(self, stage: Stage) -> None:
         while True:
@@ -258,6 +264,8 @@ class Pipeline:
 
     def _on_capture(self, frame: Frame) -> None:
         self._send_all(self.parts.capture(frame))
+        if min(frame.deadline, self.parts.due(frame)) < self._looks_at:  # it comes with an age
+            self._hurried.set()
 
     def _fit(self, camera: str, image: Image) -> tuple[Standard, Image | None, str | None]:
         return self._intakes[camera].fit(image)

@@ -23,6 +23,7 @@ without gaps.
 18. services beside the flow                                -> each gives way by as much as it says
 19. a repair that takes too long                            -> ng in time, with its mask but no patches
 20. a drain, and a repair of a file that takes for ever     -> the same
+21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -448,6 +450,39 @@ def test_19_and_20_a_repair_without_an_end_loses_no_verdict(
     assert np.array_equal(result.mask() != 0, BAD[:, :, 0] == 250)
     assert result.patches() == ()
     assert result.residual is None
+
+
+class Counting(threading.Event):
+    """Counts how often it was set."""
+
+    sets = 0
+
+    def set(self) -> None:
+        self.sets += 1
+        super().set()
+
+
+@pytest.mark.parametrize("station", [None, 60.0])
+def test_21_the_watch_looks_earlier_for_what_comes_with_an_age(
+    line: Callable[..., Line], station: float | None
+) -> None:
+    cameras = {"cam1": "m", "cam2": "m"}
+    one = line(cameras, started=False, deadline=60.0 if station is None else 3600.0, station=station)
+    one.gates["m"].open.clear()
+    one.pipeline._longest_nap = 50.0
+    one.pipeline._hurried = hurried = Counting()
+    one.pipeline.start()
+    one.sources["cam1"].show(GOOD, part="a")
+    assert one.gates["m"].entered.wait(30)
+    assert hurried.sets == 0
+    one.sources["cam2"].show(GOOD, part="b", captured_ns=time.time_ns() - 59_500_000_000)
+    if station is None:
+        one.wait_for(1)
+        assert one.verdicts() == [("cam2", 1, Verdict.UNKNOWN, Reason.DEADLINE)]
+    else:
+        one.output.wait_for(PartMessage, 1)
+        assert [(part.part, part.verdict) for part in one.parts()] == [("b", Verdict.UNKNOWN)]
+    assert hurried.sets == 1
 
 
 class Humble(Service):
