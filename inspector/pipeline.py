@@ -252,15 +252,18 @@ class Pipeline:
             self._hurried.clear()
 
     def _publish(self, stage: Stage) -> None:
-        while True:
-            stage.beat()
-            try:
-                batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
-            except Closed:
-                break
-            self._publisher.tick()
-            self._publisher.publish(batch.items)
-        self._publisher.goodbye()
+        try:
+            while True:
+                stage.beat()
+                try:
+                    batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
+                except Closed:
+                    break
+                self._publisher.tick()
+                self._publisher.publish(batch.items)
+            self._publisher.goodbye()
+        finally:
+            self.outbox.close()  # nobody shall wait for room that nobody makes
 
     def _on_capture(self, frame: Frame) -> None:
         self._send_all(self.parts.capture(frame))
@@ -289,7 +292,7 @@ class Pipeline:
         try:
             self.outbox.put("", item)
         except Closed:
-            log.warning("%s came after the last goodbye and is not published", type(item).__name__)
+            log.warning("%s comes when nothing is published any more", type(item).__name__)
 
 
 def _serve(service: Service, stage: Stage) -> None:

@@ -24,6 +24,7 @@ without gaps.
 19. a repair that takes too long                            -> ng in time, with its mask but no patches
 20. a drain, and a repair of a file that takes for ever     -> the same
 21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
+22. a publisher that dies with its queue full               -> exit code 70, nobody waits for it
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from inspector.inference.engine import Engine, Team, start
 from inspector.judge import Judge
 from inspector.mailbox import Closed
 from inspector.messages import BeatMessage, PartMessage, ResultMessage, VerdictMessage
+from inspector.pipeline import OUTBOX_DEPTH
 from inspector.stage import Service
 from inspector.types import Reason, Verdict
 from inspector.wire import decode
@@ -483,6 +485,25 @@ def test_21_the_watch_looks_earlier_for_what_comes_with_an_age(
         one.output.wait_for(PartMessage, 1)
         assert [(part.part, part.verdict) for part in one.parts()] == [("b", Verdict.UNKNOWN)]
     assert hurried.sets == 1
+
+
+def test_22_a_publisher_that_dies_holds_nobody_up(engine: Engine) -> None:
+    one = Line(engine, {"cam1": "m"})
+
+    def broken(_: object) -> None:
+        until(lambda: len(one.pipeline.outbox) >= OUTBOX_DEPTH)
+        raise MemoryError
+
+    one.publisher.publish = broken  # type: ignore[method-assign]
+    daemon, codes = Daemon(one.pipeline, one.wake, drain=2.0, stall=60.0, clock=SystemClock()), list[int]()
+    running = threading.Thread(target=lambda: codes.append(daemon.run()), daemon=True)
+    running.start()
+    for _ in range(2 * OUTBOX_DEPTH):
+        one.sources["cam1"].show(GOOD)
+    running.join(30)
+    assert codes == [70]
+    assert isinstance(one.pipeline.publishing.error, MemoryError)
+    assert not any(stage.alive for stage in (*one.pipeline.reading, *one.pipeline.working, one.pipeline.watching))
 
 
 class Humble(Service):
