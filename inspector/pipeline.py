@@ -162,10 +162,16 @@ class Pipeline:
         for reader in self.readers:
             reader.intake.abandon()
         self.ledger.close()
-        for reader in self.readers:
-            reader.stop()
-        for stage in self.reading:  # one that hangs in a driver may not use up the workers' share
-            stage.join(min(end - self._clock.monotonic(), grace / 4))
+        closing = [
+            threading.Thread(target=reader.stop, name=f"close-{reader.camera}", daemon=True) for reader in self.readers
+        ]
+        for thread in closing:
+            thread.start()
+        share = self._clock.monotonic() + grace / 4  # those that hang in a driver may not use up the workers'
+        for thread in closing:
+            thread.join(max(share - self._clock.monotonic(), 0.0))
+        for stage in self.reading:
+            stage.join(share - self._clock.monotonic())
         self.inbox.close()
         for stage in self.working:
             stage.join(end - self._clock.monotonic())

@@ -25,6 +25,7 @@ without gaps.
 20. a drain, and a repair of a file that takes for ever     -> the same
 21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
 22. a publisher that dies with its queue full               -> exit code 70, nobody waits for it
+23. sources that cannot be closed, or hang when they are    -> a drain judges what was captured
 """
 
 from __future__ import annotations
@@ -504,6 +505,34 @@ def test_22_a_publisher_that_dies_holds_nobody_up(engine: Engine) -> None:
     assert codes == [70]
     assert isinstance(one.pipeline.publishing.error, MemoryError)
     assert not any(stage.alive for stage in (*one.pipeline.reading, *one.pipeline.working, one.pipeline.watching))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_23_a_source_that_cannot_be_closed_costs_no_verdict(
+    line: Callable[..., Line], hangs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = line({"cam1": "m", "cam2": "m"})
+    end = threading.Event()
+
+    def close() -> None:
+        if not hangs:
+            raise RuntimeError("the driver has lost its handle")
+        end.wait(60)
+
+    one.sources["cam1"].close = close  # type: ignore[method-assign]
+    one.gates["m"].open.clear()
+    for source in one.sources.values():
+        source.show(BAD)
+    until(lambda: len(one.pipeline.ledger.in_flight()) == 2)
+    draining = threading.Thread(target=one.pipeline.drain, args=(8.0,), daemon=True)
+    draining.start()
+    one.gates["m"].open.set()
+    draining.join(30)
+    assert not draining.is_alive()
+    assert {verdict[2] for verdict in one.verdicts()} == {Verdict.NG}
+    assert ("camera cam1: its source could not be closed" in caplog.text) is not hangs
+    end.set()
+    one.sources["cam1"].end()
 
 
 class Humble(Service):
