@@ -142,6 +142,12 @@ class Parts:
         """The stations' deadlines, in seconds."""
         return [table.station.deadline for table in self._tables.values()]
 
+    def due(self, frame: Frame) -> float:
+        """When the part of a frame is due if it is the first one of it: monotonic seconds, infinity where none is."""
+        if frame.part is None or frame.camera not in self._table_of:
+            return float("inf")
+        return frame.captured + self._table_of[frame.camera].station.deadline
+
     def capture(self, frame: Frame) -> list[PartVerdict]:
         """Take a captured frame in; parts that are closed for want of room."""
         if frame.part is None or frame.camera not in self._table_of:

@@ -10,13 +10,15 @@ same way as evidence, but never out.
 
 There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
 model if no deadline forbids it, and goes; so load itself makes batches grow. A frame that is cut into tiles lets those
-pass that are due before it, between two runs of the model. A challenge (challenges/) goes the same way after all
-frames, and into no account. The pipeline is handed what touches the world and opens nothing.
+pass that are due before it, between two runs of the model. A defect that is found waits for its repair as long as its
+own deadline and those of others allow, and leaves without it otherwise. A challenge (challenges/) goes the same way
+after all frames, and into no account. The pipeline is handed what touches the world and opens nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
@@ -100,7 +102,12 @@ class Pipeline:
         self._clock = clock
         deadlines = [camera.deadline for camera in cameras] + self.parts.deadlines
         self._longest_nap = min([LONGEST_WAIT, *deadlines])
-        self._drained = threading.Event()
+        # Whose frame comes as a repair begins shall have half of its time left when that is over.
+        self._longest_repair = min((one.deadline for one in cameras if one.source.live), default=math.inf) / 2
+        self._repairs_end = math.inf
+        self._is_drained = False
+        self._looks_at = math.inf  # when the watch looks next, unless it is hurried
+        self._hurried = threading.Event()
         self._busy = [False] * len(workers)
 
         def stage(name: str, body: Callable[[Stage], None], niceness: int = 0) -> Stage:
@@ -149,15 +156,22 @@ class Pipeline:
         Soon no frame is captured any more, and every frame captured before gets its verdict, and every part.
         """
         end = self._clock.monotonic() + grace
+        self._repairs_end = end - grace / 2
         if self.challenger is not None:
             self.challenger.stop()
         for reader in self.readers:
             reader.intake.abandon()
         self.ledger.close()
-        for reader in self.readers:
-            reader.stop()
-        for stage in self.reading:  # one that hangs in a driver may not use up the workers' share
-            stage.join(min(end - self._clock.monotonic(), grace / 4))
+        closing = [
+            threading.Thread(target=reader.stop, name=f"close-{reader.camera}", daemon=True) for reader in self.readers
+        ]
+        for thread in closing:
+            thread.start()
+        share = self._clock.monotonic() + grace / 4  # those that hang in a driver may not use up the workers'
+        for thread in closing:
+            thread.join(max(share - self._clock.monotonic(), 0.0))
+        for stage in self.reading:
+            stage.join(share - self._clock.monotonic())
         self.inbox.close()
         for stage in self.working:
             stage.join(end - self._clock.monotonic())
@@ -165,7 +179,8 @@ class Pipeline:
         for frame in cut:
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.SHUTDOWN))
         self._send_all(self.parts.close())
-        self._drained.set()
+        self._is_drained = True
+        self._hurried.set()
         self.watching.join(grace / 4)
         self.outbox.close()
         self.publishing.join(max(end - self._clock.monotonic(), grace / 4))
@@ -213,13 +228,20 @@ class Pipeline:
                 lent += self._clock.monotonic() - began
             return is_open(frame) and self._clock.monotonic() < frame.deadline
 
-        worker.inspect(batch.items, batch.opened, closed, settle, goes_on)
+        def left(frame: Frame) -> float:
+            """Seconds that there are for the verdict of `frame`."""
+            stage.beat()
+            return min(frame.deadline, self._repairs_end) - self._clock.monotonic()
+
+        worker.inspect(batch.items, batch.opened, closed, settle, goes_on, left, self._longest_repair)
         if challenger is None:
             self.schedule.ran(batch.items, self._clock.monotonic() - closed - lent)
 
     def _watch(self, stage: Stage) -> None:
         """Settle frames and parts when they are due, and notice what stalls, by a clock that depends on nobody else."""
-        while not self._drained.is_set():
+        while not self._is_drained:
+            # Already now, lest a frame that comes while it looks is overlooked for the length of a nap.
+            latest = self._looks_at = self._clock.monotonic() + self._longest_nap
             stage.beat()
             for reader in self.readers:
                 reader.intake.expire()
@@ -231,22 +253,28 @@ class Pipeline:
             stall = min((reader.stalls_at for reader in self.readers), default=float("inf"))
             self._send_all(self.parts.overdue(self._clock.monotonic()))
             due = min(self.ledger.next_deadline(), self.parts.next_deadline(), max(stall, now + SHORTEST_LOOK))
-            nap = due - self._clock.monotonic()
-            self._drained.wait(min(max(nap, 0.0), self._longest_nap))
+            self._looks_at = min(due, latest)
+            self._hurried.wait(max(self._looks_at - self._clock.monotonic(), 0.0))
+            self._hurried.clear()
 
     def _publish(self, stage: Stage) -> None:
-        while True:
-            stage.beat()
-            try:
-                batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
-            except Closed:
-                break
-            self._publisher.tick()
-            self._publisher.publish(batch.items)
-        self._publisher.goodbye()
+        try:
+            while True:
+                stage.beat()
+                try:
+                    batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
+                except Closed:
+                    break
+                self._publisher.tick()
+                self._publisher.publish(batch.items)
+            self._publisher.goodbye()
+        finally:
+            self.outbox.close()  # nobody shall wait for room that nobody makes
 
     def _on_capture(self, frame: Frame) -> None:
         self._send_all(self.parts.capture(frame))
+        if min(frame.deadline, self.parts.due(frame)) < self._looks_at:  # it comes with an age
+            self._hurried.set()
 
     def _fit(self, camera: str, image: Image) -> tuple[Standard, Image | None, str | None]:
         return self._intakes[camera].fit(image)
@@ -270,7 +298,7 @@ class Pipeline:
         try:
             self.outbox.put("", item)
         except Closed:
-            log.warning("%s came after the last goodbye and is not published", type(item).__name__)
+            log.warning("%s comes when nothing is published any more", type(item).__name__)
 
 
 def _serve(service: Service, stage: Stage) -> None:

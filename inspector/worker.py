@@ -6,6 +6,8 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import compress
 
 from inspector.clock import Clock
 from inspector.errors import ModelError
@@ -31,6 +33,37 @@ from inspector.types import (
 )
 
 log = logging.getLogger(__name__)
+
+SPARE, SPARE_SHARE = 0.01, 0.25
+"""Seconds, and share of what the longest step took, that must be left beyond the next step of a repair.
+
+For steps differ, and what is proven already shall not be lost for the sake of a repair.
+"""
+
+
+class _OutOfTime(Exception):  # noqa: N818 - not an error: it ends a repair, as StopIteration does a loop
+    """There is no time for another step of a repair."""
+
+
+class _Steps:
+    """How long the steps of a batch take, between which others may be served: runs of the model, windows of repair."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._longest = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """A step begins."""
+        self._began = self._clock.monotonic()
+
+    def end(self) -> None:
+        """It is over."""
+        self._longest = max(self._longest, self._clock.monotonic() - self._began)
+
+    def fit(self, seconds: float) -> bool:
+        """Whether another one, as long as the longest so far, fits into so many seconds."""
+        return (1 + SPARE_SHARE) * self._longest + SPARE < seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +131,10 @@ class Worker:
             log, logging.WARNING, "{count} frame(s) lie on no reference picture, last {detail}", clock
         )
         self._unrepaired = Tally(log, logging.ERROR, "repair failed on {count} frame(s), last {detail}", clock)
+        self._unfinished = Tally(
+            log, logging.WARNING, "there was no time to repair {count} frame(s), last {detail}", clock
+        )
+        self._tallies = self._failures, self._misplaced, self._unrepaired, self._unfinished
 
     def inspect(
         self,
@@ -106,6 +143,8 @@ class Worker:
         closed: float,
         settle: Callable[[Inspection], None],
         goes_on: Callable[[Frame], bool] = lambda _: True,
+        left: Callable[[Frame], float] = lambda _: math.inf,
+        longest_repair: float = math.inf,
     ) -> None:
         """Inspect frames of one model, handing each inspection to `settle` as soon as it is complete.
 
@@ -113,6 +152,10 @@ class Worker:
         frames `unknown: model`, it never ends the worker; one that lies on no reference picture is `unknown: camera`
         goes_on: asked between two runs of the model whether a frame is still wanted; it may call `inspect` meanwhile. A
             frame that is not (its deadline has passed, so it has its verdict) is given up, and not settled here
+        left: asked before each step of a repair how many seconds there are for the frame's verdict. One that is proven
+            leaves without a repair rather than late
+        longest_repair: seconds after which a batch's repairs hold the worker no longer. A frame without a deadline has
+            all the time that it takes; before each step of its repair `goes_on` is asked as well
         """
         engine = _station(frames[0]).team.engines[self._index]
         self.tick()
@@ -121,7 +164,8 @@ class Worker:
             return
         looks = [self._look(one, _queued(one.frame.fitted, one.frame)) for one in placed]
         done: list[Inspection] = []
-        to_repair, left = [], dict(enumerate(placed))
+        to_repair: list[tuple[Inspection, Placed, Detection]] = []
+        pending, steps = dict(enumerate(placed)), _Steps(self._clock)
 
         def settle_done() -> None:
             """Together: to be woken by each would cost the publisher, and the interpreter, more than the judging."""
@@ -130,34 +174,54 @@ class Worker:
             done.clear()
 
         def between(index: int) -> bool:
+            nonlocal to_repair
+            steps.end()
+            fits = [steps.fit(left(inspection.frame)) for inspection, _, _ in to_repair]
+            done.extend(self._cut_short(one[0]) for one, fit in zip(to_repair, fits, strict=True) if not fit)
+            to_repair = list(compress(to_repair, fits))
             settle_done()
-            return goes_on(placed[index].frame)
+            wanted = goes_on(placed[index].frame)
+            steps.begin()
+            return wanted
 
         try:
             for index, detection in engine.detector.look(looks, between):
-                one = left.pop(index)
+                one = pending.pop(index)
                 inspection = self._judge(one, detection, engine, opened, closed, len(looks))
                 # Whoever needs no repair does not wait for those that do.
-                if inspection.mask is not None and _is_repaired(inspection.frame):
+                if inspection.mask is not None and engine.repairer is not None and _is_repaired(inspection.frame):
                     to_repair.append((inspection, one, detection))
                 else:
                     done.append(inspection)
         except ModelError as error:
-            self._failures.add(len(left), f"{engine.tag.name}: {error}")
-            for one in left.values():
+            self._failures.add(len(pending), f"{engine.tag.name}: {error}")
+            for one in pending.values():
                 settle(Inspection(one.frame, Verdict.UNKNOWN, Reason.MODEL, model=engine.tag, position=one.position))
+        steps.end()
         settle_done()
-        for inspection, one, detection in to_repair:
-            settle(self._repair(inspection, one, detection, engine))
+        until = self._clock.monotonic() + longest_repair
+
+        def before_step(frame: Frame) -> None:
+            """Raise _OutOfTime where the repair of `frame` is not to go on."""
+            steps.end()
+            has_turn = goes_on(frame) if math.isinf(frame.deadline) else self._clock.monotonic() < until
+            if not (has_turn and steps.fit(left(frame))):
+                raise _OutOfTime
+            steps.begin()
+
+        # What is due first goes first: so nothing waits for the repair of what is due later, or never.
+        for inspection, one, detection in sorted(to_repair, key=lambda each: each[0].frame.deadline):
+            steps.begin()
+            settle(self._repair(inspection, one, detection, engine, partial(before_step, one.frame)))
 
     def tick(self) -> None:
         """Log what was gathered for the log, if it is a second old."""
-        for tally in (self._failures, self._misplaced, self._unrepaired):
+        for tally in self._tallies:
             tally.tick()
 
     def flush(self) -> None:
         """Log what was gathered for the log."""
-        for tally in (self._failures, self._misplaced, self._unrepaired):
+        for tally in self._tallies:
             tally.flush()
 
     def _place(self, frames: Sequence[Frame], engine: Engine, settle: Callable[[Inspection], None]) -> list[Placed]:
@@ -211,34 +275,58 @@ class Worker:
             batch=batch,
         )
 
-    def _repair(self, inspection: Inspection, placed: Placed, detection: Detection, engine: Engine) -> Inspection:
-        """Repair, and look at the result with the detector again; a repair that fails leaves the verdict as it is."""
+    def _repair(
+        self,
+        inspection: Inspection,
+        placed: Placed,
+        detection: Detection,
+        engine: Engine,
+        between: Callable[[], None],
+    ) -> Inspection:
+        """Repair, and look at the result with the detector again.
+
+        A repair that fails, or that `between` ends by _OutOfTime before one of its steps, leaves the verdict as it is.
+        """
         if engine.repairer is None or inspection.mask is None:
             return inspection
         frame = inspection.frame
         image = _queued(frame.image, frame)
         try:
             boxes = [region.box for region in inspection.regions]
-            repaired, patches = engine.repairer.repair(image, inspection.mask, boxes, placed.reference)
-            residual = self._residual(repaired, placed, detection, [patch.box for patch in patches], engine)
+            repaired, patches = engine.repairer.repair(image, inspection.mask, boxes, placed.reference, between)
+            residual = self._residual(repaired, placed, detection, [patch.box for patch in patches], engine, between)
         except ModelError as error:
             self._unrepaired.add(1, f"{engine.tag.name}, camera {frame.camera}: {error}")
             return inspection
+        except _OutOfTime:
+            return self._cut_short(inspection)
         before = inspection.receipt.total
         receipt = replace(inspection.receipt, repair=self._clock.monotonic() - frame.captured - before)
         return replace(inspection, patches=patches, residual=residual, receipt=receipt)
 
+    def _cut_short(self, inspection: Inspection) -> Inspection:
+        """An inspection that there is no time to repair, or to repair all of; it is counted for the log."""
+        self._unfinished.add(1, f"camera {inspection.frame.camera}, frame {inspection.frame.number}")
+        return inspection
+
     def _residual(
-        self, repaired: Image, placed: Placed, detection: Detection, boxes: Sequence[Box], engine: Engine
+        self,
+        repaired: Image,
+        placed: Placed,
+        detection: Detection,
+        boxes: Sequence[Box],
+        engine: Engine,
+        between: Callable[[], None],
     ) -> float | None:
         """The score of a repaired frame, whose changes lie in `boxes`; None where the model gives no number."""
         station = _station(placed.frame)
         view = station.view
         look = self._look(placed, view.fit(repaired))
         if view.overlap is None:
+            between()
             ((_, again),) = engine.detector.look([look], lambda _: True)
         else:
-            again = engine.detector.again(look, view.inside(boxes), detection)
+            again = engine.detector.again(look, view.inside(boxes), detection, between)
         score = view.score(again, *repaired.shape[:2])
         return station.judge.told(score) if math.isfinite(score) else None
 

@@ -60,8 +60,10 @@ class Gate:
             raise ModelError("out of memory")
         yield from self.engine.detector.look(looks, goes_on)
 
-    def again(self, look: Look, changed: Sequence[Box], before: Detection) -> Detection:
-        return self.engine.detector.again(look, changed, before)
+    def again(
+        self, look: Look, changed: Sequence[Box], before: Detection, between: Callable[[], None] = lambda: None
+    ) -> Detection:
+        return self.engine.detector.again(look, changed, before, between)
 
     @property
     def detector(self) -> Gate:

@@ -130,16 +130,21 @@ class Detector:
                 if not jobs[index].left:
                     yield index, jobs[index].detection()
 
-    def again(self, look: Look, changed: Sequence[Box], before: Detection) -> Detection:
+    def again(
+        self, look: Look, changed: Sequence[Box], before: Detection, between: Callable[[], None] = lambda: None
+    ) -> Detection:
         """Look again at a picture in tiles that was changed inside of boxes: only the tiles that show them run.
 
-        before: what was said of it; its map becomes the new one, made anew in the boxes. Raises ModelError.
+        before: what was said of it; its map becomes the new one, made anew in the boxes
+        between: called before each run of the model; what it raises ends the look, and leaves `before` as it was
+        Raises ModelError.
         """
         job = self._job(look)
         assert job.plan is not None  # noqa: S101 - it is the caller who has a picture in tiles
         job.left = job.plan.touching(changed)
         rows = [(0, tile) for tile in job.left]
         for start in range(0, len(rows), self._most):
+            between()
             self._run([job], rows[start : start + self._most])
         for x, y, width, height in changed:
             inside = (slice(y, y + height), slice(x, x + width))

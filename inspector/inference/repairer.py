@@ -7,7 +7,7 @@ inpainters did better than the network, when the bundle was made, its card names
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -50,18 +50,26 @@ class Repairer:
         return bound
 
     def repair(
-        self, image: Image, mask: Mask, defects: Sequence[Box], reference: Image | None = None
+        self,
+        image: Image,
+        mask: Mask,
+        defects: Sequence[Box],
+        reference: Image | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> tuple[Image, tuple[Patch, ...]]:
         """Fill the 255s of `mask` [H,W] in `image` [H,W,C]; `defects` are boxes that cover them.
 
         reference: how `image` should look, laid under it, [H,W,1 or 3]; given if and only if the bundle compares
+        between: called before each of its steps, the windows above all; what it raises ends the repair. It may use the
+            repairer itself meanwhile
         Returns the whole repaired frame and its changed pieces, which may overlap. Raises ModelError.
         """
         reference = self._reference if reference is None else reference
         repaired = image.copy()
         height, width = mask.shape
-        windows = plan(defects, height, width, self._sizes)
+        windows = plan(defects, height, width, self._sizes, between)
         for window in windows:
+            between()
             self._fill(repaired, mask, window, reference)
         # Cut only now: a later window may have filled a neighbour's defect better than the window that brushed it.
         pieces = []

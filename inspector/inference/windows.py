@@ -6,7 +6,7 @@ its defects with enough healthy surroundings to continue from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from inspector.types import Box
@@ -29,14 +29,22 @@ class Window:
     hole: Box
 
 
-def plan(defects: Iterable[Box], height: int, width: int, sizes: Sequence[int]) -> list[Window]:
+def plan(
+    defects: Iterable[Box],
+    height: int,
+    width: int,
+    sizes: Sequence[int],
+    between: Callable[[], None] = lambda: None,
+) -> list[Window]:
     """Windows that together hold every box of `defects` in a frame of `height` x `width` pixels.
 
     Large defects come first; a smaller one joins the first window that holds it with its margin. A defect that
     the largest of `sizes` cannot hold gets a larger square, which is scaled down for the model.
+    between: called before each defect, of which there may be thousands; what it raises ends the planning
     """
     windows: list[Window] = []
     for box in sorted(defects, key=lambda box: (-max(box[2], box[3]), box)):
+        between()
         for index, window in enumerate(windows):
             if _holds(window, box):
                 windows[index] = Window(window.x, window.y, window.side, window.size, _union(window.hole, box))

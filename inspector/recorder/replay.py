@@ -202,15 +202,17 @@ class Replay:
     def _compare(self, one: Recorded, inspection: Inspection) -> Iterator[str]:
         """How it differs from what was recorded, in sentences."""
         here = self._header(inspection)
+        left_off = one.header.get("verdict") == Verdict.NG and not one.patches and one.header.get("residual") is None
         for key in TOLD[2:] if _is_doubted(one.header, here) else TOLD:
             was, now = one.header.get(key), here[key]
-            if was != now:
+            if was != now and not (left_off and key == "residual"):
                 yield f"{key} {_shown(was)}, here {_shown(now)}{_by(was, now)}"
         if one.header.get("defects") != here["defects"]:
             yield _defects(one.header.get("defects"), here["defects"])
         if (off := _pixels(one.mask, inspection.mask)) is not None:
             yield f"mask: {off}"
-        yield from _patches(one.patches, inspection.patches)
+        if not left_off:  # a repair that there was no time for, as there is here
+            yield from _patches(one.patches, inspection.patches)
 
 
 def _recorded_settings(recording: Recording) -> tuple[Camera, Workers]:

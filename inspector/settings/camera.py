@@ -124,7 +124,8 @@ class Camera(Part):
     """Frames that may wait for a worker. When it is full, a file waits; of a live camera the new frame is `unknown`,
     or, when half of its time is over, the oldest that waits."""
     repair: bool = True
-    """Whether defects are repaired, if the bundle can."""
+    """Whether defects are repaired, if the bundle can. A frame whose verdict is due, or that holds a worker for half of
+    the shortest `deadline` of the live cameras, is not; those of files and folders have the time that it takes."""
     isolate: bool = False
     """Whether its source runs in a process of its own, which is killed and started anew when it hangs or crashes: for
     cameras whose driver may. It costs two copies of each picture. Linux only."""

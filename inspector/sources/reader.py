@@ -107,9 +107,12 @@ class Reader:
         return detail
 
     def stop(self) -> None:
-        """Read nothing more; from any thread."""
+        """Read nothing more; from any thread. It takes as long as the source takes to be closed."""
         self._stopping.set()
-        self._source.close()
+        try:
+            self._source.close()
+        except Exception:  # of sources of other packages anything: it must not keep others from their end
+            log.exception("camera %s: its source could not be closed", self.camera)
 
     @property
     def stalls_at(self) -> float:

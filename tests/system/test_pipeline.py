@@ -21,6 +21,11 @@ without gaps.
 16. a large frame in tiles, and a small one due before it   -> the small one overtakes it
 17. a large frame whose deadline passes among its tiles     -> unknown: deadline, and it is given up
 18. services beside the flow                                -> each gives way by as much as it says
+19. a repair that takes too long                            -> ng in time, with its mask but no patches
+20. a drain, and a repair of a file that takes for ever     -> the same
+21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
+22. a publisher that dies with its queue full               -> exit code 70, nobody waits for it
+23. sources that cannot be closed, or hang when they are    -> a drain judges what was captured
 """
 
 from __future__ import annotations
@@ -29,10 +34,12 @@ import gc
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -45,6 +52,7 @@ from inspector.inference.engine import Engine, Team, start
 from inspector.judge import Judge
 from inspector.mailbox import Closed
 from inspector.messages import BeatMessage, PartMessage, ResultMessage, VerdictMessage
+from inspector.pipeline import OUTBOX_DEPTH
 from inspector.stage import Service
 from inspector.types import Reason, Verdict
 from inspector.wire import decode
@@ -413,6 +421,118 @@ def test_17_a_large_frame_past_its_deadline_is_given_up(line: Callable[..., Line
     one.pipeline.drain(5.0)
     assert one.publisher.late == []
     one.balance()
+
+
+class Endless:
+    """A repairer whose windows never end."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+
+    def repair(self, *given: Any) -> NoReturn:
+        self.entered.set()
+        while True:
+            given[-1]()
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["19", "20"])
+def test_19_and_20_a_repair_without_an_end_loses_no_verdict(
+    line: Callable[..., Line], engine: Engine, live: bool
+) -> None:
+    one = line(live=live, deadline=2.0)
+    repairer = Endless()
+    one.gates["m"].engine = replace(engine, repairer=repairer)  # type: ignore[arg-type]
+    one.sources["cam1"].show(BAD)
+    assert repairer.entered.wait(30)
+    if live:
+        one.wait_for(1)
+    one.pipeline.drain(2.0)
+    assert one.verdicts() == [("cam1", 1, Verdict.NG, None)]
+    (result,) = one.messages(ResultMessage)
+    assert isinstance(result, ResultMessage)
+    assert np.array_equal(result.mask() != 0, BAD[:, :, 0] == 250)
+    assert result.patches() == ()
+    assert result.residual is None
+
+
+class Counting(threading.Event):
+    """Counts how often it was set."""
+
+    sets = 0
+
+    def set(self) -> None:
+        self.sets += 1
+        super().set()
+
+
+@pytest.mark.parametrize("station", [None, 60.0])
+def test_21_the_watch_looks_earlier_for_what_comes_with_an_age(
+    line: Callable[..., Line], station: float | None
+) -> None:
+    cameras = {"cam1": "m", "cam2": "m"}
+    one = line(cameras, started=False, deadline=60.0 if station is None else 3600.0, station=station)
+    one.gates["m"].open.clear()
+    one.pipeline._longest_nap = 50.0
+    one.pipeline._hurried = hurried = Counting()
+    one.pipeline.start()
+    one.sources["cam1"].show(GOOD, part="a")
+    assert one.gates["m"].entered.wait(30)
+    assert hurried.sets == 0
+    one.sources["cam2"].show(GOOD, part="b", captured_ns=time.time_ns() - 59_500_000_000)
+    if station is None:
+        one.wait_for(1)
+        assert one.verdicts() == [("cam2", 1, Verdict.UNKNOWN, Reason.DEADLINE)]
+    else:
+        one.output.wait_for(PartMessage, 1)
+        assert [(part.part, part.verdict) for part in one.parts()] == [("b", Verdict.UNKNOWN)]
+    assert hurried.sets == 1
+
+
+def test_22_a_publisher_that_dies_holds_nobody_up(engine: Engine) -> None:
+    one = Line(engine, {"cam1": "m"})
+
+    def broken(_: object) -> None:
+        until(lambda: len(one.pipeline.outbox) >= OUTBOX_DEPTH)
+        raise MemoryError
+
+    one.publisher.publish = broken  # type: ignore[method-assign]
+    daemon, codes = Daemon(one.pipeline, one.wake, drain=2.0, stall=60.0, clock=SystemClock()), list[int]()
+    running = threading.Thread(target=lambda: codes.append(daemon.run()), daemon=True)
+    running.start()
+    for _ in range(2 * OUTBOX_DEPTH):
+        one.sources["cam1"].show(GOOD)
+    running.join(30)
+    assert codes == [70]
+    assert isinstance(one.pipeline.publishing.error, MemoryError)
+    assert not any(stage.alive for stage in (*one.pipeline.reading, *one.pipeline.working, one.pipeline.watching))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_23_a_source_that_cannot_be_closed_costs_no_verdict(
+    line: Callable[..., Line], hangs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = line({"cam1": "m", "cam2": "m"})
+    end = threading.Event()
+
+    def close() -> None:
+        if not hangs:
+            raise RuntimeError("the driver has lost its handle")
+        end.wait(60)
+
+    one.sources["cam1"].close = close  # type: ignore[method-assign]
+    one.gates["m"].open.clear()
+    for source in one.sources.values():
+        source.show(BAD)
+    until(lambda: len(one.pipeline.ledger.in_flight()) == 2)
+    draining = threading.Thread(target=one.pipeline.drain, args=(8.0,), daemon=True)
+    draining.start()
+    one.gates["m"].open.set()
+    draining.join(30)
+    assert not draining.is_alive()
+    assert {verdict[2] for verdict in one.verdicts()} == {Verdict.NG}
+    assert ("camera cam1: its source could not be closed" in caplog.text) is not hangs
+    end.set()
+    one.sources["cam1"].end()
 
 
 class Humble(Service):

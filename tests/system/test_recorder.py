@@ -171,6 +171,18 @@ def test_2_a_verdict_that_a_missed_challenge_took_is_no_difference(copy: Path) -
     assert not any(one["differs"] for one in told["outcomes"])
 
 
+def test_2_a_repair_that_there_was_no_time_for_is_no_difference(copy: Path) -> None:
+    def leave_off(lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            line["header"]["residual"] = None
+            line["payloads"] = [one for one in line["payloads"] if one["name"] == "mask"]
+
+    change(copy, leave_off)
+    told = replayed(copy)
+    assert any(one["was"].startswith("ng") for one in told["outcomes"])
+    assert not any(one["differs"] for one in told["outcomes"])
+
+
 def test_2_another_runtime_or_provider_is_named(copy: Path) -> None:
     def on_a_gpu(lines: list[dict[str, Any]]) -> None:
         for line in lines:
