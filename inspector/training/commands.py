@@ -118,7 +118,9 @@ def _register_train(train: argparse.ArgumentParser) -> None:
         "--golden", type=Path, metavar="DIR", help="pictures to choose the golden ones from (validation's)"
     )
     train.add_argument("--no-int8", action="store_true", help="leave out the int8 detector, half a minute's work")
-    train.add_argument("--resume", action="store_true", help="go on where a stopped run with the same settings was")
+    train.add_argument(
+        "--resume", action="store_true", help="go on where a stopped run with the same pictures and settings was"
+    )
     train.set_defaults(verb=_train)
 
 

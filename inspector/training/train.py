@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 
+from inspector import __version__
 from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import Bundle, Decision, Input, Repair
 from inspector.training import data, explain, packing, quantise, threshold
@@ -31,6 +32,7 @@ from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
 from inspector.training.repair_batches import RepairBatches
 from inspector.training.repair_choice import TRIALS, explained, with_methods
+from inspector.training.resume import begin
 from inspector.training.settings import (
     BATCH,
     RIM,
@@ -72,12 +74,28 @@ def train(settings: Settings, say: Say) -> Bundle:
     say(why)
     augmentation, why = choose_augmentation(samples, settings.augmentation)
     say(why)
-    settings.work.mkdir(parents=True, exist_ok=True)
     if mode == "normal":
         samples = [sample for sample in samples if sample.good]
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
     size = settings.size or choose_size(samples, architecture.pixels)
     windows = choose_windows(samples)
+
+    # What is trained, so that --resume goes on with nothing else.
+    data_sha256 = data.data_hash(samples)
+    counts = explain.counts(training_samples, validation_samples)
+    run = {
+        "pictures": {"sha256": data_sha256, **counts},
+        "validation pictures": data.data_hash(validation_samples),
+        "modalities": modalities,
+        "mode": mode,
+        "detector": name,
+        "input": [*size, channels],
+        "views": asdict(augmentation),
+        "version": __version__,
+    }
+    begin(settings.work, run, settings.resume)
+
+    # What the networks are shown, and what they are validated on.
     training = Pictures(training_samples, size, channels)
     validation = Pictures(validation_samples, size, channels)
     pairs, real = (registered_pairs if compares else validation_pairs)(validation, settings.seed)
@@ -151,11 +169,11 @@ def train(settings: Settings, say: Say) -> Bundle:
         repair=Repair(windows=windows, rim=RIM),
         training={
             "data": settings.data.name,
-            "data_sha256": data.data_hash(samples),
+            "data_sha256": data_sha256,
             "date": date.today().isoformat(),
             "seed": settings.seed,
             "folded_threshold": choice.threshold,
-            "pictures": explain.counts(training_samples, validation_samples),
+            "pictures": counts,
             "mode": mode,
             "augmentation": asdict(augmentation),
             "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
