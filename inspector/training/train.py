@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -56,6 +57,7 @@ def train(settings: Settings, say: Say) -> Bundle:
 
     Raises DataError for pictures that cannot be trained with, BundleError where the bundle does not prove itself.
     """
+    packing.check_name(settings.name)
     packing.check_replaceable(settings.out)
 
     # The pictures: what there is, and who goes to which side.
@@ -70,6 +72,9 @@ def train(settings: Settings, say: Say) -> Bundle:
     mode, why = choose_mode(samples, settings.mode)
     say(why)
     compares = mode == "reference"
+    if settings.golden is not None:
+        for _ in _given(settings.golden, channels, compares):  # what cannot be read is better known now
+            pass
     name, architecture, why = _architecture(settings, samples, mode)
     say(why)
     augmentation, why = choose_augmentation(samples, settings.augmentation)
@@ -157,10 +162,11 @@ def train(settings: Settings, say: Say) -> Bundle:
         texture = {"texture": {**asdict(texture_plan), "best": texture_figures}}
 
     # The bundle: everything that the daemon needs, proven by running it.
+    called = settings.data.resolve().name.encode(errors="replace").decode()  # a folder's name need not be UTF-8
     contents = packing.Contents(
         name=settings.name,
         version=settings.version,
-        description=settings.description or f"Trained on {settings.data.name}.",
+        description=settings.description or f"Trained on {called}.",
         licence=settings.licence,
         input=Input(height=size[0], width=size[1], channels=channels, reference=compares, modalities=modalities),
         decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
@@ -168,7 +174,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         repairer=export_repairer(repairer, channels, compares),
         repair=Repair(windows=windows, rim=RIM),
         training={
-            "data": settings.data.name,
+            "data": called,
             "data_sha256": data_sha256,
             "date": date.today().isoformat(),
             "seed": settings.seed,
@@ -222,15 +228,7 @@ def _golden_candidates(
     Where the bundle compares, the folder has their references below `reference`; else they are as validated.
     """
     if settings.golden is not None:
-        paths = pictures_in(settings.golden)
-        if not paths:
-            raise DataError(
-                f"--golden {settings.golden} holds no pictures; draw or photograph a good and a defective part"
-            )
-        for path in paths:
-            beside = settings.golden / "reference" / path.name
-            reference = data.read_picture(beside, validation.channels) if compares else None
-            yield path.name, data.read_picture(path, validation.channels), reference
+        yield from _given(settings.golden, validation.channels, compares)
         return
     if compares:
         channels = validation.channels
@@ -242,3 +240,13 @@ def _golden_candidates(
             yield validation.samples[index].picture.name, validation.native(index)[0], None
     for number, (image, _) in enumerate(shown[:32]):
         yield f"synthetic {number}", image, None
+
+
+def _given(golden: Path, channels: int, compares: bool) -> Iterator[packing.Candidate]:
+    """The pictures of the folder `golden`, with their references where the bundle compares; raises DataError."""
+    paths = pictures_in(golden)
+    if not paths:
+        raise DataError(f"--golden {golden} holds no pictures; draw or photograph a good and a defective part")
+    for path in paths:
+        reference = data.read_picture(golden / "reference" / path.name, channels) if compares else None
+        yield path.name, data.read_picture(path, channels), reference
