@@ -335,6 +335,14 @@ def test_the_verb_says_it_to_people_machines_and_scripts(data: Path, tmp_path: P
     assert report["findings"][0]["files"] == [TRAIN]
 
 
+def test_a_name_that_is_not_utf8_is_shown_as_well_as_can_be(data: Path) -> None:
+    spoil(TRAIN)(data)
+    (data / TRAIN).rename(data / TRAIN.replace(".png", "\udce9.png"))
+    done = run("data", "check", data, COLUMNS="200", PYTHONIOENCODING="utf-8:strict")
+    assert (done.returncode, done.stderr) == (65, "")
+    assert TRAIN.replace(".png", "\\udce9.png") in done.stdout
+
+
 def test_it_needs_no_torch(sound: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from inspector.training.check.run import check; "
