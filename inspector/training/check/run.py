@@ -29,7 +29,7 @@ def check(root: Path, track: Track = iter, test: bool = True) -> Report:
         rows = read_manifest(root)
         training, tested = with_groups(root, training), with_groups(root, tested)
     except DataError as problem:
-        found.append(error("manifest", str(problem), "write its head as `path`, `group`, divided by tabs"))
+        found.append(error("manifest", str(problem), "save it as UTF-8, its head `path`, `group`, divided by tabs"))
     plain = bool(tested) and {s.picture for s in tested} == {s.picture for s in training}
     if plain:
         tested = []
