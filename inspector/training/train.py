@@ -67,7 +67,7 @@ def train(settings: Settings, say: Say) -> Bundle:
     samples, problems = data.readable(everything, channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
-    for line in check(settings.data, test=False).briefly(str(settings.data)):
+    for line in check(settings.data, test=False, validation=settings.validation).briefly(str(settings.data)):
         say(line)
     mode, why = choose_mode(samples, settings.mode)
     say(why)
@@ -178,6 +178,7 @@ def train(settings: Settings, say: Say) -> Bundle:
             "data_sha256": data_sha256,
             "date": date.today().isoformat(),
             "seed": settings.seed,
+            "validation": settings.validation,
             "folded_threshold": choice.threshold,
             "pictures": counts,
             "mode": mode,

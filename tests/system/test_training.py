@@ -88,6 +88,7 @@ def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
     assert {"bundle.toml", "detector.onnx", "repairer.onnx"} < set(files(bundle))
     assert {"history/detector.jsonl", "history/repairer.jsonl"} < set(files(bundle))
     assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
+    assert card.training["validation"] == 0.15
     assert card.training["int8"]["measured"].startswith("on ")
     assert "detector.int8.onnx" in files(bundle)
     work = bundle.with_name("one.work")

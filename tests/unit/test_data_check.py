@@ -171,6 +171,14 @@ def test_few_normals_are_said(data: Path, count: int, severity: str) -> None:
     assert f"{count} normal pictures" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.15, "15% are held back, so the threshold rests on 6"), (0.025, "2.5% ")]
+)
+def test_the_share_that_is_held_back_is_the_one_asked_for(data: Path, share: float, told: str) -> None:
+    keep(data, "train/good", 40)
+    assert f"40 normal pictures: {told}" in found(check(data, validation=share))["few-normals"].text
+
+
 def test_no_normals_are_an_error(data: Path) -> None:
     keep(data, "train/good", 0)
     assert found(check(data))["no-normals"].severity is Severity.ERROR
