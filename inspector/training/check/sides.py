@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from inspector.errors import DataError
+from inspector.training.bootstrap import unseen
 from inspector.training.check.facts import Facts
 from inspector.training.check.findings import Finding, error, note, warning
 from inspector.training.metrics import area_under_roc
@@ -20,7 +21,7 @@ FEW_PARTS = 5
 """Parts from which one can be held back and the rest still tell what normal is."""
 
 FEW_TESTED = 20
-"""Where all of so many pictures are judged rightly, up to every seventh of the next may still be judged wrongly."""
+"""Where all of so many pictures are judged rightly, up to every sixth of the next may still be judged wrongly."""
 
 TELLING = 0.9
 """AUROC from which a single measure tells good from defective too well."""
@@ -45,17 +46,12 @@ def amounts(training: Sequence[Facts], test: Sequence[Facts], validation: float)
         return
     tested = Counter(fact.sample.good for fact in test)
     few = [
-        f"{tested[good]} {name} (after no mistake the true rate of {mistake} may be {_unseen(tested[good]):.0%})"
+        f"{tested[good]} {name} (after no mistake the true rate of {mistake} may be {unseen(tested[good]):.0%})"
         for good, name, mistake in ((True, "good", "false rejects"), (False, "defective", "escapes"))
         if tested[good] < FEW_TESTED
     ]
     if few:
         yield note("few-tested", f"few pictures to evaluate with: {', '.join(few)}", "add test pictures of new parts")
-
-
-def _unseen(count: int) -> float:
-    """Upper end of the 95 % interval of a rate of which none was seen in `count` (Clopper and Pearson 1934)."""
-    return 1.0 - 0.05 ** (1 / count) if count else 1.0
 
 
 def _parts(training: Sequence[Facts], good: Sequence[Facts], validation: float) -> Iterator[Finding]:
