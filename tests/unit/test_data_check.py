@@ -90,6 +90,18 @@ def copy(path: str, to: str) -> Callable[[Path], object]:
     return lambda root: put(root / to, (root / path).read_bytes())
 
 
+def dangle(path: str) -> Callable[[Path], object]:
+    """Put a link to nothing there, in the place of what is."""
+
+    def work(root: Path) -> None:
+        if (root / path).is_dir():
+            shutil.rmtree(root / path)
+        (root / path).unlink(missing_ok=True)
+        (root / path).symlink_to(root / "moved away")
+
+    return work
+
+
 def deep(highest: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, highest, (48, 64), np.uint16)
 
@@ -101,6 +113,11 @@ MOST = np.where(np.arange(64) < 50, 255, 0).astype(np.uint8)[None].repeat(48, ax
 FAULTS = [
     ("error", "unreadable", TRAIN, spoil(TRAIN)),
     ("error", "unreadable", "test/dent/03.png", spoil("test/dent/03.png", b"")),
+    ("error", "dangling", TRAIN, dangle(TRAIN)),
+    ("error", "dangling", TRUTH, dangle(TRUTH)),
+    ("error", "dangling", "test/good/05.png", dangle("test/good/05.png")),
+    ("error", "dangling", "test/dent", dangle("test/dent")),
+    ("error", "dangling", "train_ground_truth", dangle("train_ground_truth")),
     ("warning", "extension", "train/good/a.gif", spoil("train/good/a.gif")),
     ("warning", "place", "train/good/more/a.png", draw("train/good/more/a.png", noise(1))),
     ("warning", "place", "train/bad/a.png", draw("train/bad/a.png", noise(1))),
@@ -324,6 +341,15 @@ def test_the_check_for_training_leaves_the_test_pictures_alone(data: Path) -> No
     first, last = check(data, test=False).briefly("my/data")
     assert first.startswith("data check: pictures that cannot be used, since OpenCV cannot read it: 1")
     assert last == "data check: 1 error, 1 warning, 1 note; see `inspector data check my/data`"
+
+
+def test_links_to_nothing_are_said_before_training_too(data: Path) -> None:
+    dangle("test/good/00.png")(data)
+    dangle("train/good/.#00.png")(data)  # an editor's lock
+    assert check(data, test=False).findings == ()
+    dangle(TRAIN)(data)
+    first, _ = check(data, test=False).briefly("my/data")
+    assert first.startswith("data check: links to what is not there, so that nothing is read in their place: 1; ")
 
 
 def test_the_verb_says_it_to_people_machines_and_scripts(data: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def check(root: Path, track: Track = iter, test: bool = True, validation: float 
     facts = _measured(root, [*training, *tested], track, found)
     learnt = [facts[s.picture] for s in training if s.picture in facts]
     judged = [facts[s.picture] for s in tested if s.picture in facts]
+    found += folder.dangling(root, test)
     if test:
         sums = {path: digest for fact in facts.values() for path, digest in fact.sums.items()}
         found += [
