@@ -73,9 +73,16 @@ def of_maps(scores: PixelScores) -> dict[str, float]:
 
 def share(count: int, of: int) -> Interval | None:
     """The exact 95 % interval of a share that was seen `count` times `of` times; None of nothing."""
-    from scipy.stats import binomtest
-
     if not of:
         return None
+    if not count:
+        return 0.0, unseen(of)
+    from scipy.stats import binomtest
+
     limits = binomtest(count, of).proportion_ci(CONFIDENCE, "exact")
     return float(limits.low), float(limits.high)
+
+
+def unseen(of: int) -> float:
+    """The upper end of that interval of a share that was not seen once `of` times; 1 of nothing."""
+    return 1.0 - ((1 - CONFIDENCE) / 2) ** (1 / of) if of else 1.0

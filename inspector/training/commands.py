@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,9 +69,13 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle's folder")
     train.add_argument("--name", help="the bundle's name (that of --out)")
-    train.add_argument("--bundle-version", default="1", metavar="V", help="the bundle's version, for its card (1)")
-    train.add_argument("--description", default="", help="a sentence for its card")
-    train.add_argument("--licence", default="not stated", help="the licence of the trained weights, for its card")
+    train.add_argument(
+        "--bundle-version", type=_text, default="1", metavar="V", help="the bundle's version, for its card (1)"
+    )
+    train.add_argument("--description", type=_text, default="", help="a sentence for its card")
+    train.add_argument(
+        "--licence", type=_text, default="not stated", help="the licence of the trained weights, for its card"
+    )
     train.add_argument(
         "--mode", choices=("normal", "masks", "reference"),
         help="normal: from normal pictures alone; masks: from defective ones too, masked or not; reference: each "
@@ -93,18 +99,18 @@ def _register_train(train: argparse.ArgumentParser) -> None:
         "--adversarial-epochs", type=positive, default=0, metavar="N",
         help="of an adversary that gives repaired places their grain; kept where validation sees a gain (none)",
     )  # fmt: skip
-    train.add_argument("--rate", type=float, default=2e-3, help="Adam's highest learning rate (0.002)")
-    train.add_argument("--seed", type=int, default=0, help="decides the split, the views and the first weights (0)")
+    train.add_argument("--rate", type=_share, default=2e-3, help="Adam's highest learning rate (0.002)")
+    train.add_argument("--seed", type=_seed, default=0, help="decides the split, the views and the first weights (0)")
     train.add_argument(
         "--validation", type=_share, default=0.15, metavar="SHARE",
         help="of the good and of the defective pictures, held back by whole parts to choose by (0.15)",
     )  # fmt: skip
     train.add_argument(
-        "--rotation", type=float, metavar="DEGREES", help="views turn by up to this (15; binarised pictures: 0)"
+        "--rotation", type=_up_to(180), metavar="DEGREES", help="views turn by up to this (15; binarised pictures: 0)"
     )
-    train.add_argument("--shift", type=float, metavar="SHARE", help="views shift by up to this (0.1)")
+    train.add_argument("--shift", type=_up_to(1), metavar="SHARE", help="views shift by up to this (0.1)")
     train.add_argument(
-        "--shear", type=float, metavar="SHARE", help="views are sheared by up to this (0.1; binarised pictures: 0)"
+        "--shear", type=_up_to(1), metavar="SHARE", help="views are sheared by up to this (0.1; binarised pictures: 0)"
     )
     train.add_argument(
         "--flips", choices=("none", "horizontal", "vertical", "both", "all"),
@@ -112,13 +118,18 @@ def _register_train(train: argparse.ArgumentParser) -> None:
         "binarised pictures: all)",
     )  # fmt: skip
     train.add_argument(
-        "--brightness", type=float, metavar="SHARE", help="light changes by up to this (0.15; binarised pictures: 0)"
+        "--brightness",
+        type=_up_to(1),
+        metavar="SHARE",
+        help="light changes by up to this (0.15; binarised pictures: 0)",
     )
     train.add_argument(
         "--golden", type=Path, metavar="DIR", help="pictures to choose the golden ones from (validation's)"
     )
     train.add_argument("--no-int8", action="store_true", help="leave out the int8 detector, half a minute's work")
-    train.add_argument("--resume", action="store_true", help="go on where a stopped run with the same settings was")
+    train.add_argument(
+        "--resume", action="store_true", help="go on where a stopped run with the same pictures and settings was"
+    )
     train.set_defaults(verb=_train)
 
 
@@ -127,10 +138,11 @@ def _train(options: argparse.Namespace) -> int:
     from inspector.training.train import train
 
     console = Console()
-    with working_in(options.out):
-        bundle = train(_settings(options), lambda line: console.print(line, markup=False, highlight=False))
+    settings = _settings(options)
+    with working_in(settings.out):
+        bundle = train(settings, lambda line: console.print(line, markup=False, highlight=False))
     console.print(
-        f"{bundle.folder}: bundle {bundle.card.name!r} {bundle.sha256[:12]}, proven", markup=False, highlight=False
+        f"{options.out}: bundle {bundle.card.name!r} {bundle.sha256[:12]}, proven", markup=False, highlight=False
     )
     return 0
 
@@ -138,9 +150,10 @@ def _train(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     from inspector.training.settings import Settings
 
+    out = options.out.resolve()  # so that what stands at a link's end is replaced, and not the link
     views = {name: getattr(options, name) for name in ("rotation", "shift", "shear", "flips", "brightness")}
     return Settings(
-        data=options.data, out=options.out, name=options.name or options.out.resolve().name,
+        data=options.data, out=out, name=options.name or out.name,
         version=options.bundle_version, description=options.description, licence=options.licence, mode=options.mode,
         detector=options.detector, size=options.size, epochs=options.epochs, repair_epochs=options.repair_epochs,
         adversarial_epochs=options.adversarial_epochs, rate=options.rate, seed=options.seed,
@@ -198,8 +211,8 @@ def need(*modules: str, extra: str = "train") -> None:
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or any(int(side) % 16 or int(side) == 0 for side in match.groups()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HxW with multiples of 16, for example 240x320")
+    if not match or any(int(side) % 16 or not 16 <= int(side) <= 8192 for side in match.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HxW with multiples of 16 up to 8192, for example 240x320")
     return int(match[1]), int(match[2])
 
 
@@ -216,13 +229,46 @@ def add_fit(verb: argparse.ArgumentParser) -> None:
 
 
 def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
+    share = _number(text)
     if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
     return share
+
+
+def _up_to(most: float) -> Callable[[str], float]:
+    """An argument that is a number from 0 to `most`."""
+
+    def parse(text: str) -> float:
+        number = _number(text)
+        if not 0 <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most:g}")
+        return number
+
+    return parse
+
+
+def _number(text: str) -> float:
+    """Not a number where it is none, so that it is in no range."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _seed(text: str) -> int:
+    """As random numbers and a card take it."""
+    if _from_none(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text} is too large; give a whole number below 2**63")
+    return int(text)
+
+
+def _text(text: str) -> str:
+    """Text that a card can hold: a shell passes on any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8") from error
+    return text
 
 
 def _from_none(text: str) -> int:

@@ -134,11 +134,17 @@ def read_manifest(root: Path) -> list[dict[str, str]] | None:
     manifest = root / MANIFEST
     if not manifest.is_file():
         return None
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter="\t", restval="")
-        if not {"path", "group"} <= set(rows.fieldnames or ()):
-            raise DataError(f"{manifest} lacks the columns `path` and `group`, divided by tabs; add them or remove it")
-        return list(rows)
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before it
+            rows = csv.DictReader(file, delimiter="\t", restval="")
+            columns, content = set(rows.fieldnames or ()), list(rows)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{manifest} is not UTF-8; save it as UTF-8, or remove it") from error
+    except csv.Error as error:
+        raise DataError(f"{manifest} is no table divided by tabs ({error}); mend or remove it") from error
+    if not {"path", "group"} <= columns:
+        raise DataError(f"{manifest} lacks the columns `path` and `group`, divided by tabs; add them or remove it")
+    return content
 
 
 def with_groups(root: Path, samples: list[Sample]) -> list[Sample]:

@@ -3,8 +3,8 @@
 What is validated and kept is a running mean of the weights (Polyak averaging), batch norms' statistics included: the
 weights themselves still swing at a high learning rate, and their statistics lag behind them.
 
-A run can be stopped at any moment and resumed at the last whole epoch: what an epoch shows depends on the seed and
-the epoch's number alone, and the learning rate on the step's number.
+A run can be stopped at any moment and resumed at the last whole epoch: what an epoch draws, dropout's places too,
+depends on the seed and the epoch's number alone, and the learning rate on the step's number.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ def _epoch(
     tell: Callable[[str], None],
 ) -> float:
     rng = np.random.default_rng([plan.seed, epoch])
+    torch.manual_seed(int(np.random.SeedSequence([plan.seed, epoch]).generate_state(1, np.uint64)[0]))  # dropout's
     if task.prepare is not None:
         mean.module.eval()
         with torch.inference_mode():

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import cv2
 import tomli_w
+from pydantic import TypeAdapter, ValidationError
 
 from inspector.errors import BundleError, DataError
 from inspector.inference import bundle as bundles
@@ -58,6 +59,17 @@ class Contents:
     repair: Repair | None
     training: Mapping[str, Any]
     history: tuple[Path, ...] = ()
+
+
+def check_name(name: str) -> None:
+    """Raise DataError where a card cannot have the name."""
+    try:
+        TypeAdapter(bundles.Name).validate_python(name)
+    except ValidationError as error:
+        raise DataError(
+            f"{name!r} cannot be a bundle's name: give --name 1 to 64 letters (a to z), digits, ., _ and -, the first "
+            "a letter or digit"
+        ) from error
 
 
 def check_replaceable(folder: Path) -> None:

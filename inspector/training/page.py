@@ -20,7 +20,8 @@ def write(path: Path, template: str, **content: Any) -> None:
     )  # fmt: skip
     environment.filters |= {**FORMS, "limits": limits}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(environment.get_template(template).render(**content), encoding="utf-8")
+    text = environment.get_template(template).render(**content)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name need not be UTF-8
 
 
 def figure(value: float | None) -> str:

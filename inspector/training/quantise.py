@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.errors import BundleError
+from inspector.errors import BundleError, DataError
 from inspector.inference import bundle as bundles
 from inspector.inference import engine, runtimes
 from inspector.inference.bundle import VARIANTS, Bundle
@@ -67,8 +67,10 @@ def quantise(folder: Path, root: Path, precision: Precision, say: Say) -> Bundle
     for problem in problems:
         say(f"left out: {problem}")
     seed = int(bundle.card.training.get("seed", 0))
+    if not any(sample.good for sample in samples):
+        raise DataError(f"{root} has no normal picture that can be read, to measure the loss on; add some")
     if data.data_hash(samples) == bundle.card.training.get("data_sha256"):
-        _, samples = split(samples, VALIDATION, seed)
+        _, samples = split(samples, float(bundle.card.training.get("validation", VALIDATION)), seed)
         say(f"the pictures that it was trained with: the {len(samples)} that were held back to validate on are used")
     else:
         say(f"not the pictures that it was trained with: all {len(samples)} are used")

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 import torch
 
+from inspector import __version__
 from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import Bundle, Decision, Input, Repair
 from inspector.training import data, explain, packing, quantise, threshold
@@ -31,6 +33,7 @@ from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
 from inspector.training.repair_batches import RepairBatches
 from inspector.training.repair_choice import TRIALS, explained, with_methods
+from inspector.training.resume import begin
 from inspector.training.settings import (
     BATCH,
     RIM,
@@ -54,6 +57,7 @@ def train(settings: Settings, say: Say) -> Bundle:
 
     Raises DataError for pictures that cannot be trained with, BundleError where the bundle does not prove itself.
     """
+    packing.check_name(settings.name)
     packing.check_replaceable(settings.out)
 
     # The pictures: what there is, and who goes to which side.
@@ -63,21 +67,40 @@ def train(settings: Settings, say: Say) -> Bundle:
     samples, problems = data.readable(everything, channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
-    for line in check(settings.data, test=False).briefly(str(settings.data)):
+    for line in check(settings.data, test=False, validation=settings.validation).briefly(str(settings.data)):
         say(line)
     mode, why = choose_mode(samples, settings.mode)
     say(why)
     compares = mode == "reference"
+    if settings.golden is not None:
+        for _ in _given(settings.golden, channels, compares):  # what cannot be read is better known now
+            pass
     name, architecture, why = _architecture(settings, samples, mode)
     say(why)
     augmentation, why = choose_augmentation(samples, settings.augmentation)
     say(why)
-    settings.work.mkdir(parents=True, exist_ok=True)
     if mode == "normal":
         samples = [sample for sample in samples if sample.good]
     training_samples, validation_samples = split(samples, settings.validation, settings.seed)
     size = settings.size or choose_size(samples, architecture.pixels)
     windows = choose_windows(samples)
+
+    # What is trained, so that --resume goes on with nothing else.
+    data_sha256 = data.data_hash(samples)
+    counts = explain.counts(training_samples, validation_samples)
+    run = {
+        "pictures": {"sha256": data_sha256, **counts},
+        "validation pictures": data.data_hash(validation_samples),
+        "modalities": modalities,
+        "mode": mode,
+        "detector": name,
+        "input": [*size, channels],
+        "views": asdict(augmentation),
+        "version": __version__,
+    }
+    begin(settings.work, run, settings.resume)
+
+    # What the networks are shown, and what they are validated on.
     training = Pictures(training_samples, size, channels)
     validation = Pictures(validation_samples, size, channels)
     pairs, real = (registered_pairs if compares else validation_pairs)(validation, settings.seed)
@@ -139,10 +162,11 @@ def train(settings: Settings, say: Say) -> Bundle:
         texture = {"texture": {**asdict(texture_plan), "best": texture_figures}}
 
     # The bundle: everything that the daemon needs, proven by running it.
+    called = settings.data.resolve().name.encode(errors="replace").decode()  # a folder's name need not be UTF-8
     contents = packing.Contents(
         name=settings.name,
         version=settings.version,
-        description=settings.description or f"Trained on {settings.data.name}.",
+        description=settings.description or f"Trained on {called}.",
         licence=settings.licence,
         input=Input(height=size[0], width=size[1], channels=channels, reference=compares, modalities=modalities),
         decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
@@ -150,12 +174,13 @@ def train(settings: Settings, say: Say) -> Bundle:
         repairer=export_repairer(repairer, channels, compares),
         repair=Repair(windows=windows, rim=RIM),
         training={
-            "data": settings.data.name,
-            "data_sha256": data.data_hash(samples),
+            "data": called,
+            "data_sha256": data_sha256,
             "date": date.today().isoformat(),
             "seed": settings.seed,
+            "validation": settings.validation,
             "folded_threshold": choice.threshold,
-            "pictures": explain.counts(training_samples, validation_samples),
+            "pictures": counts,
             "mode": mode,
             "augmentation": asdict(augmentation),
             "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
@@ -204,15 +229,7 @@ def _golden_candidates(
     Where the bundle compares, the folder has their references below `reference`; else they are as validated.
     """
     if settings.golden is not None:
-        paths = pictures_in(settings.golden)
-        if not paths:
-            raise DataError(
-                f"--golden {settings.golden} holds no pictures; draw or photograph a good and a defective part"
-            )
-        for path in paths:
-            beside = settings.golden / "reference" / path.name
-            reference = data.read_picture(beside, validation.channels) if compares else None
-            yield path.name, data.read_picture(path, validation.channels), reference
+        yield from _given(settings.golden, validation.channels, compares)
         return
     if compares:
         channels = validation.channels
@@ -224,3 +241,13 @@ def _golden_candidates(
             yield validation.samples[index].picture.name, validation.native(index)[0], None
     for number, (image, _) in enumerate(shown[:32]):
         yield f"synthetic {number}", image, None
+
+
+def _given(golden: Path, channels: int, compares: bool) -> Iterator[packing.Candidate]:
+    """The pictures of the folder `golden`, with their references where the bundle compares; raises DataError."""
+    paths = pictures_in(golden)
+    if not paths:
+        raise DataError(f"--golden {golden} holds no pictures; draw or photograph a good and a defective part")
+    for path in paths:
+        reference = data.read_picture(golden / "reference" / path.name, channels) if compares else None
+        yield path.name, data.read_picture(path, channels), reference

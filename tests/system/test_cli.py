@@ -15,6 +15,7 @@ from inspector.docs import verbs
 from inspector.simulation import KINDS
 from tests.bundles import make_bundle, picture
 from tests.daemon import configure, run
+from tests.pictures import noise, write
 
 VERBS = verbs(cli.build_parser())
 TRAINS = all(importlib.util.find_spec(module) for module in ("torch", "matplotlib", "tomli_w"))
@@ -101,6 +102,16 @@ def test_each_verbs_help_tells_of_every_option(verb: str, capsys: pytest.Capture
         (["train", "pictures"], "--out"),
         (["train", "pictures", "--out", "m", "--size", "100x96"], "'100x96' is not HxW with multiples of 16"),
         (["train", "pictures", "--out", "m", "--size", "0x96"], "'0x96' is not HxW with multiples of 16"),
+        (["train", "pictures", "--out", "m", "--size", "9600x96"], "multiples of 16 up to 8192"),
+        (["train", "pictures", "--out", "m", "--rate", "0"], "'0' is not a number above 0 and below 1"),
+        (["train", "pictures", "--out", "m", "--rate", "nan"], "'nan' is not a number above 0 and below 1"),
+        (["train", "pictures", "--out", "m", "--seed", "-1"], "'-1' is not a whole number from 0"),
+        (["train", "pictures", "--out", "m", "--seed", f"{1 << 63}"], "give a whole number below 2**63"),
+        (["train", "pictures", "--out", "m", "--rotation", "nan"], "'nan' is not a number from 0 to 180"),
+        (["train", "pictures", "--out", "m", "--shift", "inf"], "'inf' is not a number from 0 to 1"),
+        (["train", "pictures", "--out", "m", "--shear", "-0.1"], "'-0.1' is not a number from 0 to 1"),
+        (["train", "pictures", "--out", "m", "--brightness", "much"], "'much' is not a number from 0 to 1"),
+        (["train", "pictures", "--out", "m", "--licence", "\udce9"], "is not UTF-8"),
         (["train", "pictures", "--out", "m", "--epochs", "0"], "'0' is not a whole number above 0"),
         (["train", "pictures", "--out", "m", "--flips", "some"], "'some'"),
         (["evaluate", "bundle"], "data"),
@@ -218,6 +229,27 @@ def test_train_needs_pictures(tmp_path: Path, folder: str) -> None:
     else:
         assert " not installed, which this needs; run `" in sentence
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not TRAINS, reason="needs what `inspector train` needs")
+@pytest.mark.parametrize("out", ["mein modell", "b\u00fcndel", "b" * 65])
+def test_train_refuses_a_name_that_no_card_can_have_before_it_trains(tmp_path: Path, out: str) -> None:
+    sentence = complaint(65, "train", tmp_path, "--out", tmp_path / out)
+    assert sentence.startswith(f"{out!r} cannot be a bundle's name: give --name 1 to 64 letters")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not TRAINS, reason="needs what `inspector train` needs")
+def test_train_looks_at_the_golden_pictures_before_it_trains(tmp_path: Path) -> None:
+    for seed in range(4):
+        write(tmp_path / "data" / "normal" / f"{seed}.png", noise(seed))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"none")
+    for golden, sentence in (("nowhere", "nowhere holds no pictures"), ("broken", "a.png is not a picture")):
+        done = run("train", tmp_path / "data", "--out", tmp_path / "m", "--golden", tmp_path / golden)
+        assert done.returncode == 65, done.stderr
+        assert sentence in done.stderr
+        assert not (tmp_path / "m.work").exists()
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])

@@ -3,6 +3,7 @@
 1. pictures with masks        -> a bundle that proves itself, judges a folder, and takes its scores into its card
 2. normal pictures alone      -> trained on synthetic defects; the plain folders do
 3. killed in the middle       -> --resume ends with the very bundle that an undisturbed run makes
+3b. other pictures meanwhile  -> --resume refuses to go on with what was learned from the first ones
 4. an out that is no bundle   -> refused before any training
 5. stacks of five modalities  -> a bundle of five channels that proves itself and is evaluated
 6. references of other parts  -> a bundle that compares, which a camera with references runs
@@ -87,6 +88,7 @@ def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
     assert {"bundle.toml", "detector.onnx", "repairer.onnx"} < set(files(bundle))
     assert {"history/detector.jsonl", "history/repairer.jsonl"} < set(files(bundle))
     assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
+    assert card.training["validation"] == 0.15
     assert card.training["int8"]["measured"].startswith("on ")
     assert "detector.int8.onnx" in files(bundle)
     work = bundle.with_name("one.work")
@@ -134,6 +136,18 @@ def test_3_a_killed_run_resumes_to_the_same_bundle(bundle: Path, masked: Path, t
     trained(masked, out, *SHORT, "--resume")
     assert (out / "detector.onnx").read_bytes() == (bundle / "detector.onnx").read_bytes()
     assert load(out).card.decision == load(bundle).card.decision
+
+
+def test_3b_other_pictures_are_not_resumed(bundle: Path, masked: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(bundle, tmp_path / "one"))
+    shutil.copytree(bundle.with_name("one.work"), tmp_path / "one.work")
+    other = Path(shutil.copytree(masked, tmp_path / "other"))
+    min((other / "train" / "good").iterdir()).unlink()
+    before = files(tmp_path / "one.work"), (out / "bundle.toml").read_bytes()
+    done = run("train", other, "--out", out, *SHORT, "--resume", **ONE_THREAD)
+    assert done.returncode == 65, done.stderr
+    assert "one.work holds a run with other pictures" in done.stderr
+    assert (files(tmp_path / "one.work"), (out / "bundle.toml").read_bytes()) == before
 
 
 def test_4_what_is_no_bundle_is_not_replaced(masked: Path, tmp_path: Path) -> None:

@@ -90,6 +90,18 @@ def copy(path: str, to: str) -> Callable[[Path], object]:
     return lambda root: put(root / to, (root / path).read_bytes())
 
 
+def dangle(path: str) -> Callable[[Path], object]:
+    """Put a link to nothing there, in the place of what is."""
+
+    def work(root: Path) -> None:
+        if (root / path).is_dir():
+            shutil.rmtree(root / path)
+        (root / path).unlink(missing_ok=True)
+        (root / path).symlink_to(root / "moved away")
+
+    return work
+
+
 def deep(highest: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, highest, (48, 64), np.uint16)
 
@@ -101,6 +113,11 @@ MOST = np.where(np.arange(64) < 50, 255, 0).astype(np.uint8)[None].repeat(48, ax
 FAULTS = [
     ("error", "unreadable", TRAIN, spoil(TRAIN)),
     ("error", "unreadable", "test/dent/03.png", spoil("test/dent/03.png", b"")),
+    ("error", "dangling", TRAIN, dangle(TRAIN)),
+    ("error", "dangling", TRUTH, dangle(TRUTH)),
+    ("error", "dangling", "test/good/05.png", dangle("test/good/05.png")),
+    ("error", "dangling", "test/dent", dangle("test/dent")),
+    ("error", "dangling", "train_ground_truth", dangle("train_ground_truth")),
     ("warning", "extension", "train/good/a.gif", spoil("train/good/a.gif")),
     ("warning", "place", "train/good/more/a.png", draw("train/good/more/a.png", noise(1))),
     ("warning", "place", "train/bad/a.png", draw("train/bad/a.png", noise(1))),
@@ -171,6 +188,14 @@ def test_few_normals_are_said(data: Path, count: int, severity: str) -> None:
     assert f"{count} normal pictures" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.15, "15% are held back, so the threshold rests on 6"), (0.025, "2.5% ")]
+)
+def test_the_share_that_is_held_back_is_the_one_asked_for(data: Path, share: float, told: str) -> None:
+    keep(data, "train/good", 40)
+    assert f"40 normal pictures: {told}" in found(check(data, validation=share))["few-normals"].text
+
+
 def test_no_normals_are_an_error(data: Path) -> None:
     keep(data, "train/good", 0)
     assert found(check(data))["no-normals"].severity is Severity.ERROR
@@ -179,7 +204,7 @@ def test_no_normals_are_an_error(data: Path) -> None:
 def test_few_test_pictures_are_said_with_what_they_can_prove(data: Path) -> None:
     keep(data, "test/dent", 10)
     text = found(check(data))["few-tested"].text
-    assert "10 defective (after no mistake the true rate of escapes may be 26%)" in text
+    assert "10 defective (after no mistake the true rate of escapes may be 31%)" in text
     assert "good" not in text
 
 
@@ -318,6 +343,15 @@ def test_the_check_for_training_leaves_the_test_pictures_alone(data: Path) -> No
     assert last == "data check: 1 error, 1 warning, 1 note; see `inspector data check my/data`"
 
 
+def test_links_to_nothing_are_said_before_training_too(data: Path) -> None:
+    dangle("test/good/00.png")(data)
+    dangle("train/good/.#00.png")(data)  # an editor's lock
+    assert check(data, test=False).findings == ()
+    dangle(TRAIN)(data)
+    first, _ = check(data, test=False).briefly("my/data")
+    assert first.startswith("data check: links to what is not there, so that nothing is read in their place: 1; ")
+
+
 def test_the_verb_says_it_to_people_machines_and_scripts(data: Path, tmp_path: Path) -> None:
     assert run("data", "check", data).returncode == 0
     draw(TRUTH, 0 * MASK)(data)
@@ -333,6 +367,14 @@ def test_the_verb_says_it_to_people_machines_and_scripts(data: Path, tmp_path: P
     assert report["counts"] == {"error": 1, "warning": 1, "note": 1}
     assert report["findings"][0]["rule"] == "unreadable"
     assert report["findings"][0]["files"] == [TRAIN]
+
+
+def test_a_name_that_is_not_utf8_is_shown_as_well_as_can_be(data: Path) -> None:
+    spoil(TRAIN)(data)
+    (data / TRAIN).rename(data / TRAIN.replace(".png", "\udce9.png"))
+    done = run("data", "check", data, COLUMNS="200", PYTHONIOENCODING="utf-8:strict")
+    assert (done.returncode, done.stderr) == (65, "")
+    assert TRAIN.replace(".png", "\\udce9.png") in done.stdout
 
 
 def test_it_needs_no_torch(sound: Path) -> None:

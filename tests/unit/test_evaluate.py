@@ -278,6 +278,13 @@ def test_names_of_files_cannot_break_the_page(bright: Path, pictures: Path, tmp_
     assert page.having("b") == []
 
 
+def test_names_that_are_not_utf8_do_not_break_it(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "test/good/a.png").rename(pictures / "test/good/caf\udce9.png")
+    _, record, _ = measured(bright, pictures, tmp_path / "out")
+    assert "test/good/caf\udce9.png" in [row["picture"] for row in record["results"]]
+    assert "good/caf\\udce9.png" in Page((tmp_path / "out" / "report.html").read_text()).text
+
+
 def test_each_picture_has_its_row(bright: Path, pictures: Path, tmp_path: Path) -> None:
     (pictures / "MANIFEST.tsv").write_text("path\tgroup\ntest/half/a.png\tplate 7\n")
     _, report, _ = measured(bright, pictures, tmp_path / "out")

@@ -157,6 +157,7 @@ def test_exact_intervals_are_those_of_the_tables(count: int, of: int, low: float
 
 def test_of_nothing_there_is_no_share() -> None:
     assert bootstrap.share(0, 0) is None
+    assert bootstrap.unseen(0) == 1.0
 
 
 def test_maps_in_wider_bins_have_nearly_the_same_areas() -> None:

@@ -28,9 +28,9 @@ class Stopped(Exception):  # noqa: N818 - what a kill does, at a place of the te
 def line_task(
     validate: Callable[[torch.nn.Module], Mapping[str, float]] | None = None, stop_at: int | None = None
 ) -> Task:
-    """Learn y = 2x + 1, from what the loop's own random numbers draw; `stop_at`: dies at that step."""
+    """Learn y = 2x + 1, from what the loop's own random numbers draw, with dropout; `stop_at`: dies at that step."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.BatchNorm1d(1), torch.nn.Linear(1, 1))
+    network = torch.nn.Sequential(torch.nn.BatchNorm1d(1), torch.nn.Linear(1, 1), torch.nn.Dropout(0.25))
     steps = iter(range(10**6))
 
     def loss(rng: np.random.Generator) -> torch.Tensor:

@@ -14,14 +14,16 @@ import pytest
 
 pytest.importorskip("tomli_w", reason="needs tomli-w, which writes cards")
 
-from inspector.errors import BundleError
+from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import load
-from inspector.training import quantise
+from inspector.training import packing, quantise
+from inspector.training.data import data_hash, training_samples
 from inspector.training.quantise import Figures, too_much
 from inspector.training.reduce import between, to_int8
 from inspector.types import Precision, Verdict
 from tests.bundles import convolutional, make_bundle, masked_pictures, picture
 from tests.daemon import run
+from tests.pictures import noise, write
 
 FINE = Figures(0.9, 0.99, (Verdict.OK,) * 200)
 
@@ -140,6 +142,35 @@ def test_the_verb_on_any_bundle_and_any_pictures(bundle: Path, tmp_path: Path) -
     assert "not the pictures that it was trained with: all 12 are used" in done.stdout
     assert done.stdout.splitlines()[-1] == f"{bundle}: now has detector.int8.onnx, proven"
     assert Precision.INT8 in load(bundle).variants
+
+
+@pytest.mark.parametrize(("training", "held"), [({}, 6), ({"validation": 0.05}, 2), ({"validation": 0.5}, 20)])
+def test_it_measures_on_what_was_held_back(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training: dict[str, float], held: int
+) -> None:
+    for seed in range(40):
+        write(tmp_path / "data" / "normal" / f"{seed}.png", noise(seed))
+    card = load(bundle).card
+    known = {"data_sha256": data_hash(training_samples(tmp_path / "data")), **training}
+    packing.write_card(bundle, card.model_copy(update={"training": card.training | known}))
+    monkeypatch.setattr(quantise, "add", lambda bundle, *_: bundle)
+    said: list[str] = []
+    quantise.quantise(bundle, tmp_path / "data", Precision.INT8, said.append)
+    assert said == [f"the pictures that it was trained with: the {held} that were held back to validate on are used"]
+
+
+@pytest.mark.parametrize("more", [[], ["defective/a.png"]])
+def test_where_no_normal_picture_can_be_read_that_is_said(bundle: Path, tmp_path: Path, more: list[str]) -> None:
+    write(tmp_path / "data" / "normal" / "a.png", picture()).write_bytes(b"none")
+    for path in more:
+        write(tmp_path / "data" / path, picture())
+    before, said = files(bundle), []
+    with pytest.raises(DataError, match="data has no normal picture that can be read"):
+        quantise.quantise(bundle, tmp_path / "data", Precision.INT8, said.append)
+    assert said == [
+        f"left out: {tmp_path}/data/normal/a.png is not a picture that OpenCV can read; replace or remove it"
+    ]
+    assert files(bundle) == before
 
 
 def test_it_needs_no_torch() -> None:

@@ -100,6 +100,27 @@ def test_a_manifest_without_its_columns_is_refused(tmp_path: Path) -> None:
         training_samples(tmp_path)
 
 
+def test_a_manifest_may_begin_with_a_mark(tmp_path: Path) -> None:
+    touch(tmp_path, "normal/a.png")
+    (tmp_path / "MANIFEST.tsv").write_text("path\tgroup\nnormal/a.png\tT\u00fcr 7\n", encoding="utf-8-sig")
+    assert [sample.group for sample in training_samples(tmp_path)] == ["T\u00fcr 7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("path\tgroup\nnormal/a.png\tT\u00fcr 7\n".encode("latin-1"), "MANIFEST.tsv is not UTF-8; save it as UTF-8"),
+        ("path\tgroup\nnormal/a.png\tT\u00fcr 7\n".encode("utf-16"), "MANIFEST.tsv is not UTF-8; save it as UTF-8"),
+        (b"path\tgroup\nnormal/a.png\t" + 140_000 * b"x", "MANIFEST.tsv is no table divided by tabs"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    touch(tmp_path, "normal/a.png")
+    (tmp_path / "MANIFEST.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        training_samples(tmp_path)
+
+
 def test_unreadable_pictures_are_named_and_left_out(tmp_path: Path) -> None:
     write(tmp_path / "normal/a.png", noise(1))
     (tmp_path / "normal/empty.png").touch()

@@ -18,6 +18,7 @@ LAYOUT = (
 OTHER_PICTURES = frozenset({".gif", ".heic", ".jp2", ".avif", ".raw", ".dng", ".npy", ".pgm", ".ppm", ".tga"})
 """Extensions of pictures that training does not read."""
 
+_TESTS = ("test", "ground_truth", "reference")
 _MASKS = ("train_ground_truth", "ground_truth")
 _TWINS = ("train_reference", "reference")
 
@@ -95,6 +96,25 @@ def _why(parts: tuple[str, ...], suffix: str, stems: set[tuple[str, str]]) -> st
     if folder in _TWINS:
         return "twin"
     return "plain" if folder in ("normal", "defective") and len(parts) == 2 else "place"
+
+
+def dangling(root: Path, test: bool) -> Iterator[Finding]:
+    """Links to pictures, or to folders of them, that are not there: what they name would silently not exist.
+
+    test: also those among the pictures to evaluate with
+    """
+    tops = [root / name for name in LAYOUT if test or name not in _TESTS]
+    places = [*tops, *(path for top in tops for depth in ("*", "*/*", "*/*/*") for path in top.glob(depth))]
+    names = [
+        path.relative_to(root).as_posix() for path in places
+        if path.suffix.lower() in PICTURES | {""} and not path.name.startswith(".")
+        and path.is_symlink() and not path.exists()
+    ]  # fmt: skip
+    if names:
+        yield error(
+            "dangling", f"links to what is not there, so that nothing is read in their place: {len(names)}",
+            "bring back what they point to, or remove them", sorted(names),
+        )  # fmt: skip
 
 
 def modalities(root: Path, samples: list[Sample]) -> Iterator[Finding]:

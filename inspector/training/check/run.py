@@ -11,14 +11,16 @@ from inspector.training.check import copies, folder, masks, pictures, sides
 from inspector.training.check.facts import Facts, Unusable, measure
 from inspector.training.check.findings import Finding, Report, error, note, sorted_by_severity
 from inspector.training.data import Sample, find_test, find_training, read_manifest, with_groups
+from inspector.training.split import VALIDATION
 
 Track = Callable[[Sequence[Sample]], Iterable[Sample]]
 
 
-def check(root: Path, track: Track = iter, test: bool = True) -> Report:
+def check(root: Path, track: Track = iter, test: bool = True, validation: float = VALIDATION) -> Report:
     """Check `root`; `track` wraps what is looped over, to show progress. Raises DataError where it is no folder.
 
     test: False leaves the test pictures, strays and the manifest's sums out, and so takes less time
+    validation: share of the pictures to train with that will be held back
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give one with train/good or normal in it")
@@ -29,13 +31,14 @@ def check(root: Path, track: Track = iter, test: bool = True) -> Report:
         rows = read_manifest(root)
         training, tested = with_groups(root, training), with_groups(root, tested)
     except DataError as problem:
-        found.append(error("manifest", str(problem), "write its head as `path`, `group`, divided by tabs"))
+        found.append(error("manifest", str(problem), "save it as UTF-8, its head `path`, `group`, divided by tabs"))
     plain = bool(tested) and {s.picture for s in tested} == {s.picture for s in training}
     if plain:
         tested = []
     facts = _measured(root, [*training, *tested], track, found)
     learnt = [facts[s.picture] for s in training if s.picture in facts]
     judged = [facts[s.picture] for s in tested if s.picture in facts]
+    found += folder.dangling(root, test)
     if test:
         sums = {path: digest for fact in facts.values() for path, digest in fact.sums.items()}
         found += [
@@ -45,7 +48,7 @@ def check(root: Path, track: Track = iter, test: bool = True) -> Report:
             *folder.manifest(root, rows, [*training, *tested], sums),
         ]
         found += _nothing(training, tested, plain)
-    found += _rules(learnt, judged)
+    found += _rules(learnt, judged, validation)
     everything = [*learnt, *judged]
     sizes = Counter(f"{fact.size[0]}x{fact.size[1]}" for fact in everything)
     return Report(
@@ -84,7 +87,7 @@ def _nothing(training: list[Sample], tested: list[Sample], plain: bool) -> Itera
         )  # fmt: skip
 
 
-def _rules(training: list[Facts], test: list[Facts]) -> Iterator[Finding]:
+def _rules(training: list[Facts], test: list[Facts], validation: float) -> Iterator[Finding]:
     everything = [*training, *test]
     if not everything:
         return
@@ -93,7 +96,7 @@ def _rules(training: list[Facts], test: list[Facts]) -> Iterator[Finding]:
     yield from masks.unmasked(everything)
     yield from copies.copies(training, test)
     if any(fact.sample.good for fact in training):
-        yield from sides.amounts(training, test)
+        yield from sides.amounts(training, test, validation)
     yield from sides.confounds({"training": training, "test": test})
     yield from pictures.shapes(everything)
     yield from pictures.colours(everything)

@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from inspector.errors import DataError
+from inspector.training.bootstrap import unseen
 from inspector.training.check.facts import Facts
 from inspector.training.check.findings import Finding, error, note, warning
 from inspector.training.metrics import area_under_roc
-from inspector.training.split import VALIDATION, divide, names_of_copies
+from inspector.training.split import divide, names_of_copies
 
 FEW_NORMALS, ENOUGH_NORMALS = 20, 60
-"""Of these 3 and 9 are held back to choose the threshold on."""
+"""Of these 3 and 9 are held back to choose the threshold on, by the usual share."""
 
 FEW_PARTS = 5
 """Parts from which one can be held back and the rest still tell what normal is."""
 
 FEW_TESTED = 20
-"""Where all of so many pictures are judged rightly, up to every seventh of the next may still be judged wrongly."""
+"""Where all of so many pictures are judged rightly, up to every sixth of the next may still be judged wrongly."""
 
 TELLING = 0.9
 """AUROC from which a single measure tells good from defective too well."""
@@ -29,23 +30,23 @@ COMPARABLE = 10
 """Pictures on either side from which two sides are compared."""
 
 
-def amounts(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[Finding]:
-    """Too few pictures to train with, to divide, or to believe a figure."""
+def amounts(training: Sequence[Facts], test: Sequence[Facts], validation: float) -> Iterator[Finding]:
+    """Too few pictures to train with, to divide, or to believe a figure; `validation` is the share held back."""
     good = [fact for fact in training if fact.sample.good]
-    held = max(1, round(VALIDATION * len(good)))
+    held = max(1, round(validation * len(good)))
     if len(good) < ENOUGH_NORMALS:
         how = warning if len(good) < FEW_NORMALS else note
         yield how(
             "few-normals",
-            f"{len(good)} normal pictures: {VALIDATION:.0%} are held back, so the threshold rests on {held}",
+            f"{len(good)} normal pictures: {100 * validation:.3g}% are held back, so the threshold rests on {held}",
             f"collect {ENOUGH_NORMALS} or more, of all that is normal on the line: other parts, days and light",
         )
-    yield from _parts(training, good)
+    yield from _parts(training, good, validation)
     if not test:
         return
     tested = Counter(fact.sample.good for fact in test)
     few = [
-        f"{tested[good]} {name} (after no mistake the true rate of {mistake} may be {_unseen(tested[good]):.0%})"
+        f"{tested[good]} {name} (after no mistake the true rate of {mistake} may be {unseen(tested[good]):.0%})"
         for good, name, mistake in ((True, "good", "false rejects"), (False, "defective", "escapes"))
         if tested[good] < FEW_TESTED
     ]
@@ -53,12 +54,7 @@ def amounts(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[Findin
         yield note("few-tested", f"few pictures to evaluate with: {', '.join(few)}", "add test pictures of new parts")
 
 
-def _unseen(count: int) -> float:
-    """Upper end of the 95 % interval of a rate of which none was seen in `count` (Clopper and Pearson 1934)."""
-    return 1.0 - 0.05 ** (1 / count) if count else 1.0
-
-
-def _parts(training: Sequence[Facts], good: Sequence[Facts]) -> Iterator[Finding]:
+def _parts(training: Sequence[Facts], good: Sequence[Facts], validation: float) -> Iterator[Finding]:
     groups = [f.sample.group for f in training]
     unknown = [i for i, group in enumerate(groups) if not group]
     if unknown:
@@ -67,7 +63,7 @@ def _parts(training: Sequence[Facts], good: Sequence[Facts]) -> Iterator[Finding
         for i, name in zip(unknown, names, strict=True):
             groups[i] = name
     try:
-        divide([f.sample for f in training], groups, VALIDATION, 0)
+        divide([f.sample for f in training], groups, validation, 0)
     except DataError as problem:
         yield error(
             "parts", f"training cannot begin: {problem}",

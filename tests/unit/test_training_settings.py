@@ -1,0 +1,38 @@
+"""What the command line of `inspector train` becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch, which `make test-all` installs")
+
+from inspector import cli
+from inspector.training.commands import _settings
+from inspector.training.settings import Settings
+
+pytestmark = pytest.mark.full
+
+
+def told(*arguments: str) -> Settings:
+    return _settings(cli.build_parser().parse_args(["train", "pictures", *arguments]))
+
+
+def test_what_stands_at_a_links_end_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "v5").mkdir()
+    (tmp_path / "current").symlink_to("v5")
+    settings = told("--out", str(tmp_path / "current"))
+    assert (settings.out, settings.name) == (tmp_path / "v5", "v5")
+    assert settings.work == tmp_path / "v5.work"
+
+
+def test_the_folder_that_one_is_in_has_a_name_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    settings = told("--out", ".")
+    assert (settings.out, settings.name, settings.work) == (tmp_path / "mine", "mine", tmp_path / "mine.work")
+
+
+def test_a_name_that_is_given_is_taken(tmp_path: Path) -> None:
+    assert told("--out", str(tmp_path / "mein modell"), "--name", "mine").name == "mine"
