@@ -11,6 +11,9 @@ from inspector.inference.fit import fitted
 from inspector.training.data import Sample, read_mask, read_picture
 from inspector.types import Image, Mask
 
+SPECK = 9
+"""Pixels of a mask's region below which it may be a slip of the pen."""
+
 NATIVE_BYTES = 3 << 30
 """Pictures at their own resolution are kept up to this many bytes, and read again from the disk beyond."""
 
@@ -63,12 +66,13 @@ def shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
     """`mask` [H,W] at `size` = (height, width): the pixels of which it covers half.
 
     Of a region that covers half of none, such as a hairline's, those that it covers most: without any, a defective
-    picture would be taken for a good one.
+    picture would be taken for a good one. What has fewer than SPECK pixels in `mask` may go.
     """
     cover = np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     kept = cover > 127
     count, regions = cv2.connectedComponents((cover > 0).astype(np.uint8), connectivity=8)
     for region in set(range(1, count)) - set(np.unique(regions[kept]).tolist()):
         own = np.where(regions == region, cover, 0)
-        kept |= own > own.max() // 2
+        if float(own.sum()) / 255 * mask.size / cover.size >= SPECK:
+            kept |= own > own.max() // 2
     return np.where(kept, 255, 0).astype(np.uint8)

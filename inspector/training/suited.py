@@ -13,6 +13,7 @@ import numpy as np
 from inspector.training.augment import Augmentation
 from inspector.training.data import Sample, read_as_stored, read_mask
 from inspector.training.networks import DETECTORS, STRIDE
+from inspector.training.pictures import SPECK
 from inspector.training.settings import Mode
 from inspector.training.synthetic import is_two_toned
 
@@ -20,9 +21,6 @@ _Any = TypeVar("_Any")
 
 SMALL = 6.0
 """Side of a square, in pixels of the usual detector's input; of a defect that covers less no outline is left."""
-
-SPECK = 9
-"""Pixels of a mask's region that may be a slip of the pen."""
 
 LOOKED_AT = 32
 """Pictures, or masks, that are looked at."""

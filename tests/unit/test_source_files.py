@@ -14,7 +14,7 @@ import pytest
 from inspector import pictures
 from inspector.errors import SourceError
 from inspector.sources import file, open_source
-from inspector.sources.folder import SUFFIXES, Folder, read_picture
+from inspector.sources.folder import Folder, read_picture
 
 NOISE = np.random.default_rng(1).integers(0, 256, (64, 80, 3), np.uint8)
 
@@ -40,7 +40,7 @@ def test_a_picture_that_cannot_be_read_is_reported_and_the_rest_goes_on(tmp_path
     assert faults == [f"{name} is no picture, or a damaged one" for name in ("a.png", "c.PNG", "e.jpg")]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", pictures.SUFFIXES)
 def test_every_format_is_read_and_half_of_it_is_not(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"picture{suffix}"
     cv2.imwrite(str(path), NOISE if suffix != ".pgm" else NOISE[:, :, 0])
