@@ -110,7 +110,10 @@ def _regions(
     probability: Map, threshold: float, min_area: float, told: Callable[[float], float], reports: Span | None
 ) -> tuple[tuple[Region, ...], Mask]:
     """Connected regions (8 neighbours) above `threshold`, and the mask of those that are large enough and reported."""
-    mask: Mask = cv2.compare(probability, threshold, cv2.CMP_GT)
+    if probability.size == 1:  # which OpenCV takes for a number, and compares with none
+        mask: Mask = np.where(probability > np.float32(threshold), np.uint8(255), np.uint8(0))
+    else:
+        mask = np.asarray(cv2.compare(probability, threshold, cv2.CMP_GT), np.uint8)
     # Labelling costs by the pixel and defects are small: work on their bounding box alone, with labels of 16 bits
     # (three times cheaper than 32) wherever they suffice.
     left, top, width, height = cv2.boundingRect(mask)

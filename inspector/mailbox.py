@@ -107,6 +107,8 @@ class Mailbox(Generic[T]):
         self._order = Order[T]() if order is None else order
         self._closed = False
         self._filled = Condition(lock)
+        self._joined = Condition(lock)  # of its own, so that who lingers takes no wake-up from who has nothing to do
+        self._lingering: list[str] = []  # the groups that takers linger for
 
     def __len__(self) -> int:
         """Items held, over all lanes."""
@@ -131,7 +133,7 @@ class Mailbox(Generic[T]):
             if oldest is not None:
                 self._order.lost(oldest)
             lane.items.append(item)
-            self._filled.notify()
+            self._tell_of(item)
         return oldest
 
     def put(self, key: str, item: T) -> None:
@@ -143,7 +145,7 @@ class Mailbox(Generic[T]):
             if self._closed:
                 raise Closed
             lane.items.append(item)
-            self._filled.notify()
+            self._tell_of(item)
 
     def take(self, most: int, linger: float = 0.0, wait: float | None = None) -> Batch[T]:
         """Take items of one group for up to `most` rows, as the order has them; what it finds spoiled is dropped.
@@ -167,10 +169,10 @@ class Mailbox(Generic[T]):
                 remaining = min(last_call, *map(self._order.close_by, items)) - time.monotonic()
                 if remaining <= 0:
                     break
-                self._filled.wait(remaining)
+                self._linger(self._order.group(items[0]), remaining)
                 self._fill(items, most)
-            if any(lane.items for lane in self._lanes.values()):
-                self._filled.notify()  # this taker may have swallowed a wake-up that another needs
+                self._pass_on()
+            self._pass_on()
             return Batch(items, opened, self._end(items, most, last_call))
 
     def overtake(self, running: T) -> Batch[T]:
@@ -192,8 +194,27 @@ class Mailbox(Generic[T]):
         with self._filled:
             self._closed = True
             self._filled.notify_all()
+            self._joined.notify_all()
             for lane in self._lanes.values():
                 lane.emptied.notify_all()
+
+    def _tell_of(self, item: T) -> None:
+        """Wake who lingers for more of its group, or else one who has nothing to do."""
+        if self._order.group(item) in self._lingering:
+            self._joined.notify_all()
+        else:
+            self._filled.notify()
+
+    def _linger(self, group: str, seconds: float) -> None:
+        """Wait until more of `group` may have come."""
+        self._lingering.append(group)
+        self._joined.wait(seconds)
+        self._lingering.remove(group)
+
+    def _pass_on(self) -> None:
+        """Wake one who has nothing to do for what this taker leaves: it may have been woken in the other's place."""
+        if any(lane.items for lane in self._lanes.values()):
+            self._filled.notify()
 
     def _fill(self, items: list[T], most: int) -> None:
         for lane in self._lanes.values():

@@ -33,7 +33,7 @@ class Service(ABC):
 class Stage:
     """Runs `body(stage)` in a thread of its own.
 
-    The body beats as it makes progress; `idle_since` then tells a hung stage from a quiet one, since a body that
+    The body beats as it makes progress; `silence` then tells a hung stage from a quiet one, since a body that
     waits does so in short waits. `on_end` is called in the stage's thread when the body returned or raised.
     niceness: by how much its thread gives way to the process's others (0 to 19), where threads have one of their own
     """

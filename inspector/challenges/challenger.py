@@ -140,8 +140,15 @@ class Challenger(Service):
         course = self.courses[camera]
         picture = course.rounds.turn(now)
         assert picture is not None  # noqa: S101 - it was looked for above
-        image = picture.image()
-        standard, fitted, misfit = self._fit(camera, image)
+        try:
+            image = picture.image()
+            standard, fitted, misfit = self._fit(camera, image)
+        except Exception as error:  # a picture that nobody foresaw fails by itself and ends nothing else
+            detail = f"{picture.name}: looking at it failed with {error!r}"
+            if picture.name not in course.rounds.failing:  # where it came from is told when it is news
+                log.error("camera %s: %s", camera, detail, exc_info=error)
+            self._ended(camera, picture, Outcome.FAILED, detail)
+            return
         if misfit is not None:
             self._ended(camera, picture, Outcome.FAILED, f"{picture.name} is {misfit}")
             return

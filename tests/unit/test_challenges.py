@@ -389,13 +389,17 @@ def test_without_frames_there_is_any_margin() -> None:
 class Desk:
     """A challenger whose challenges are answered by hand, in the test's thread."""
 
-    def __init__(self, folder: Path, strict: bool = True, misfit: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, strict: bool = True, misfit: str | None = None, surprise: Exception | None = None
+    ) -> None:
         self.clock = ManualClock()
         self.posed: list[Challenge] = []
         self.events: list[Event] = []
         self.answers: list[Callable[[Challenge], object]] = []
 
         def fit(camera: str, image: Image) -> tuple[Plain, Image | None, str | None]:
+            if surprise is not None and (image > 200).any():
+                raise surprise
             return (Plain(), None, misfit) if misfit else (Plain(), image, None)
 
         plans = {"cam1": Challenges(pictures.load(folder), EVERY, strict)}
@@ -488,6 +492,18 @@ def test_a_picture_that_is_refused_has_no_result(folder: Path) -> None:
     assert desk.posed == []
     assert desk.events[0].detail.startswith("defective/0.png is of another size")
     assert desk.challenger.doubted == {"cam1"}
+
+
+def test_a_picture_that_nobody_foresaw_fails_alone(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(folder, surprise=ValueError("a bug"))
+    desk.judge(Verdict.OK)
+    assert desk.run() == ["challenge_failed"]
+    assert [one.part for one in desk.posed] == ["good/0.png"]
+    assert desk.events[0].detail.startswith("defective/0.png: looking at it failed with ValueError('a bug')")
+    assert desk.challenger.doubted == {"cam1"}
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "camera cam1: defective/0.png: looking at it failed with ValueError('a bug')"
+    ]
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_ignored(folder: Path) -> None:

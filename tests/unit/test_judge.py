@@ -95,6 +95,19 @@ def test_folded_half_is_the_threshold_and_the_order_stays(threshold: float, prob
             assert said == pytest.approx(1 / (1 + np.exp(-shift)), rel=1e-6)
 
 
+@pytest.mark.parametrize(("peak", "verdict"), [(0.8, Verdict.NG), (0.6, Verdict.OK)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1)])
+def test_the_smallest_frames_are_judged_too(size: tuple[int, int], peak: float, verdict: Verdict) -> None:
+    for map_ in (np.full((1, 1), peak, np.float32), np.full((4, 4), peak, np.float32)):
+        # Where something is ignored the mask is made at any rate.
+        judgement = Judge(0.7, 1)(detection(map_), *size, ignored=np.zeros(size, np.bool_))
+        assert judgement.verdict is verdict
+        if verdict is Verdict.NG:
+            assert judgement.mask is not None
+            assert np.array_equal(judgement.mask, np.full(size, 255, np.uint8))
+            assert [region.box for region in judgement.regions] == [(0, 0, size[1], size[0])]
+
+
 def test_folding_changes_what_is_told_and_nothing_else() -> None:
     map_ = blank()
     map_[10:14, 20:30] = 0.8

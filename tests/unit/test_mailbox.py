@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.mailbox import Batch, BatchEnd, Closed, Mailbox, Order
+from tests.waiting import until
 
 Item = tuple[float, str]
 
@@ -146,6 +148,48 @@ def test_lingers_until_full() -> None:
     (batch,) = taken
     assert batch.items == [(1.0, "a1"), (2.0, "b1")]  # type: ignore[attr-defined]
     assert batch.end is BatchEnd.FULL  # type: ignore[attr-defined]
+
+
+class Groups(Order[Item]):
+    """A group is the first letter of an item's name; tells when `name` was taken."""
+
+    def __init__(self) -> None:
+        self.took_a1 = threading.Event()
+
+    def group(self, item: Item) -> str:
+        return item[1][0]
+
+    def rows(self, item: Item) -> int:
+        return round(item[0])
+
+    def taken(self, item: Item) -> None:
+        if item[1] == "a1":
+            self.took_a1.set()
+
+
+@pytest.mark.parametrize("other", [(1.0, "b1"), (9.0, "a2")], ids=["another group", "does not fit"])
+def test_who_lingers_leaves_what_it_does_not_take_to_who_is_idle(other: Item) -> None:
+    order = Groups()
+    mailbox = box(order=order)
+    taken: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
+
+    def take(linger: float) -> None:
+        taken.put(mailbox.take(4, linger=linger).items)
+
+    lingering = threading.Thread(target=take, args=(60.0,))
+    lingering.start()
+    mailbox.offer("a", (1.0, "a1"))
+    assert order.took_a1.wait(30)  # it gives up the lock only to linger
+    idle = threading.Thread(target=take, args=(0.0,))
+    idle.start()
+    until(lambda: len(mailbox._filled._waiters) > 0)  # type: ignore[attr-defined]
+    mailbox.offer("b", other)
+    assert taken.get(timeout=30) == [other]
+    idle.join(30)
+    assert lingering.is_alive()
+    mailbox.offer("b", (3.0, "a3"))
+    assert taken.get(timeout=30) == [(1.0, "a1"), (3.0, "a3")]
+    lingering.join(30)
 
 
 def test_an_empty_mailbox_gives_an_empty_batch_after_the_wait() -> None:
