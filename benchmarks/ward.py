@@ -75,7 +75,7 @@ def main() -> None:
                 source=source,
                 bundle=Path(given["bundle"]),
                 isolate=name == "crashing",
-                max_rate=2 * rate if name == "flooding" else None,
+                max_rate=1.2 * rate if name == "flooding" else None,
             )
             for name, source in cameras.items()
         ),
