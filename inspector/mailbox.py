@@ -200,7 +200,7 @@ class Mailbox(Generic[T]):
 
     def _tell_of(self, item: T) -> None:
         """Wake who lingers for more of its group, or else one who has nothing to do."""
-        if self._order.group(item) in self._lingering:
+        if self._lingering and self._order.group(item) in self._lingering:
             self._joined.notify_all()
         else:
             self._filled.notify()
