@@ -27,6 +27,8 @@ from inspector.wire import Encoder
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+POLL_SECONDS = 0.005
+"""After which it is looked again who subscribes to what."""
 DAEMON = "daemon"
 """The subject of events that concern no camera."""
 
@@ -108,7 +110,7 @@ class Publisher:
         self._keeping = keeping
         self._recorder = recorder
         self._to_record: list[tuple[Inspection, bytes, bool]] = []
-        self._beat_due = clock.monotonic()
+        self._beat_due = self._poll_due = clock.monotonic()
 
     @property
     def hostile(self) -> int:
@@ -146,10 +148,13 @@ class Publisher:
 
     def tick(self) -> None:
         """Take in subscriptions, and beat if a second is over; call it often."""
-        for output, _ in self._outputs:
-            output.poll()
-        if self._clock.monotonic() >= self._beat_due:
-            self._beat_due = self._clock.monotonic() + BEAT_SECONDS
+        now = self._clock.monotonic()
+        if now >= self._poll_due:  # in a flood of verdicts to ask each time would cost as much as half of them
+            self._poll_due = now + POLL_SECONDS
+            for output, _ in self._outputs:
+                output.poll()
+        if now >= self._beat_due:
+            self._beat_due = now + BEAT_SECONDS
             self._report()
             self._send_beat(final=False)
 
