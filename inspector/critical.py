@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import ModelError
-from inspector.judge import enlarged
+from inspector.judge import above, enlarged
 from inspector.types import Detection
 
 _ONE = int(np.float32(1).view(np.int32))
@@ -60,7 +60,7 @@ def _first_ok(largest: Callable[[int], int], min_area: float) -> np.float32:
 
 def _largest_region(probability: NDArray[np.float32], threshold: float) -> int:
     """Pixels of the largest connected region (8 neighbours) above `threshold`."""
-    mask = cv2.compare(probability, threshold, cv2.CMP_GT)
+    mask = above(probability, threshold)
     left, top, width, height = cv2.boundingRect(mask)
     if width == 0:
         return 0

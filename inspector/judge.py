@@ -106,14 +106,18 @@ def enlarged(probability: Map, height: int, width: int, ignored: NDArray[np.bool
     return probability, scale
 
 
+def above(probability: Map, threshold: float) -> Mask:
+    """The mask, 0 or 255, of the pixels above `threshold`, both [H,W]."""
+    if probability.size == 1:  # which OpenCV takes for a number, and compares with none
+        return np.where(probability > np.float32(threshold), np.uint8(255), np.uint8(0))
+    return np.asarray(cv2.compare(probability, threshold, cv2.CMP_GT), np.uint8)
+
+
 def _regions(
     probability: Map, threshold: float, min_area: float, told: Callable[[float], float], reports: Span | None
 ) -> tuple[tuple[Region, ...], Mask]:
     """Connected regions (8 neighbours) above `threshold`, and the mask of those that are large enough and reported."""
-    if probability.size == 1:  # which OpenCV takes for a number, and compares with none
-        mask: Mask = np.where(probability > np.float32(threshold), np.uint8(255), np.uint8(0))
-    else:
-        mask = np.asarray(cv2.compare(probability, threshold, cv2.CMP_GT), np.uint8)
+    mask = above(probability, threshold)
     # Labelling costs by the pixel and defects are small: work on their bounding box alone, with labels of 16 bits
     # (three times cheaper than 32) wherever they suffice.
     left, top, width, height = cv2.boundingRect(mask)

@@ -24,7 +24,7 @@ def is_ng(detection: Detection, height: int, width: int, threshold: np.float32, 
 
 
 @many
-@given(maps, st.integers(2, 20), st.integers(2, 20), st.lists(st.integers(1, 12), min_size=1, max_size=3), unit)
+@given(maps, st.integers(1, 20), st.integers(1, 20), st.lists(st.integers(1, 12), min_size=1, max_size=3), unit)
 def test_it_is_where_the_judge_turns(map_, height, width, areas, elsewhere):
     detection = Detection(float(map_.max()), map_)
     for area, found in zip(areas, critical_thresholds(detection, height, width, areas), strict=True):
