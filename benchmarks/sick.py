@@ -3,7 +3,8 @@
 One daemon has three healthy cameras, and others that fall ill in turn: a network camera whose server is stopped, one
 whose process is killed whenever it delivers, and one that sends 1000 frames a second, with a `max_rate` and without.
 Before each illness comes a calm time; the figure is the ratio of the healthy cameras' 99th percentiles, from capture to
-receipt, in both. It needs tests/requirements-full.txt.
+receipt, over all times of either kind. They are short and many, so that what else the machine does falls on both alike;
+what is left of it the interval tells, from resampled rounds. It needs tests/requirements-full.txt.
 """
 
 from __future__ import annotations

@@ -122,8 +122,8 @@ class Session:
         return samples
 
     def _was_trained_on(self, samples: Sequence[Sample]) -> bool:
-        taken, _ = data.as_trained(samples, self._channels, self._training)
-        return data.data_hash(taken) == self._training.get("data_sha256")
+        readable, _ = data.readable(samples, self._channels, whole=True)
+        return data.data_hash(data.as_trained(readable, self._training)) == self._training.get("data_sha256")
 
 
 def part_names(pictures: Sequence[tuple[str, NDArray[np.float32]]], each: bool) -> list[str]:

@@ -79,7 +79,7 @@ def differences(records: list[Record], a: Table, b: Table) -> list[dict[str, Any
         one, other = (record["figures"].get(name) for record in records)
         if one is None or other is None:
             continue
-        interval = bootstrap.interval(second[name] - first[name]) if name in first and a.group.max() else None
+        interval = bootstrap.interval(second[name] - first[name]) if name in first else None
         rows.append(
             {
                 "name": name, "title": title, "meaning": meaning, "first": one, "second": other,

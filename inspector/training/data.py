@@ -207,13 +207,12 @@ def readable(samples: Iterable[Sample], channels: int, whole: bool = False) -> t
     return kept, problems
 
 
-def as_trained(samples: Iterable[Sample], channels: int, training: Mapping[str, Any]) -> tuple[list[Sample], list[str]]:
-    """What a training that a card tells of as `training` takes of `samples`, and a sentence for each unreadable one.
+def as_trained(samples: Iterable[Sample], training: Mapping[str, Any]) -> list[Sample]:
+    """What a training that a card tells of as `training` takes of `samples` that are wholly `readable`.
 
     Its data_sha256 is the `data_hash` of them if it was these pictures that it took.
     """
-    kept, problems = readable(samples, channels, whole=True)
-    return [sample for sample in kept if sample.good or training.get("mode") != "normal"], problems
+    return [sample for sample in samples if sample.good or training.get("mode") != "normal"]
 
 
 def read_picture(path: Path, channels: int, convert: bool = True) -> Image:

@@ -78,8 +78,8 @@ def evaluate(
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not samples:
         raise DataError(f"{root} has no readable picture")
-    taken, _ = data.as_trained(samples, channels, bundle.card.training)
-    seen = data.data_hash(taken) == bundle.card.training.get("data_sha256")
+    training = bundle.card.training
+    seen = data.data_hash(data.as_trained(samples, training)) == training.get("data_sha256")
     if seen and card:
         raise DataError(
             f"bundle {bundle.card.name!r} was trained with the pictures in {root}; a card has the scores on others: "

@@ -63,9 +63,10 @@ def quantise(folder: Path, root: Path, precision: Precision, say: Say) -> Bundle
     bundle = bundles.load(folder)
     everything = data.training_samples(root)
     data.check_modalities(everything, bundle.card.input.modalities)
-    samples, problems = data.as_trained(everything, bundle.card.input.channels, bundle.card.training)
+    samples, problems = data.readable(everything, bundle.card.input.channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
+    samples = data.as_trained(samples, bundle.card.training)
     seed = int(bundle.card.training.get("seed", 0))
     if not any(sample.good for sample in samples):
         raise DataError(f"{root} has no normal picture that can be read, to measure the loss on; add some")

@@ -73,12 +73,17 @@ def divide(samples: list[Sample], groups: list[str], share: float, seed: int) ->
     return training, validation
 
 
-def group_names(samples: list[Sample]) -> list[str]:
-    """A group for each sample: the manifest's, or that of its near copies."""
+def group_names(samples: list[Sample], details: NDArray[np.float32] | None = None) -> list[str]:
+    """A group for each sample: the manifest's, or that of its near copies.
+
+    details: the `thumbnail` of each, float32 [n, SIDE * SIDE], where somebody has looked at the pictures already
+    """
     told = [sample.group for sample in samples]
     if all(told):
         return told
-    return completed(told, names_of_copies(samples, np.stack([thumbnail(read_grey(s.picture)) for s in samples])))
+    if details is None:
+        details = np.stack([thumbnail(read_grey(sample.picture)) for sample in samples])
+    return completed(told, names_of_copies(samples, details))
 
 
 def completed(told: Sequence[str], copies: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from inspector.training.bootstrap import unseen
 from inspector.training.check.facts import Facts
 from inspector.training.check.findings import Finding, error, note, warning
 from inspector.training.metrics import area_under_roc
-from inspector.training.split import divide, names_of_copies
+from inspector.training.split import divide, group_names
 
 FEW_NORMALS, ENOUGH_NORMALS = 20, 60
 """Of these 3 and 9 are held back to choose the threshold on, by the usual share."""
@@ -55,15 +55,10 @@ def amounts(training: Sequence[Facts], test: Sequence[Facts], validation: float)
 
 
 def _parts(training: Sequence[Facts], good: Sequence[Facts], validation: float) -> Iterator[Finding]:
-    groups = [f.sample.group for f in training]
-    unknown = [i for i, group in enumerate(groups) if not group]
-    if unknown:
-        members = [training[i] for i in unknown]
-        names = names_of_copies([f.sample for f in members], np.stack([f.detail for f in members]))
-        for i, name in zip(unknown, names, strict=True):
-            groups[i] = name
+    samples = [f.sample for f in training]
+    groups = group_names(samples, np.stack([f.detail for f in training]))
     try:
-        divide([f.sample for f in training], groups, validation, 0)
+        divide(samples, groups, validation, 0)
     except DataError as problem:
         yield error(
             "parts", f"training cannot begin: {problem}",
