@@ -95,6 +95,11 @@ class Shown:
         tiles = self.page.eval_on_selector_all(".tile", "tiles => tiles.map(tile => ({...tile.dataset}))")
         return {tile["camera"]: {each: int(tile[each]) for each in VERDICTS} for tile in tiles}
 
+    def place(self, of: str) -> tuple[float, float]:
+        """The left upper corner of an element, pixels."""
+        box = self.page.eval_on_selector(of, "element => element.getBoundingClientRect().toJSON()")
+        return box["x"], box["y"]
+
     def rows(self, of: str) -> list[str]:
         found: list[str] = self.page.eval_on_selector_all(f"#{of} a", "rows => rows.map(row => row.dataset.link)")
         return found
@@ -246,7 +251,9 @@ def test_a_killed_daemon_is_told_and_nothing_is_missing_when_it_is_back(browser,
             until(lambda: told.next() and len(told.rows) > 10)
             daemon.send(signal.SIGKILL)
             daemon.wait()
+        where = shown.place("main")
         shown.has('#banner[data-what="silent"]:not([hidden])')
+        assert shown.place("main") == where  # or a press that had begun would end on something else
         assert shown.page.evaluate("document.body.classList.contains('stale')")
         before = shown.counts()
         with Process(factory.config) as daemon:
@@ -374,9 +381,7 @@ def test_a_permanent_link_shows_frame_and_repair_anywhere(browser, running: Fact
 
 def test_a_row_that_is_pressed_while_new_ones_come_is_clicked(browser, running: Factory) -> None:
     with View(running.endpoint) as view, Shown(browser, view.url) as shown:
-        shown.has("#defects a")
-        box = shown.page.eval_on_selector("#defects a", "row => row.getBoundingClientRect().toJSON()")
-        shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        shown.page.hover("#defects a")
         shown.page.mouse.down()
         before, verdicts = shown.rows("rows"), sum(map(sum, _values(shown.counts())))
         until(lambda: sum(map(sum, _values(shown.counts()))) > verdicts + 20)  # more than two of the lists' pauses
