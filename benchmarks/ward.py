@@ -7,63 +7,68 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import children, material
-from benchmarks.preloaded import PICTURES, Preloaded
+from benchmarks.preloaded import PICTURES
 from inspector.assemble import assemble
 from inspector.settings import Camera, Http, Publish, Settings, Workers
 from inspector.sources import Source, open_source
-from inspector.sources.pace import Pace
+from inspector.sources.pace import BACKLOG
 from inspector.types import Image, Shot
 
 FLOOD = 1000.0
 """Frames a second."""
 
 
-class Flooding:
-    """Shows the same pictures over and over at `rate` frames a second; at FLOOD while `ill` is set."""
+class Shown:
+    """Shows the same pictures over and over, `rate` a second; at FLOOD while `ill` is set.
+
+    They come as parts do, not as a clock ticks: between two pass 0.5 to 1.5 times the mean. Were all cameras steady,
+    it would be chance which of them always come at once, and an illness that moves one would seem to cost or to help.
+    """
 
     live = True
 
-    def __init__(self, images: Sequence[Image], rate: float, ill: threading.Event) -> None:
+    def __init__(self, images: Sequence[Image], rate: float, ill: threading.Event, seed: int) -> None:
         self._images, self._rate, self._ill = images, rate, ill
-        self._closed = threading.Event()
+        self._random = random.Random(seed)
+        self._closed = False
 
     def frames(self) -> Iterator[Shot]:
         """The pictures, uint8 [height, width, 3]; they are shared, and nobody may write to them."""
-        ill, pace = False, Pace(self._rate, self._closed)
+        due = time.monotonic()
         for image in itertools.cycle(self._images):
-            if ill != self._ill.is_set():
-                ill = not ill
-                pace = Pace(FLOOD if ill else self._rate, self._closed)
-            if not pace.wait():
+            rate = FLOOD if self._ill.is_set() else self._rate
+            due = max(due + self._random.uniform(0.5, 1.5) / rate, time.monotonic() - BACKLOG)
+            time.sleep(max(due - time.monotonic(), 0.0))  # as a driver waits: `Pace` takes as long as half of the rest
+            if self._closed:
                 return
             yield Shot(image)
 
     def close(self) -> None:
         """Show nothing more."""
-        self._closed.set()
+        self._closed = True
 
 
 def main() -> None:
     """The daemon's process: it says where it is; each question says which camera floods, if any."""
     given = children.options()
-    floods = {name: threading.Event() for name in ("flooding", "unlimited")}
-    go = threading.Event()
-    go.set()
     rate = given["rate"]
-    clips = [list(itertools.islice(material.read_clip(Path(clip)), PICTURES)) for clip in given["clips"]]
+    *clips, odd = [list(itertools.islice(material.read_clip(Path(clip)), PICTURES)) for clip in given["clips"]]
+    shows = {f"healthy{index}": images for index, images in enumerate(clips, 1)}
+    healthy = list(shows)
+    # Not so many that each that a `max_rate` lets through would be the same, and so `frozen`.
+    shows |= {"flooding": odd[:-1], "unlimited": odd[:-1]}
+    floods = {name: threading.Event() for name in shows}
     known: dict[str, Source] = {
-        f"sim://{index}": Preloaded(images, rate, go) for index, images in enumerate(clips[:-1], 1)
+        f"sim://{name}": Shown(images, rate, floods[name], seed) for seed, (name, images) in enumerate(shows.items())
     }
-    cameras = {f"healthy{index}": url for index, url in enumerate(known, 1)}
-    odd = clips[-1][:-1]  # not so many that each that a `max_rate` lets through would be the same, and so `frozen`
-    healthy = list(cameras)
-    known |= {f"sim://{name}": Flooding(odd, rate, ill) for name, ill in floods.items()}
-    cameras |= {name: f"sim://{name}" for name in floods}
+    cameras = {name: f"sim://{name}" for name in shows}
     cameras |= {"stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
     settings = Settings(
         workers=Workers(device="cpu"),

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 OUTBOX_DEPTH = 64
 """Inspections that may wait to be encoded, where memory allows; workers wait when it is full."""
+REFUSALS_WAIT = 0.005
+"""Seconds that verdicts of frames refused at the door may wait for more of them, while nothing else is due."""
 LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""
 SHORTEST_LOOK = 0.01
@@ -108,6 +110,7 @@ class Pipeline:
         self._is_drained = False
         self._looks_at = math.inf  # when the watch looks next, unless it is hurried
         self._hurried = threading.Event()
+        self._pressing = threading.Event()  # something came into the outbox that no flood of frames makes
         self._busy = [False] * len(workers)
 
         def stage(name: str, body: Callable[[Stage], None], niceness: int = 0) -> Stage:
@@ -261,12 +264,16 @@ class Pipeline:
         try:
             while True:
                 stage.beat()
+                self._pressing.clear()
                 try:
                     batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
                 except Closed:
                     break
                 self._publisher.tick()
                 self._publisher.publish(batch.items)
+                if batch.items and all(map(_is_refusal, batch.items)):
+                    # A flood of them would else wake this thread each time, and push the workers of all cameras aside.
+                    self._pressing.wait(REFUSALS_WAIT)
             self._publisher.goodbye()
         finally:
             self.outbox.close()  # nobody shall wait for room that nobody makes
@@ -299,6 +306,13 @@ class Pipeline:
             self.outbox.put("", item)
         except Closed:
             log.warning("%s comes when nothing is published any more", type(item).__name__)
+        if not _is_refusal(item):
+            self._pressing.set()
+
+
+def _is_refusal(item: Inspection | PartVerdict | Late | Event) -> bool:
+    """Whether it is of a frame that was refused at the door, which may be one of a flood."""
+    return isinstance(item, Inspection) and item.reason is Reason.OVERLOAD and item.frame.fitted is None
 
 
 def _serve(service: Service, stage: Stage) -> None:

@@ -26,6 +26,7 @@ without gaps.
 21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
 22. a publisher that dies with its queue full               -> exit code 70, nobody waits for it
 23. sources that cannot be closed, or hang when they are    -> a drain judges what was captured
+24. a flood's refusals wait for more of them                -> no other verdict waits with them
 """
 
 from __future__ import annotations
@@ -557,6 +558,24 @@ class Proud(Humble):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+def test_24_refusals_may_wait_and_no_other_verdict_does(
+    line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspector.pipeline.REFUSALS_WAIT", 3600.0)
+    one = line({"cam1": "m", "cam2": "m2"}, queue=1)
+    one.gates["m"].open.clear()
+    one.sources["cam1"].show(GOOD)
+    assert one.gates["m"].entered.wait(30)
+    for _ in range(3):  # one waits for the worker, the others find the queue full
+        one.sources["cam1"].show(GOOD)
+    one.wait_for(1)  # the other may be out, too, or wait for an hour
+    one.gates["m"].open.set()
+    one.wait_for(4)
+    one.sources["cam2"].show(BAD)
+    one.wait_for(5)
+    assert [v[3] for v in one.verdicts()].count(Reason.OVERLOAD) == 2
+
+
 def test_18_services_give_way_by_as_much_as_they_say(line: Callable[..., Line]) -> None:
     services = {"humble": Humble(), "proud": Proud()}
     line(aside=services)
