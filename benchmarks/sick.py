@@ -34,8 +34,8 @@ from inspector.client import Subscriber
 from inspector.messages import VerdictMessage
 from inspector.simulation import Line
 
-RATE = 5.0
-"""Frames a second of each camera."""
+RATE = 3.5
+"""Frames a second of a camera; of some a few more."""
 ILLNESSES = ("stalled", "crashing", "flooding", "unlimited")
 GOAL = 1.10
 START = 30.0
@@ -156,7 +156,9 @@ def main() -> int:
         given = material.prepare(plan, Path(folder), BUNDLE)
         with (
             serving(given.folder, 600) as (url, server),
-            Child("ward", bundle=given.bundle, clips=list(map(str, given.clips)), rate=RATE, rtsp=url) as daemon,
+            Child(
+                "ward", bundle=given.bundle, clips=list(map(str, given.clips)), rate=RATE, rtsp=url, window=window
+            ) as daemon,
         ):
             where = daemon.answer()
             latencies = Latencies(where["endpoint"], where["line"], where["healthy"])

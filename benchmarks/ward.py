@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,17 +25,12 @@ FLOOD = 1000.0
 
 
 class Shown:
-    """Shows the same pictures over and over, `rate` a second; at FLOOD while `ill` is set.
-
-    They come as parts do, not as a clock ticks: between two pass 0.5 to 1.5 times the mean. Were all cameras steady,
-    it would be chance which of them always come at once, and an illness that moves one would seem to cost or to help.
-    """
+    """Shows the same pictures over and over, `rate` a second; at FLOOD while `ill` is set."""
 
     live = True
 
-    def __init__(self, images: Sequence[Image], rate: float, ill: threading.Event, seed: int) -> None:
+    def __init__(self, images: Sequence[Image], rate: float, ill: threading.Event) -> None:
         self._images, self._rate, self._ill = images, rate, ill
-        self._random = random.Random(seed)
         self._closed = False
 
     def frames(self) -> Iterator[Shot]:
@@ -44,7 +38,7 @@ class Shown:
         due = time.monotonic()
         for image in itertools.cycle(self._images):
             rate = FLOOD if self._ill.is_set() else self._rate
-            due = max(due + self._random.uniform(0.5, 1.5) / rate, time.monotonic() - BACKLOG)
+            due = max(due + 1 / rate, time.monotonic() - BACKLOG)
             time.sleep(max(due - time.monotonic(), 0.0))  # as a driver waits: `Pace` takes as long as half of the rest
             if self._closed:
                 return
@@ -65,8 +59,11 @@ def main() -> None:
     # Not so many that each that a `max_rate` lets through would be the same, and so `frozen`.
     shows |= {"flooding": odd[:-1], "unlimited": odd[:-1]}
     floods = {name: threading.Event() for name in shows}
+    # Of any two, one sends a frame more in each time that is looked at, so that all meet in all ways in each. Were they
+    # alike, it would be chance who always meets whom, and an illness that moves one would seem to cost or to help.
     known: dict[str, Source] = {
-        f"sim://{name}": Shown(images, rate, floods[name], seed) for seed, (name, images) in enumerate(shows.items())
+        f"sim://{name}": Shown(images, rate + more / given["window"], floods[name])
+        for more, (name, images) in enumerate(shows.items())
     }
     cameras = {name: f"sim://{name}" for name in shows}
     cameras |= {"stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
