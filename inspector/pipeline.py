@@ -5,8 +5,9 @@
 A reader stamps a frame and enters it into the ledger; from then on the frame ends in exactly one verdict, by whoever
 settles it first: a worker that inspected it, the watch at its deadline, its live camera's full queue, or the drain at
 shutdown. Where several cameras see a part, its verdict follows theirs (parts.py). What is settled goes to the outbox;
-the publisher has the journal keep it, if there is one, and then hands it out. A result that comes after that goes the
-same way as evidence, but never out.
+the publisher has the journal keep it, if there is one, and then hands it out. Verdicts of frames that were refused at
+the door wait a moment for more of their flood. A result that comes after its frame's verdict goes the same way as
+evidence, but never out.
 
 There is no batcher: a free worker takes the frame that the schedule puts first, lingers a moment for more of the same
 model if no deadline forbids it, and goes; so load itself makes batches grow. A frame that is cut into tiles lets those
