@@ -59,11 +59,11 @@ def main() -> None:
     # Not so many that each that a `max_rate` lets through would be the same, and so `frozen`.
     shows |= {"flooding": odd[:-1], "unlimited": odd[:-1]}
     floods = {name: threading.Event() for name in shows}
-    # Of any two, one sends a frame more in each time that is looked at, so that all meet in all ways in each. Were they
-    # alike, it would be chance who always meets whom, and an illness that moves one would seem to cost or to help.
+    # Each sends a frame more than the one before in each time that is looked at, so that all meet in all ways in each.
+    # Were they alike, chance would say who always meets whom, and an illness that moves one would seem to cost or help.
+    rates = {name: rate + more / given["window"] for more, name in enumerate(shows)}
     known: dict[str, Source] = {
-        f"sim://{name}": Shown(images, rate + more / given["window"], floods[name])
-        for more, (name, images) in enumerate(shows.items())
+        f"sim://{name}": Shown(images, rates[name], floods[name]) for name, images in shows.items()
     }
     cameras = {name: f"sim://{name}" for name in shows}
     cameras |= {"stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
@@ -77,7 +77,7 @@ def main() -> None:
                 source=source,
                 bundle=Path(given["bundle"]),
                 isolate=name == "crashing",
-                max_rate=1.2 * rate if name == "flooding" else None,
+                max_rate=1.2 * rates[name] if name == "flooding" else None,
             )
             for name, source in cameras.items()
         ),
