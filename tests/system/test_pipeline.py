@@ -557,7 +557,6 @@ class Proud(Humble):
     niceness = 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
 def test_24_refusals_may_wait_and_no_other_verdict_does(
     line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -576,6 +575,7 @@ def test_24_refusals_may_wait_and_no_other_verdict_does(
     assert [v[3] for v in one.verdicts()].count(Reason.OVERLOAD) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
 def test_18_services_give_way_by_as_much_as_they_say(line: Callable[..., Line]) -> None:
     services = {"humble": Humble(), "proud": Proud()}
     line(aside=services)
