@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 OUTBOX_DEPTH = 64
 """Inspections that may wait to be encoded, where memory allows; workers wait when it is full."""
-REFUSALS_WAIT = 0.005
+REFUSALS_WAIT = 0.01
 """Seconds that verdicts of frames refused at the door may wait for more of them, while nothing else is due."""
 LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""

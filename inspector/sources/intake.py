@@ -89,13 +89,14 @@ class Intake:
         """Log what was gathered for the log."""
         self._unusable.flush()
 
-    def take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> None:
+    def take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> bool:
         """Account for the shot first; from then on it ends in a verdict, whatever happens.
 
+        Whether it was refused as one too many: `unknown: overload`, without a look at it.
         captured, deadline: monotonic seconds;  captured_ns: wall clock, nanoseconds since 1970 UTC
         """
         if shot.is_lost and self._was_triggered(captured):
-            return
+            return False
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
         too_much = None if image is None else self._too_much(deadline)
@@ -126,6 +127,7 @@ class Intake:
             self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
         else:
             self._queue(frame)
+        return too_much is Reason.OVERLOAD
 
     def _was_triggered(self, captured: float) -> bool:
         """Whether a frame that the camera counted, and that never came, was a trigger's, which then has its verdict."""

@@ -567,6 +567,8 @@ def test_24_refusals_may_wait_and_no_other_verdict_does(
     assert one.gates["m"].entered.wait(30)
     for _ in range(3):  # one waits for the worker, the others find the queue full
         one.sources["cam1"].show(GOOD)
+    refused = Verdict.UNKNOWN, Reason.OVERLOAD
+    until(lambda: one.pipeline.ledger.counts()["cam1"].verdicts[refused] == 2)
     one.wait_for(1)  # the other may be out, too, or wait for an hour
     one.gates["m"].open.set()
     one.wait_for(4)

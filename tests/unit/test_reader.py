@@ -163,6 +163,23 @@ def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() ->
     ]
 
 
+def test_after_a_refused_frame_the_next_ones_are_let_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a stop does not wait for them; a frame that is let through is followed at once."""
+    monkeypatch.setattr(module, "REFUSED_NAP", 60.0)
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, throttle=Throttle(rate=1, burst=2))
+    for _ in range(9):
+        source.show(picture())
+    thread = threading.Thread(target=bench.run)
+    thread.start()
+    until(lambda: len(bench.settled) == 1)
+    bench.reader.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert [frame.number for frame in bench.inbox.take(9).items] == [1, 2]
+    assert [one.frame.number for one in bench.settled] == [3]
+
+
 @pytest.mark.parametrize(
     "image",
     [
