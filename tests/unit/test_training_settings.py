@@ -1,4 +1,4 @@
-"""What the command line of `inspector train` becomes."""
+"""What the command line of `inspector train` becomes, and how long that trains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="needs torch, which `make test-all` installs
 
 from inspector import cli
 from inspector.training.commands import _settings
-from inspector.training.settings import Settings
+from inspector.training.settings import Settings, plan
 
 pytestmark = pytest.mark.full
 
@@ -36,3 +36,14 @@ def test_the_folder_that_one_is_in_has_a_name_too(tmp_path: Path, monkeypatch: p
 
 def test_a_name_that_is_given_is_taken(tmp_path: Path) -> None:
     assert told("--out", str(tmp_path / "mein modell"), "--name", "mine").name == "mine"
+
+
+@pytest.mark.parametrize("pictures", [1, 150, 900, 100_000])
+@pytest.mark.parametrize("steps", [500, 1500])
+def test_all_batches_are_seen_and_no_epoch_more(pictures: int, steps: int) -> None:
+    """The longer it trains, the longer its epochs: between them it looks at whole pictures."""
+    settings = told("--out", "mine")
+    planned = plan(settings, pictures, None, steps)
+    assert steps <= planned.epochs * planned.steps < steps + planned.steps
+    assert planned.steps == 50 if steps == 1500 else 20 <= planned.steps <= 30
+    assert plan(settings, pictures, 7, steps).epochs == 7
