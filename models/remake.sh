@@ -18,7 +18,7 @@ mkdir -p "$out/sim"
 cp -R "$out/all/." "$out/small/." "$out/sim/"
 { cat "$out/all/MANIFEST.tsv"; tail -n +2 "$out/small/MANIFEST.tsv"; } > "$out/sim/MANIFEST.tsv"
 inspector train "$out/sim" --out "$out/simulated-line" --mode masks --detector closeup --size 240x320 \
-    --epochs 60 --repair-epochs 20 --adversarial-epochs 5 --seed 1 --resume \
+    --epochs 50 --repair-epochs 20 --adversarial-epochs 5 --seed 1 --resume \
     --licence "Apache-2.0; holds weights of EfficientNet-Lite0: Apache-2.0, see NOTICE.txt" \
     --description "Machined cover plates of the simulated line (inspector simulate), 640x480 colour."
 cp "$here/simulated-line/NOTICE.txt" "$out/simulated-line/"
@@ -27,7 +27,7 @@ inspector evaluate "$out/simulated-line" "$out/sim" --card
 [ -n "$deeppcb" ] || exit 0
 python "$here/draw_board.py" "$out/board"
 inspector train "$deeppcb" --out "$out/pcb" --mode masks --detector closeup --size 640x640 \
-    --epochs 60 --repair-epochs 110 --seed 1 --resume \
+    --epochs 50 --repair-epochs 110 --seed 1 --resume \
     --golden "$out/board" \
     --licence "Apache-2.0; trained on DeepPCB: MIT, Copyright (c) 2018 tangsanli5201, see NOTICE.txt; holds weights of EfficientNet-Lite0: Apache-2.0, see NOTICE.txt" \
     --description "Bare printed circuit boards, binarised line scan of about 48 pixels a millimetre, 640x640 grey."

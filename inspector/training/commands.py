@@ -92,7 +92,7 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument(
         "--epochs", type=positive, metavar="N",
-        help="of the detector (about 500 batches; 1,500 small ones for closeup and unet)",
+        help="of the detector (about 500 batches; 1,500 small ones for closeup and unet); a fifth more follow",
     )  # fmt: skip
     train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer, of 100 batches (14)")
     train.add_argument(
@@ -103,7 +103,7 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--seed", type=_seed, default=0, help="decides the split, the views and the first weights (0)")
     train.add_argument(
         "--validation", type=_share, default=0.15, metavar="SHARE",
-        help="of the good and of the defective pictures, held back by whole parts to choose by (0.15)",
+        help="of the good and of the defective pictures, held back by whole parts to choose by, and learnt last (0.15)",
     )  # fmt: skip
     train.add_argument(
         "--rotation", type=_up_to(180), metavar="DEGREES", help="views turn by up to this (15; binarised pictures: 0)"

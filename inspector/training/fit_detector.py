@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -35,19 +35,9 @@ def fit_detector(
     folder: Path,
     resume: bool,
 ) -> dict[str, float]:
-    """Train `network` in place: its best epoch's weights, in evaluation mode, and that epoch's figures."""
-    device = best_device()
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pixelwise: PixelLoss = focal if architecture.focal else weighted_entropy(positive_weight(batches))
+    """Train `network` in place: the last epoch's weights, in evaluation mode, and its figures."""
     pixels = sum(mask.size for _, mask in validation)
     checked = validation[:: math.ceil(pixels / CHECKED_PIXELS)]
-
-    def loss(rng: np.random.Generator) -> Tensor:
-        views = batches.draw(rng)
-        truth = torch.from_numpy(views.masks).to(device).gt(0).float()
-        known = torch.from_numpy(views.known).to(device)
-        logits, picture = network.answers(as_input(views.images, device))
-        return detection_loss(logits, picture if architecture.whole else None, truth, known, pixelwise)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         scores, counts, entropy = PixelScores(), PixelCounts(), []
@@ -64,13 +54,46 @@ def fit_detector(
             "best_f1": best,
         }
 
+    return _fit("detector", network, architecture, batches, validate, plan, folder, resume)
+
+
+def finish_detector(
+    network: Detector, architecture: Architecture, batches: DetectorBatches, plan: loop.Plan, folder: Path, resume: bool
+) -> dict[str, float]:
+    """Go on with `network` in place, with pictures that were held back until now: nothing is left to validate it on."""
+    return _fit("finish", network, architecture, batches, lambda candidate: {}, plan, folder, resume)
+
+
+def _fit(
+    name: str,
+    network: Detector,
+    architecture: Architecture,
+    batches: DetectorBatches,
+    validate: Callable[[nn.Module], Mapping[str, float]],
+    plan: loop.Plan,
+    folder: Path,
+    resume: bool,
+) -> dict[str, float]:
+    device = best_device()
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pixelwise: PixelLoss = focal if architecture.focal else weighted_entropy(positive_weight(batches))
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        views = batches.draw(rng)
+        truth = torch.from_numpy(views.masks).to(device).gt(0).float()
+        known = torch.from_numpy(views.known).to(device)
+        logits, picture = network.answers(as_input(views.images, device))
+        return detection_loss(logits, picture if architecture.whole else None, truth, known, pixelwise)
+
     def dwell(candidate: nn.Module, rng: np.random.Generator) -> None:
         batches.hard = mistaken(candidate, batches, rng)
 
     small = batches.view != batches.pictures.size
-    task = loop.Task("detector", network, loss, validate, "best_f1", architecture.trunk_rate, dwell if small else None)
-    best, figures = loop.fit(task, plan, folder, resume)
-    network.load_state_dict(best)
+    task = loop.Task(
+        name, network, loss, validate, trunk_rate=architecture.trunk_rate, prepare=dwell if small else None
+    )
+    kept, figures = loop.fit(task, plan, folder, resume)
+    network.load_state_dict(kept)
     network.cpu().eval()
     return figures
 

@@ -47,7 +47,7 @@ def fit_repairer(
     folder: Path,
     resume: bool,
 ) -> tuple[nn.Module, dict[str, float]]:
-    """The network that `build` makes, trained (best epoch, in evaluation mode), and that epoch's figures."""
+    """The network that `build` makes, trained and in evaluation mode, and the last epoch's figures."""
     torch.manual_seed(plan.seed)
     device = best_device()
     network = build().to(device)
@@ -67,6 +67,6 @@ def fit_repairer(
             squares.append(float(hole_mean((drawn - window.wanted).square(), window.hole).mean()))
         return {"validation_loss": float(np.mean(losses)), "psnr": float(-10 * np.log10(np.mean(squares)))}
 
-    best, figures = loop.fit(loop.Task("repairer", network, loss, validate, "psnr"), plan, folder, resume)
-    network.load_state_dict(best)
+    kept, figures = loop.fit(loop.Task("repairer", network, loss, validate), plan, folder, resume)
+    network.load_state_dict(kept)
     return network.cpu().eval(), figures

@@ -133,9 +133,9 @@ def fit_texture(
 
     slower = replace(plan, learning_rate=plan.learning_rate * SLOWER)
     first = {name: value.detach().clone() for name, value in repairer.state_dict().items()}
-    best, figures = loop.fit(loop.Task("texture", duel, loss, validate, "texture"), slower, folder, resume)
+    kept, figures = loop.fit(loop.Task("texture", duel, loss, validate, "texture"), slower, folder, resume)
     figures |= {f"before_{name}": value for name, value in before.items()}
-    duel.load_state_dict(best)
+    duel.load_state_dict(kept)
     if not improved(figures):
         repairer.load_state_dict(first)
     return repairer.cpu().eval(), figures

@@ -1,7 +1,8 @@
-"""The training loop, the same for both networks: Adam, a warm start, a cosine down to nothing, the best epoch kept.
+"""The training loop, the same for both networks: Adam, a warm start, a cosine down to nothing.
 
 What is validated and kept is a running mean of the weights (Polyak averaging), batch norms' statistics included: the
-weights themselves still swing at a high learning rate, and their statistics lag behind them.
+weights themselves still swing at a high learning rate, and their statistics lag behind them. Kept is the last epoch:
+validation pictures are few, and which epoch they find best is for the most part chance.
 
 A run can be stopped at any moment and resumed at the last whole epoch: what an epoch draws, dropout's places too,
 depends on the seed and the epoch's number alone, and the learning rate on the step's number.
@@ -44,8 +45,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """What to train: the loss of one drawn batch, and how good a network is (the key `rank`, more is better).
+    """What to train: the loss of one drawn batch, and figures of how good a network is.
 
+    rank: the figure by which the best epoch is kept, more is better; None: the last one is
     trunk_rate: share of the learning rate for the parameters below `trunk`
     prepare: told the running mean's network before each epoch, so that batches can dwell on what it gets wrong
     """
@@ -54,13 +56,13 @@ class Task:
     network: nn.Module
     loss: Callable[[np.random.Generator], Tensor]
     validate: Callable[[nn.Module], Mapping[str, float]]
-    rank: str
+    rank: str | None = None
     trunk_rate: float = 1.0
     prepare: Callable[[nn.Module, np.random.Generator], None] | None = None
 
 
 def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict[str, float]]:
-    """Train, and return the best epoch's weights with its figures.
+    """Train, and return the weights of the epoch that is kept, with its figures.
 
     Keeps `<name>.checkpoint` and `<name>.jsonl` (one line an epoch) in `folder`. Raises DataError where a checkpoint
     to resume was made with another plan.
@@ -68,9 +70,9 @@ def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict
     checkpoint, log = folder / f"{task.name}.checkpoint", folder / f"{task.name}.jsonl"
     optimiser = torch.optim.Adam(_groups(task), lr=plan.learning_rate)
     mean = AveragedModel(task.network, avg_fn=_averaged, use_buffers=True)
-    done, best, figures = 0, _copy(task.network), {task.rank: -math.inf}
+    done, kept, figures = 0, _copy(task.network), dict[str, float]()
     if resume and checkpoint.is_file():
-        done, best, figures = _load(checkpoint, task, mean, optimiser, plan)
+        done, kept, figures = _load(checkpoint, task, mean, optimiser, plan)
         lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.is_file() else []
         log.write_text("".join(lines[:done]), encoding="utf-8")  # a stop may have come between log and checkpoint
     else:
@@ -82,11 +84,11 @@ def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict
             now = {"epoch": epoch + 1, "loss": loss, **_validated(task, mean.module)}
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(now) + "\n")
-            if now[task.rank] > figures[task.rank]:
-                best, figures = _copy(mean.module), now
-            _save(checkpoint, task, mean, optimiser, plan, epoch + 1, best, figures)
+            if task.rank is None or now[task.rank] > figures.get(task.rank, -math.inf):
+                kept, figures = _copy(mean.module), now
+            _save(checkpoint, task, mean, optimiser, plan, epoch + 1, kept, figures)
             progress.console.print(f"{task.name} " + "  ".join(f"{key} {value:.4g}" for key, value in now.items()))
-    return best, figures
+    return kept, figures
 
 
 def _epoch(
@@ -159,7 +161,7 @@ def _save(
     optimiser: torch.optim.Optimizer,
     plan: Plan,
     done: int,
-    best: State,
+    kept: State,
     figures: Mapping[str, float],
 ) -> None:
     partial = path.with_suffix(".partial")
@@ -170,7 +172,7 @@ def _save(
             "network": task.network.state_dict(),
             "mean": mean.state_dict(),
             "optimiser": optimiser.state_dict(),
-            "best": best,
+            "kept": kept,
             "figures": dict(figures),
         },
         partial,
@@ -190,7 +192,7 @@ def _load(
     task.network.load_state_dict(saved["network"])
     mean.load_state_dict(saved["mean"])
     optimiser.load_state_dict(saved["optimiser"])
-    return saved["epoch"], saved["best"], saved["figures"]
+    return saved["epoch"], saved["kept"], saved["figures"]
 
 
 def _progress() -> Progress:

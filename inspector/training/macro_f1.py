@@ -1,7 +1,6 @@
 """The figure that thresholds are chosen by: F1 averaged over pictures, not over their pooled pixels.
 
 Pooled, one large stain outweighs a hundred small pits, and a threshold that suits the stain lets the pits escape.
-(Epochs are chosen by the pooled figure: over few pictures it swings less from one epoch to the next.)
 """
 
 from __future__ import annotations

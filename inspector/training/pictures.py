@@ -35,6 +35,15 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def joined(self, other: Pictures) -> Pictures:
+        """These pictures and those of `other` behind them; what either holds in memory is shared."""
+        both = Pictures(self.samples + other.samples, self.size, self.channels)
+        for pictures, first in ((self, 0), (other, len(self))):
+            both._fitted |= {first + index: kept for index, kept in pictures._fitted.items()}
+            both._native |= {first + index: kept for index, kept in pictures._native.items()}
+            both._native_bytes += pictures._native_bytes
+        return both
+
     def native(self, index: int) -> tuple[Image, Mask, Image | None]:
         """Picture [H,W,C], mask [H,W] (all 0 where there is none) and defect-free twin, at their own resolution."""
         if index in self._native:

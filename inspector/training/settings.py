@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from inspector.training.loop import Plan
+from inspector.training.loop import MEMORY, Plan
 from inspector.training.split import VALIDATION
 
 BATCH = 32
@@ -21,6 +21,9 @@ WHOLE_BATCH = 16
 MANY_STEPS, LONG_EPOCH = 1000, 50
 """From so many batches on an epoch has LONG_EPOCH: what is done between epochs, on whole pictures, would else take a
 third of the time. More and shorter ones gave no better detector (measured)."""
+
+FINISH, FINISH_RATE = 0.2, 0.3
+"""Share of the detector's epochs that it goes on with the pictures that were held back, and of its learning rate."""
 
 RIM = 1
 """Pixels beside a mask that are hidden from the repairer too; it has learned to see through what is left beyond."""
@@ -76,6 +79,15 @@ def plan(settings: Settings, pictures: int, epochs: int | None, steps: int, batc
     """An epoch is 20 to 30 batches, by the pictures' number, or LONG_EPOCH; epochs by `steps` unless given."""
     an_epoch = LONG_EPOCH if steps >= MANY_STEPS else min(max(math.ceil(pictures / batch), 20), 30)
     return Plan(epochs or math.ceil(steps / an_epoch), an_epoch, batch, settings.rate, settings.seed)
+
+
+def plan_finish(detector: Plan) -> Plan:
+    """How a detector that was trained by `detector` goes on, when its decision is chosen.
+
+    For as many batches as the mean of its weights looks back, at least, if it ever was: else it would lose by it.
+    """
+    epochs = max(math.ceil(FINISH * detector.epochs), math.ceil(MEMORY / detector.steps))
+    return replace(detector, epochs=min(epochs, detector.epochs), learning_rate=FINISH_RATE * detector.learning_rate)
 
 
 def plan_repairer(settings: Settings) -> Plan:

@@ -101,6 +101,20 @@ def lowered(choice: Choice, normal: Sequence[Map]) -> Choice:
     return replace(choice, threshold=threshold, why=why)
 
 
+def raised(choice: Choice, before: Sequence[Map], after: Sequence[Map]) -> Choice:
+    """A choice for a detector that has gone on learning: no more normal pictures are `ng` than were before.
+
+    before, after: maps [H,W] of the normal pictures that the choice was made on, by the detector then and now
+    """
+    ng = np.count_nonzero(_critical(before, choice.min_area) > choice.threshold)
+    others = np.sort(_critical(after, choice.min_area))[: len(after) - ng]
+    needed = float(others.max(initial=0.0))
+    if needed <= choice.threshold:
+        return choice
+    why = f"{choice.why}; then raised to {needed:.5g}, so that no more normal pictures are ng after the last epochs"
+    return replace(choice, threshold=min(needed, CERTAIN), why=why)
+
+
 def _logit(probability: float) -> float:
     inside = min(max(probability, 1 - CERTAIN), CERTAIN)
     return math.log(inside / (1 - inside))

@@ -19,7 +19,7 @@ from inspector.training.check.run import check
 from inspector.training.compared_pairs import PairBatches, registered_pairs
 from inspector.training.data import Sample
 from inspector.training.export import export_detector, export_repairer
-from inspector.training.fit_detector import fit_detector, maps
+from inspector.training.fit_detector import finish_detector, fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.fit_texture import fit_texture, gain
@@ -27,6 +27,7 @@ from inspector.training.guides import GuidedBatches
 from inspector.training.modalities import pictures_in
 from inspector.training.mode import choose as choose_mode
 from inspector.training.networks import COMPARERS, DETECTORS, GUIDED, REPAIRERS, Architecture
+from inspector.training.networks.detector import Detector
 from inspector.training.networks.discover import Discover
 from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
@@ -42,12 +43,13 @@ from inspector.training.settings import (
     Mode,
     Settings,
     plan,
+    plan_finish,
     plan_repairer,
 )  # fmt: skip
 from inspector.training.split import split
 from inspector.training.suited import choose_augmentation, choose_detector, choose_size, choose_windows
 from inspector.training.trials import trials
-from inspector.types import Precision
+from inspector.types import Map, Precision
 
 Say = Callable[[str], None]
 
@@ -122,44 +124,50 @@ def train(settings: Settings, say: Say) -> Bundle:
     detector = architecture.build(channels, size)
     if isinstance(detector, Discover):
         fit_distances(detector, training)
-    batches = (PairBatches if compares else DetectorBatches)(training, view, batch, augmentation)
-    detector_figures = fit_detector(
-        detector, architecture, batches, pairs, detector_plan, settings.work, settings.resume
-    )
+    views = PairBatches if compares else DetectorBatches
+    shown = views(training, view, batch, augmentation)
+    detector_figures = fit_detector(detector, architecture, shown, pairs, detector_plan, settings.work, settings.resume)
     if isinstance(detector, Discover):
         blend(detector, validation)
     plot(settings.work / "detector.jsonl", settings.work / "detector.png")
-    with torch.inference_mode():
-        choice = threshold.choose(
-            list(maps(detector, (image for image, _ in pairs))),
-            [mask for _, mask in pairs],
-            real,
-        )
-    if isinstance(detector, Discover):  # what was held back has told all that it could, and may now be known
-        fit_distances(detector, Pictures(samples, size, channels))
+    normal = [(image, mask) for image, mask in pairs if not mask.any()]
+    choice = threshold.choose(_judged(detector, pairs), [mask for _, mask in pairs], real)
+
+    # What was held back has told all that it could, and may now be known.
+    finish: dict[str, object] = {}
+    everyone = training.joined(validation)
+    if isinstance(detector, Discover):
+        fit_distances(detector, everyone)
+    else:
+        finish_plan = plan_finish(detector_plan)
+        say(explain.duration("detector, with what was held back too", finish_plan, "decided as before"))
+        before = _judged(detector, normal)
+        shown = views(everyone, view, batch, augmentation)
+        figures = finish_detector(detector, architecture, shown, finish_plan, settings.work, settings.resume)
+        choice = threshold.raised(choice, before, _judged(detector, normal))
+        finish = {"finish": {**asdict(finish_plan), "figures": figures}}
     if mode == "normal":
-        with torch.inference_mode():
-            choice = threshold.lowered(choice, list(maps(detector, (image for image, mask in pairs if not mask.any()))))
+        choice = threshold.lowered(choice, _judged(detector, normal))
     say(f"min_area {choice.min_area}; {choice.why}")
 
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan_repairer(settings)
     say(explain.duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
     kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["membrane"])
-    shown = kind(training, windows, BATCH, augmentation)
+    windowed = kind(training, windows, BATCH, augmentation)
     held_back = kind(validation, windows, BATCH, augmentation)
     repairer, repairer_figures = fit_repairer(
-        partial(build, channels), shown, held_back, repairer_plan, settings.work, settings.resume
+        partial(build, channels), windowed, held_back, repairer_plan, settings.work, settings.resume
     )
     plot(settings.work / "repairer.jsonl", settings.work / "repairer.png")
-    texture = {}
+    texture: dict[str, object] = {}
     if settings.adversarial_epochs:
         texture_plan = replace(repairer_plan, epochs=settings.adversarial_epochs)
         repairer, texture_figures = fit_texture(
-            repairer, shown, held_back, texture_plan, settings.work, settings.resume
+            repairer, windowed, held_back, texture_plan, settings.work, settings.resume
         )
         say(gain(texture_figures))
-        texture = {"texture": {**asdict(texture_plan), "best": texture_figures}}
+        texture = {"texture": {**asdict(texture_plan), "figures": texture_figures}}
 
     # The bundle: everything that the daemon needs, proven by running it.
     called = settings.data.resolve().name.encode(errors="replace").decode()  # a folder's name need not be UTF-8
@@ -183,8 +191,8 @@ def train(settings: Settings, say: Say) -> Bundle:
             "pictures": counts,
             "mode": mode,
             "augmentation": asdict(augmentation),
-            "detector": {"architecture": name, **asdict(detector_plan), "best": detector_figures},
-            "repairer": {**asdict(repairer_plan), "best": repairer_figures},
+            "detector": {"architecture": name, **asdict(detector_plan), "figures": detector_figures, **finish},
+            "repairer": {**asdict(repairer_plan), "figures": repairer_figures},
             **texture,
             "versions": explain.versions(),
         },
@@ -198,6 +206,12 @@ def train(settings: Settings, say: Say) -> Bundle:
         contents = replace(contents, repair=repair)
     bundle = packing.write(settings.out, contents, _golden_candidates(settings, validation, pairs, compares))
     return _with_int8(bundle, pairs, real, say) if settings.int8 else bundle
+
+
+def _judged(detector: Detector, pairs: list[Pair]) -> list[Map]:
+    """Its probability map [H,W] of each picture."""
+    with torch.inference_mode():
+        return list(maps(detector, (image for image, _ in pairs)))
 
 
 def _with_int8(bundle: Bundle, pairs: list[Pair], real: bool, say: Say) -> Bundle:

@@ -46,6 +46,8 @@ sys.exit(cli.main())
 """
 
 SHORT = ("--size", "48x64", "--epochs", 1, "--repair-epochs", 1)
+LONGER = ("--size", "48x64", "--epochs", 4, "--repair-epochs", 1)
+"""Until what it says hangs on more than chance, so that int8 says the same."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("models") / "one"
-    trained(masked, out, *SHORT)
+    trained(masked, out, *LONGER)
     return out
 
 
@@ -89,11 +91,15 @@ def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
     assert {"history/detector.jsonl", "history/repairer.jsonl"} < set(files(bundle))
     assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
     assert card.training["validation"] == 0.15
+    finish = card.training["detector"]["finish"]  # it has gone on with what was held back
+    assert finish["epochs"] == finish["figures"]["epoch"] > 0
+    assert finish["learning_rate"] < card.training["detector"]["learning_rate"]
     assert card.training["int8"]["measured"].startswith("on ")
     assert "detector.int8.onnx" in files(bundle)
     work = bundle.with_name("one.work")
     for network in ("detector", "repairer"):
         assert {f"{network}.jsonl", f"{network}.png", f"{network}.checkpoint"} <= set(files(work))
+    assert {"finish.jsonl", "finish.checkpoint"} <= set(files(work))
 
 
 def test_1b_the_daemon_runs_it(bundle: Path, masked: Path, tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_2_normal_pictures_are_enough(masked: Path, tmp_path: Path) -> None:
 
 def test_3_a_killed_run_resumes_to_the_same_bundle(bundle: Path, masked: Path, tmp_path: Path) -> None:
     out = tmp_path / "one"
-    with training(masked, out, *SHORT) as process:
+    with training(masked, out, *LONGER) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("repairer: "):  # the detector is done, and its threshold chosen
@@ -133,7 +139,7 @@ def test_3_a_killed_run_resumes_to_the_same_bundle(bundle: Path, masked: Path, t
                 break
         process.communicate()
     assert not out.exists()
-    trained(masked, out, *SHORT, "--resume")
+    trained(masked, out, *LONGER, "--resume")
     assert (out / "detector.onnx").read_bytes() == (bundle / "detector.onnx").read_bytes()
     assert load(out).card.decision == load(bundle).card.decision
 
@@ -144,7 +150,7 @@ def test_3b_other_pictures_are_not_resumed(bundle: Path, masked: Path, tmp_path:
     other = Path(shutil.copytree(masked, tmp_path / "other"))
     min((other / "train" / "good").iterdir()).unlink()
     before = files(tmp_path / "one.work"), (out / "bundle.toml").read_bytes()
-    done = run("train", other, "--out", out, *SHORT, "--resume", **ONE_THREAD)
+    done = run("train", other, "--out", out, *LONGER, "--resume", **ONE_THREAD)
     assert done.returncode == 65, done.stderr
     assert "one.work holds a run with other pictures" in done.stderr
     assert (files(tmp_path / "one.work"), (out / "bundle.toml").read_bytes()) == before

@@ -26,7 +26,9 @@ class Stopped(Exception):  # noqa: N818 - what a kill does, at a place of the te
 
 
 def line_task(
-    validate: Callable[[torch.nn.Module], Mapping[str, float]] | None = None, stop_at: int | None = None
+    validate: Callable[[torch.nn.Module], Mapping[str, float]] | None = None,
+    stop_at: int | None = None,
+    rank: str | None = None,
 ) -> Task:
     """Learn y = 2x + 1, from what the loop's own random numbers draw, with dropout; `stop_at`: dies at that step."""
     torch.manual_seed(0)
@@ -43,7 +45,7 @@ def line_task(
         x = torch.linspace(-1, 1, 9)[:, None]
         return {"rank": -float((candidate(x) - 2 * x - 1).square().mean())}
 
-    return Task("line", network, loss, validate or error, "rank")
+    return Task("line", network, loss, validate or error, rank)
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -68,7 +70,10 @@ def test_the_log_has_a_line_an_epoch(tmp_path: Path) -> None:
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
-def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rank", "epoch"), [("rank", 2), (None, 4)])
+def test_the_best_epoch_is_kept_where_it_is_asked_for_and_else_the_last(
+    rank: str | None, epoch: int, tmp_path: Path
+) -> None:
     seen: list[dict[str, torch.Tensor]] = []
     ranks = iter([1.0, 5.0, 2.0, 3.0])
 
@@ -76,17 +81,17 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
         seen.append({key: value.clone() for key, value in candidate.state_dict().items()})
         return {"rank": next(ranks)}
 
-    best, figures = fit(line_task(validate), PLAN, tmp_path, resume=False)
-    assert (figures["epoch"], figures["rank"]) == (2, 5.0)
-    assert all(torch.equal(best[key], seen[1][key]) for key in best)
-    assert not all(torch.equal(best[key], seen[2][key]) for key in best)
+    kept, figures = fit(line_task(validate, rank=rank), PLAN, tmp_path, resume=False)
+    assert (figures["epoch"], figures["rank"]) == (epoch, {2: 5.0, 4: 3.0}[epoch])
+    assert all(torch.equal(kept[key], seen[epoch - 1][key]) for key in kept)
+    assert not all(torch.equal(kept[key], seen[2][key]) for key in kept)
 
 
 def test_what_is_kept_is_a_mean_that_lags_behind_the_weights(tmp_path: Path) -> None:
     task = line_task()
-    best, figures = fit(task, Plan(1, 40, 8, 0.05, 3), tmp_path, resume=False)
+    kept, figures = fit(task, Plan(1, 40, 8, 0.05, 3), tmp_path, resume=False)
     assert figures["epoch"] == 1
-    assert not torch.equal(best["1.weight"], task.network.state_dict()["1.weight"])
+    assert not torch.equal(kept["1.weight"], task.network.state_dict()["1.weight"])
 
 
 def test_another_plan_cannot_be_resumed(tmp_path: Path) -> None:
@@ -123,7 +128,7 @@ def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
 
 def test_a_loss_that_explodes_is_refused_with_a_remedy(tmp_path: Path) -> None:
     task = line_task()
-    broken = Task("line", task.network, lambda rng: task.loss(rng) * math.nan, task.validate, "rank")
+    broken = Task("line", task.network, lambda rng: task.loss(rng) * math.nan, task.validate)
     with pytest.raises(DataError, match="lower --rate"):
         fit(broken, PLAN, tmp_path, resume=False)
 

@@ -18,7 +18,7 @@ from inspector.inference.engine import Engine, start
 from inspector.judge import Judge, Judgement
 from inspector.training.metrics import PixelCounts, PixelScores, area_under_roc, cross_entropy, ssim
 from inspector.training.repair_metrics import RepairScores
-from inspector.training.threshold import Choice, choose, lowered
+from inspector.training.threshold import Choice, choose, lowered, raised
 from inspector.types import Verdict
 from tests.bundles import FILL, picture
 from tests.pictures import noise
@@ -243,6 +243,17 @@ def test_normal_pictures_that_need_more_lower_nothing() -> None:
     chosen = Choice(0.9, 20, "synthetic")
     assert lowered(chosen, [spotted(16, level=0.95)[0]]) == chosen
     assert lowered(chosen, [spotted(4, level=0.95)[0]]).threshold < 0.9, "spots that are too small do not count"
+
+
+def test_a_detector_that_has_gone_on_rejects_no_more_normal_pictures_than_before() -> None:
+    chosen = Choice(0.5, 20, "real")
+    quiet, loud = spotted(16, level=0.2)[0], spotted(16, level=0.8)[0]
+    assert raised(chosen, [quiet, quiet, loud, loud], [loud, quiet, loud, quiet]) == chosen
+    choice = raised(chosen, [quiet, quiet, quiet, loud], [loud, quiet, spotted(16, level=0.7)[0], quiet])
+    assert choice.threshold == pytest.approx(0.7, abs=0.01), "one of them may be ng, as before"
+    assert choice.why.startswith(f"real; then raised to {choice.threshold:.5g}")
+    assert raised(chosen, [quiet, quiet], [spotted(4, level=0.95)[0], quiet]) == chosen, "too small to count"
+    assert raised(chosen, [], []) == chosen
 
 
 # Repairs

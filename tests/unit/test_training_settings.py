@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="needs torch, which `make test-all` installs
 
 from inspector import cli
 from inspector.training.commands import _settings
-from inspector.training.settings import Settings, plan
+from inspector.training.settings import Settings, plan, plan_finish
 
 pytestmark = pytest.mark.full
 
@@ -47,3 +47,12 @@ def test_all_batches_are_seen_and_no_epoch_more(pictures: int, steps: int) -> No
     assert steps <= planned.epochs * planned.steps < steps + planned.steps
     assert planned.steps == 50 if steps == 1500 else 20 <= planned.steps <= 30
     assert plan(settings, pictures, 7, steps).epochs == 7
+
+
+@pytest.mark.parametrize(("epochs", "more"), [(1, 1), (4, 4), (6, 5), (25, 5), (26, 6), (100, 20)])
+def test_it_goes_on_for_a_fifth_of_the_epochs_or_100_batches_and_more_slowly(epochs: int, more: int) -> None:
+    first = plan(told("--out", "mine"), 150, epochs, 500)
+    finish = plan_finish(first)
+    assert finish.epochs == more
+    assert finish.learning_rate < first.learning_rate
+    assert (finish.steps, finish.batch, finish.seed) == (first.steps, first.batch, first.seed)
