@@ -22,6 +22,8 @@ from inspector.types import Image, Shot
 
 FLOOD = 1000.0
 """Frames a second."""
+PATIENTS = 7
+"""Cameras in all."""
 
 
 class Shown:
@@ -59,14 +61,16 @@ def main() -> None:
     # Not so many that each that a `max_rate` lets through would be the same, and so `frozen`.
     shows |= {"flooding": odd[:-1], "unlimited": odd[:-1]}
     floods = {name: threading.Event() for name in shows}
-    # Each sends a frame more than the one before in each time that is looked at, so that all meet in all ways in each.
-    # Were they alike, chance would say who always meets whom, and an illness that moves one would seem to cost or help.
-    rates = {name: rate + more / given["window"] for more, name in enumerate(shows)}
+    # Each sends a frame more than the one before in each time that is looked at, so that all meet in all ways in each;
+    # `rate` is their mean. Were they alike, chance would say who always meets whom, and an illness that moves one would
+    # seem to cost or help.
+    rates = {name: rate + more / given["window"] for more, name in enumerate(shows, -(len(shows) // 2))}
     known: dict[str, Source] = {
         f"sim://{name}": Shown(images, rates[name], floods[name]) for name, images in shows.items()
     }
     cameras = {name: f"sim://{name}" for name in shows}
     cameras |= {"stalled": given["rtsp"], "crashing": f"sim://line?rate={rate}"}
+    assert len(cameras) == PATIENTS
     settings = Settings(
         workers=Workers(device="cpu"),
         publish=Publish(endpoint="tcp://127.0.0.1:*"),
