@@ -140,7 +140,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         fit_distances(detector, everyone)
     else:
         finish_plan = plan_finish(detector_plan)
-        say(explain.duration("detector, with what was held back too", finish_plan, "decided as before"))
+        say(explain.duration("detector, with what was held back too", finish_plan, f"{view[1]}x{view[0]} views"))
         before = _judged(detector, normal)
         shown = views(everyone, view, batch, augmentation)
         figures = finish_detector(detector, architecture, shown, finish_plan, settings.work, settings.resume)
