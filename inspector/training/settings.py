@@ -84,7 +84,7 @@ def plan(settings: Settings, pictures: int, epochs: int | None, steps: int, batc
 def plan_finish(detector: Plan) -> Plan:
     """How a detector that was trained by `detector` goes on, when its decision is chosen.
 
-    For as many batches as the mean of its weights looks back, at least, if it ever was: else it would lose by it.
+    For no fewer batches than the mean of its weights looks back, unless it was trained for fewer: it would get worse.
     """
     epochs = max(math.ceil(FINISH * detector.epochs), math.ceil(MEMORY / detector.steps))
     return replace(detector, epochs=min(epochs, detector.epochs), learning_rate=FINISH_RATE * detector.learning_rate)

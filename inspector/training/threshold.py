@@ -108,11 +108,11 @@ def raised(choice: Choice, before: Sequence[Map], after: Sequence[Map]) -> Choic
     """
     ng = np.count_nonzero(_critical(before, choice.min_area) > choice.threshold)
     others = np.sort(_critical(after, choice.min_area))[: len(after) - ng]
-    needed = float(others.max(initial=0.0))
+    needed = min(float(others.max(initial=0.0)), CERTAIN)
     if needed <= choice.threshold:
         return choice
     why = f"{choice.why}; then raised to {needed:.5g}, so that no more normal pictures are ng after the last epochs"
-    return replace(choice, threshold=min(needed, CERTAIN), why=why)
+    return replace(choice, threshold=needed, why=why)
 
 
 def _logit(probability: float) -> float:
