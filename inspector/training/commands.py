@@ -92,7 +92,8 @@ def _register_train(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument(
         "--epochs", type=positive, metavar="N",
-        help="of the detector (about 500 batches; 1,500 small ones for closeup and unet); a fifth more follow",
+        help="of the detector (about 500 batches; 1,500 small ones for closeup and unet); all but discover go on for a "
+        "fifth more, or 100 batches",
     )  # fmt: skip
     train.add_argument("--repair-epochs", type=positive, metavar="N", help="of the repairer, of 100 batches (14)")
     train.add_argument(

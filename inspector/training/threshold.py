@@ -73,13 +73,13 @@ def choose(maps: Sequence[Map], masks: Sequence[Mask], real: bool) -> Choice:
     size = f"the smallest that leaves at most {FALSE_REGIONS} false regions a normal picture"
     if enough > bearable:
         size = f"the largest that gives up at most {LOST_REGIONS:.0%} of the found defects"
-    raised = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
+    lifted = f", raised until {1 - FALSE_REJECTS:.0%} of the normal ones are ok" if needed > threshold else ""
     threshold = min(max(threshold, needed), CERTAIN)
     return Choice(
         threshold,
         min_area,
         f"threshold: F1 averaged over pictures is {f1:.3f}, {rule}, on {len(maps) - good} validation pictures with "
-        f"{defects} defects and {good} normal ones{raised} (it was {threshold:.5g} before it was folded into the graph "
+        f"{defects} defects and {good} normal ones{lifted} (it was {threshold:.5g} before it was folded into the graph "
         f"as 0.5); min_area: {size} ({left} of {len(false_areas)} false regions are left on {good} normal pictures)",
     )
 

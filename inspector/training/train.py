@@ -130,18 +130,19 @@ def train(settings: Settings, say: Say) -> Bundle:
     if isinstance(detector, Discover):
         blend(detector, validation)
     plot(settings.work / "detector.jsonl", settings.work / "detector.png")
-    normal = [(image, mask) for image, mask in pairs if not mask.any()]
-    choice = threshold.choose(_judged(detector, pairs), [mask for _, mask in pairs], real)
+    judged = _judged(detector, pairs)
+    choice = threshold.choose(judged, [mask for _, mask in pairs], real)
 
     # What was held back has told all that it could, and may now be known.
     finish: dict[str, object] = {}
     everyone = training.joined(validation)
+    normal = [(image, mask) for image, mask in pairs if not mask.any()]
     if isinstance(detector, Discover):
         fit_distances(detector, everyone)
     else:
         finish_plan = plan_finish(detector_plan)
         say(explain.duration("detector, with what was held back too", finish_plan, f"{view[1]}x{view[0]} views"))
-        before = _judged(detector, normal)
+        before = [judgement for judgement, (_, mask) in zip(judged, pairs, strict=True) if not mask.any()]
         shown = views(everyone, view, batch, augmentation)
         figures = finish_detector(detector, architecture, shown, finish_plan, settings.work, settings.resume)
         choice = threshold.raised(choice, before, _judged(detector, normal))
