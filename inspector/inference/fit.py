@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector.errors import DataError, ModelError
 from inspector.inference.channels import AT_ONCE, converted, in_turns
 from inspector.types import Image
+
+Pixels: TypeAlias = NDArray[np.uint8]
 
 
 def fit(image: Image, into: Image) -> None:
     """Resize `image` [H,W,C] straight into `into` [h,w,c], a row of a batch; grey and colour are converted.
 
     Raises ModelError where the picture has another number of channels that cannot be converted.
-
-    Shrinking averages areas (no aliasing, so a thin scratch survives); enlarging is bilinear.
     """
     height, width, channels = into.shape
     image = with_channels(image, channels)
     if image.shape == into.shape:
         np.copyto(into, image)
-        return
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    if channels <= AT_ONCE:
-        cv2.resize(image, (width, height), dst=into, interpolation=how)
+    elif channels <= AT_ONCE:
+        resized(image, (height, width), into)
     else:
-        np.copyto(into, in_turns(image, lambda part: cv2.resize(part, (width, height), interpolation=how)))
+        np.copyto(into, in_turns(image, lambda part: resized(part, (height, width))))
 
 
 def fitted(image: Image, shape: tuple[int, int, int]) -> Image:
@@ -37,6 +37,20 @@ def fitted(image: Image, shape: tuple[int, int, int]) -> Image:
     into = np.empty(shape, np.uint8)
     fit(image, into)
     return into
+
+
+def resized(picture: Pixels, size: tuple[int, int], into: Pixels | None = None) -> Pixels:
+    """`picture` [H,W] or [H,W,C], C up to AT_ONCE, at `size` = (height, width); written to `into` where that is given.
+
+    Where a side shrinks areas are averaged (no aliasing, so a thin scratch survives); where one grows it is bilinear.
+    OpenCV averages areas only if no side grows: what is squeezed one way and stretched the other takes two steps.
+    """
+    height, width = size
+    least = min(picture.shape[0], height), min(picture.shape[1], width)
+    if least not in (size, picture.shape[:2]):
+        picture = np.asarray(cv2.resize(picture, least[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    how = cv2.INTER_AREA if least == size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), dst=into, interpolation=how), np.uint8)
 
 
 def with_channels(image: Image, channels: int) -> Image:

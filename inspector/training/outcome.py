@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from inspector.inference.engine import Engine
+from inspector.inference.fit import resized
 from inspector.judge import Judge, Judgement, enlarged
 from inspector.training.data import Sample
 from inspector.training.metrics import PixelCounts, PixelScores, cross_entropy, frame_score
@@ -119,8 +120,7 @@ def regions_touched(mask: Mask, by: Mask) -> int:
 
 def without(probability: Map, truth: Mask) -> Map:
     """A map [h,w] with 0 where the defect of `truth` [H,W] is, and in its `SURROUNDINGS`."""
-    height, width = probability.shape
-    small = cv2.resize(truth, (width, height), interpolation=cv2.INTER_AREA)
-    reach = max(2, round(SURROUNDINGS * min(height, width)))
+    small = resized(truth, probability.shape)
+    reach = max(2, round(SURROUNDINGS * min(probability.shape)))
     near = cv2.dilate(small, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
     return np.where(near > 0, np.float32(0), probability)

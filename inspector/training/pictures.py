@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from inspector.inference.fit import fitted
+from inspector.inference.fit import fitted, resized
 from inspector.training.data import Sample, read_mask, read_picture
 from inspector.types import Image, Mask
 
@@ -77,7 +77,7 @@ def shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
     Of a region that covers half of none, such as a hairline's, those that it covers most: without any, a defective
     picture would be taken for a good one. What has fewer than SPECK pixels in `mask` may go.
     """
-    cover = np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    cover = resized(mask, size)
     kept = cover > 127
     count, regions = cv2.connectedComponents((cover > 0).astype(np.uint8), connectivity=8)
     for region in set(range(1, count)) - set(np.unique(regions[kept]).tolist()):

@@ -59,6 +59,15 @@ def test_fit_resizes_in_place_and_converts_channels() -> None:
     assert (batch[0] == 0).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_a_hairline_survives_in_a_picture_that_is_squeezed_one_way_and_stretched_the_other(channels: int) -> None:
+    for column in range(40, 50):
+        wide, into = np.zeros((20, 100, channels), np.uint8), np.zeros((30, 40, channels), np.uint8)
+        wide[:, column] = 250
+        fit(wide, into)
+        assert into.sum(axis=1) == pytest.approx(250 / 2.5, abs=2)
+
+
 def test_a_bundle_proves_itself(bright: Path) -> None:
     engine = start(load(bright), "cpu", max_batch=1)
     assert engine.tag.name == "bright"
