@@ -154,6 +154,21 @@ def test_the_trunk_takes_a_grey_picture_as_a_colour_picture_without_colour() -> 
         assert torch.allclose(ours, theirs, atol=1e-3)
 
 
+def test_a_norm_within_a_convolution_is_the_norm_after_it() -> None:
+    torch.manual_seed(3)
+    block = Lite0(1).eval().blocks[1]
+    convolution, norm = block._project_conv, block._bn2
+    x = torch.rand(2, convolution.in_channels, 8, 8)
+    folded, apart = convolution.normed(x, norm), norm(convolution(x))
+    torch.testing.assert_close(folded, apart)
+    folded.square().sum().backward()
+    slopes = [norm.weight.grad.clone(), norm.bias.grad.clone(), convolution.weight.grad.clone()]
+    block.zero_grad()
+    apart.square().sum().backward()
+    wanted = [norm.weight.grad, norm.bias.grad, convolution.weight.grad]
+    torch.testing.assert_close(slopes, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_enlarging_puts_each_element_where_the_trunk_looks() -> None:
     x = torch.zeros(1, 1, 8, 8)
     x[..., 3, 5] = 1.0
