@@ -8,48 +8,33 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from inspector import __version__
 from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import Bundle, Decision, Input, Repair
-from inspector.training import data, explain, packing, quantise, threshold
-from inspector.training.batches import DetectorBatches, Pair
+from inspector.training import data, explain, packing, quantise
+from inspector.training.batches import Pair
 from inspector.training.check.run import check
-from inspector.training.compared_pairs import PairBatches, registered_pairs
+from inspector.training.compared_pairs import registered_pairs
 from inspector.training.data import Sample
 from inspector.training.export import export_detector, export_repairer
-from inspector.training.fit_detector import finish_detector, fit_detector, maps
-from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.fit_texture import fit_texture, gain
 from inspector.training.guides import GuidedBatches
 from inspector.training.modalities import pictures_in
 from inspector.training.mode import choose as choose_mode
 from inspector.training.networks import COMPARERS, DETECTORS, GUIDED, REPAIRERS, Architecture
-from inspector.training.networks.detector import Detector
-from inspector.training.networks.discover import Discover
 from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
 from inspector.training.repair_batches import RepairBatches
 from inspector.training.repair_choice import TRIALS, explained, with_methods
 from inspector.training.resume import begin
-from inspector.training.settings import (
-    BATCH,
-    RIM,
-    VIEW,
-    WHOLE_BATCH,
-    Mode,
-    Settings,
-    plan,
-    plan_finish,
-    plan_repairer,
-)  # fmt: skip
+from inspector.training.settings import BATCH, RIM, Mode, Settings, plan_repairer
 from inspector.training.split import split
 from inspector.training.suited import choose_augmentation, choose_detector, choose_size, choose_windows
+from inspector.training.train_detector import Material, train_detector
 from inspector.training.trials import trials
-from inspector.types import Map, Precision
+from inspector.types import Precision
 
 Say = Callable[[str], None]
 
@@ -116,40 +101,8 @@ def train(settings: Settings, say: Say) -> Bundle:
         say("no validation picture has a mask: the threshold will be chosen on synthetic defects")
 
     # The detector: a classifier of pixels, with its decision chosen on the validation side.
-    view = size if architecture.whole else (min(VIEW, size[0]), min(VIEW, size[1]))
-    batch = WHOLE_BATCH if architecture.whole else BATCH
-    detector_plan = plan(settings, len(training), settings.epochs, architecture.steps, batch)
-    say(explain.duration(f"detector {name}", detector_plan, f"{view[1]}x{view[0]} views"))
-    torch.manual_seed(settings.seed)
-    detector = architecture.build(channels, size)
-    if isinstance(detector, Discover):
-        fit_distances(detector, training)
-    views = PairBatches if compares else DetectorBatches
-    shown = views(training, view, batch, augmentation)
-    detector_figures = fit_detector(detector, architecture, shown, pairs, detector_plan, settings.work, settings.resume)
-    if isinstance(detector, Discover):
-        blend(detector, validation)
-    plot(settings.work / "detector.jsonl", settings.work / "detector.png")
-    judged = _judged(detector, pairs)
-    choice = threshold.choose(judged, [mask for _, mask in pairs], real)
-
-    # What was held back has told all that it could, and may now be known.
-    finish: dict[str, object] = {}
-    everyone = training.joined(validation)
-    normal = [(image, mask) for image, mask in pairs if not mask.any()]
-    if isinstance(detector, Discover):
-        fit_distances(detector, everyone)
-    else:
-        finish_plan = plan_finish(detector_plan)
-        say(explain.duration("detector, with what was held back too", finish_plan, f"{view[1]}x{view[0]} views"))
-        before = [judgement for judgement, (_, mask) in zip(judged, pairs, strict=True) if not mask.any()]
-        shown = views(everyone, view, batch, augmentation)
-        figures = finish_detector(detector, architecture, shown, finish_plan, settings.work, settings.resume)
-        choice = threshold.raised(choice, before, _judged(detector, normal))
-        finish = {"finish": {**asdict(finish_plan), "figures": figures}}
-    if mode == "normal":
-        choice = threshold.lowered(choice, _judged(detector, normal))
-    say(f"min_area {choice.min_area}; {choice.why}")
+    material = Material(mode, training, validation, pairs, real, augmentation)
+    detector = train_detector(settings, architecture, material, say)
 
     # The repairer: fills holes in normal pictures, at the pictures' own resolution.
     repairer_plan = plan_repairer(settings)
@@ -178,8 +131,8 @@ def train(settings: Settings, say: Say) -> Bundle:
         description=settings.description or f"Trained on {called}.",
         licence=settings.licence,
         input=Input(height=size[0], width=size[1], channels=channels, reference=compares, modalities=modalities),
-        decision=Decision(threshold=0.5, min_area=choice.min_area, chosen=choice.why),
-        detector=export_detector(detector, choice.threshold, size, channels, compares),
+        decision=Decision(threshold=0.5, min_area=detector.choice.min_area, chosen=detector.choice.why),
+        detector=export_detector(detector.network, detector.choice.threshold, size, channels, compares),
         repairer=export_repairer(repairer, channels, compares),
         repair=Repair(windows=windows, rim=RIM),
         training={
@@ -188,11 +141,11 @@ def train(settings: Settings, say: Say) -> Bundle:
             "date": date.today().isoformat(),
             "seed": settings.seed,
             "validation": settings.validation,
-            "folded_threshold": choice.threshold,
+            "folded_threshold": detector.choice.threshold,
             "pictures": counts,
             "mode": mode,
             "augmentation": asdict(augmentation),
-            "detector": {"architecture": name, **asdict(detector_plan), "figures": detector_figures, **finish},
+            "detector": {"architecture": name, **detector.card},
             "repairer": {**asdict(repairer_plan), "figures": repairer_figures},
             **texture,
             "versions": explain.versions(),
@@ -207,12 +160,6 @@ def train(settings: Settings, say: Say) -> Bundle:
         contents = replace(contents, repair=repair)
     bundle = packing.write(settings.out, contents, _golden_candidates(settings, validation, pairs, compares))
     return _with_int8(bundle, pairs, real, say) if settings.int8 else bundle
-
-
-def _judged(detector: Detector, pairs: list[Pair]) -> list[Map]:
-    """Its probability map [H,W] of each picture."""
-    with torch.inference_mode():
-        return list(maps(detector, (image for image, _ in pairs)))
 
 
 def _with_int8(bundle: Bundle, pairs: list[Pair], real: bool, say: Say) -> Bundle:

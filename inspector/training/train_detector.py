@@ -1,0 +1,100 @@
+"""The detector, with the decision on what it sees: what is held back chooses that, and is learnt last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+
+from inspector.training import explain, threshold
+from inspector.training.augment import Augmentation
+from inspector.training.batches import DetectorBatches, Pair
+from inspector.training.compared_pairs import PairBatches
+from inspector.training.fit_detector import finish_detector, fit_detector, maps
+from inspector.training.fit_discover import blend, fit_distances
+from inspector.training.networks import Architecture
+from inspector.training.networks.detector import Detector
+from inspector.training.networks.discover import Discover
+from inspector.training.pictures import Pictures
+from inspector.training.plots import plot
+from inspector.training.settings import BATCH, VIEW, WHOLE_BATCH, Mode, Settings, plan, plan_finish
+from inspector.training.threshold import Choice
+from inspector.types import Map
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a detector is made from.
+
+    pairs: what it will be shown of `validation`, [H,W,C] each, with the true mask [H,W];  real: whether those masks
+    are of real defects, not synthetic ones
+    """
+
+    mode: Mode
+    training: Pictures
+    validation: Pictures
+    pairs: list[Pair]
+    real: bool
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """network: in evaluation mode;  choice: when a frame is `ng`;  card: what is told of its training"""
+
+    network: Detector
+    choice: Choice
+    card: dict[str, object]
+
+
+def train_detector(
+    settings: Settings, architecture: Architecture, material: Material, say: Callable[[str], None]
+) -> Trained:
+    """Train a detector of that architecture; `say` is told what is done and why."""
+    training, validation, pairs = material.training, material.validation, material.pairs
+    size, whole = training.size, architecture.whole
+    view = size if whole else (min(VIEW, size[0]), min(VIEW, size[1]))
+    views = f"{view[1]}x{view[0]} views"
+    batch = WHOLE_BATCH if whole else BATCH
+    batches = PairBatches if material.mode == "reference" else DetectorBatches
+
+    # Without what is held back, on which then its decision is chosen.
+    first = plan(settings, len(training), settings.epochs, architecture.steps, batch)
+    say(explain.duration("detector", first, views))
+    torch.manual_seed(settings.seed)
+    network = architecture.build(training.channels, size)
+    if isinstance(network, Discover):
+        fit_distances(network, training)
+    shown = batches(training, view, batch, material.augmentation)
+    figures = fit_detector(network, architecture, shown, pairs, first, settings.work, settings.resume)
+    if isinstance(network, Discover):
+        blend(network, validation)
+    plot(settings.work / "detector.jsonl", settings.work / "detector.png")
+    judged = _judged(network, pairs)
+    choice = threshold.choose(judged, [mask for _, mask in pairs], material.real)
+    card: dict[str, object] = {**asdict(first), "figures": figures}
+
+    # What was held back has told all that it could, and may now be known.
+    everyone = training.joined(validation)
+    normal = [pair for pair in pairs if not pair[1].any()]
+    if isinstance(network, Discover):
+        fit_distances(network, everyone)
+    else:
+        last = plan_finish(first)
+        say(explain.duration("detector, with what was held back too", last, views))
+        before = [judgement for judgement, (_, mask) in zip(judged, pairs, strict=True) if not mask.any()]
+        shown = batches(everyone, view, batch, material.augmentation)
+        figures = finish_detector(network, architecture, shown, last, settings.work, settings.resume)
+        choice = threshold.raised(choice, before, _judged(network, normal))
+        card["finish"] = {**asdict(last), "figures": figures}
+    if material.mode == "normal":
+        choice = threshold.lowered(choice, _judged(network, normal))
+    say(f"min_area {choice.min_area}; {choice.why}")
+    return Trained(network, choice, card)
+
+
+def _judged(network: Detector, pairs: list[Pair]) -> list[Map]:
+    """Its probability map [H,W] of each picture."""
+    with torch.inference_mode():
+        return list(maps(network, (image for image, _ in pairs)))
