@@ -1,7 +1,7 @@
 """Which frame is judged next (pure): earliest deadline first, fairly between cameras, and none that is too late.
 
 Earliest deadline first is the order that meets deadlines as long as there is time for all (Liu and Layland 1973), but
-under overload it serves frames that are about to be late, and cameras with short deadlines alone. So three rules stand
+under overload it serves frames that are about to be late, and cameras with short deadlines alone. So four rules stand
 before it:
 
 1. A frame that has its verdict, or is past its deadline, is dropped; whoever keeps the ledger sees to its verdict.
@@ -13,6 +13,8 @@ before it:
 3. Where there was too much to do of late, cameras that had more than their share of the workers' time wait until
    those are served that had not (shares.py); for `PATIENCE` seconds at the most. So what one camera sends too much is
    lost to it alone.
+4. Otherwise there is time for all. The frames of a camera that sends more than it may (`max_rate`) then give way to all
+   others until half of their time is over.
 
 A frame that is cut into tiles holds its worker for many runs of the model. Between two of them a frame that is due
 earlier, of a camera that has not had more, overtakes it: so preemption is by deadline too, a run of the model at a
@@ -93,6 +95,8 @@ class Schedule(Order[Frame]):
         rivals: Iterable[str] = hopeful
         if self._is_overloaded(now):
             rivals = [camera for camera in hopeful if camera in within or self._is_neglected(camera, now)]
+        elif preferred := [camera for camera, index in hopeful.items() if not _gives_way(heads[index], now)]:
+            rivals = preferred
         return min((hopeful[camera] for camera in rivals), key=lambda index: _due(heads[index]))
 
     def close_by(self, frame: Frame) -> float:
@@ -141,6 +145,10 @@ class Schedule(Order[Frame]):
 
 def _is_old(frame: Frame, now: float) -> bool:
     return now >= (frame.captured + frame.deadline) / 2
+
+
+def _gives_way(frame: Frame, now: float) -> bool:
+    return frame.excess and not _is_old(frame, now)
 
 
 def _due(frame: Frame) -> tuple[float, float]:

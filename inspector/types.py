@@ -144,6 +144,7 @@ class Frame:
     fitted: what the detector is shown of the picture: at its size and with its channels, or to be cut into tiles
     reports: as in `Shot`
     standard: what it is judged by
+    excess: its camera sends more than can be judged: others were refused since the one before
     """
 
     camera: str
@@ -156,6 +157,7 @@ class Frame:
     fitted: Image | None = None
     reports: Span | None = None
     standard: Standard | None = None
+    excess: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class Intake:
         says = f"camera {camera.name}: {{count}} unusable, last {{detail}}"
         self._unusable = Tally(log, logging.WARNING, says, clock, camera.name)
         self._puzzled = ""
+        self._refused = False  # whether the last frame was one too many
 
     def flush(self) -> None:
         """Log what was gathered for the log."""
@@ -110,7 +111,9 @@ class Intake:
                 trigger, gone = self._camera.triggers.match(captured)
                 part = None if trigger is None else trigger.part
                 missed = self._missed(gone)
-            frame = self._enter(captured_ns, captured, deadline, part, standard, image, fitted, shot.reports)
+            frame = self._enter(
+                captured_ns, captured, deadline, part, standard, image, fitted, shot.reports, self._refused
+            )
         self._settle_missed(missed, Reason.CAMERA)
         self._on_capture(frame)
         self._report(finding, frame.number)
@@ -127,7 +130,8 @@ class Intake:
             self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
         else:
             self._queue(frame)
-        return too_much is Reason.OVERLOAD
+        self._refused = too_much is Reason.OVERLOAD
+        return self._refused
 
     def _was_triggered(self, captured: float) -> bool:
         """Whether a frame that the camera counted, and that never came, was a trigger's, which then has its verdict."""
@@ -186,10 +190,11 @@ class Intake:
         image: Image | None = None,
         fitted: Image | None = None,
         reports: Span | None = None,
+        excess: bool = False,
     ) -> Frame:
         """Number a frame and open its account."""
         name, number = self._camera.name, self.number + 1
-        frame = Frame(name, number, captured_ns, captured, deadline, image, part, fitted, reports, standard)
+        frame = Frame(name, number, captured_ns, captured, deadline, image, part, fitted, reports, standard, excess)
         self._ledger.open(frame)
         self.number = number
         self._state.partless += part is None

@@ -163,6 +163,22 @@ def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() ->
     ]
 
 
+def test_a_frame_that_comes_after_refused_ones_is_told_from_others() -> None:
+    class Alternating(Throttle):
+        passing = iter([True, False, False, True, True])
+
+        def passes(self, now: float) -> bool:
+            return next(self.passing)
+
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, throttle=Alternating(1, 1))
+    for _ in range(5):
+        source.show(picture())
+    source.end()
+    bench.run()
+    assert [(frame.number, frame.excess) for frame in bench.inbox.take(9).items] == [(1, False), (4, True), (5, False)]
+
+
 def test_after_a_refused_frame_the_next_ones_are_let_gather(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a stop does not wait for them; a frame that is let through is followed at once."""
     monkeypatch.setattr(module, "REFUSED_NAP", 60.0)

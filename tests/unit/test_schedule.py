@@ -33,10 +33,11 @@ class House:
         self.inbox = Mailbox(dict.fromkeys(cameras, queue), self.schedule)
         self._numbers = {camera: itertools.count(1) for camera in cameras}
 
-    def capture(self, camera: str, deadline: float) -> Frame | None:
+    def capture(self, camera: str, deadline: float, excess: bool = False) -> Frame | None:
         """A frame captured now and due in `deadline` seconds; what it pushed out."""
         now = self.clock.monotonic()
-        return self.inbox.offer(camera, Frame(camera, next(self._numbers[camera]), 0, now, now + deadline, None))
+        number = next(self._numbers[camera])
+        return self.inbox.offer(camera, Frame(camera, number, 0, now, now + deadline, None, excess=excess))
 
     def take(self, most: int = 1) -> list[tuple[str, int]]:
         return [(frame.camera, frame.number) for frame in self.inbox.take(most, wait=0.0).items]
@@ -60,6 +61,18 @@ def test_of_equal_deadlines_the_oldest_first() -> None:
     house.clock.advance(0.25)
     house.capture("a", 0.25)
     assert house.take(2) == [("b", 1), ("a", 1)]
+
+
+def test_a_camera_that_sends_more_than_it_may_waits_for_the_others_until_half_of_its_time_is_over() -> None:
+    house = House()
+    for _ in range(2):
+        house.capture("a", 1.0, excess=True)
+    house.capture("b", 2.0)
+    assert house.take() == [("b", 1)]
+    assert house.take() == [("a", 1)], "nobody else waits"
+    house.clock.advance(0.5)
+    house.capture("b", 2.0)
+    assert house.take(2) == [("a", 2), ("b", 2)]
 
 
 def test_what_is_too_late_or_has_its_verdict_is_not_served() -> None:
