@@ -13,12 +13,12 @@ before it:
 3. Where there was too much to do of late, cameras that had more than their share of the workers' time wait until
    those are served that had not (shares.py); for `PATIENCE` seconds at the most. So what one camera sends too much is
    lost to it alone.
-4. Otherwise there is time for all. The frames of a camera that sends more than it may (`max_rate`) then give way to all
-   others until half of their time is over.
+4. Where there is time for all, frames of a camera that sends more than it may (`max_rate`) give way to other live
+   cameras' as long as they can still be judged in the first quarter of their time.
 
 A frame that is cut into tiles holds its worker for many runs of the model. Between two of them a frame that is due
-earlier, of a camera that has not had more, overtakes it: so preemption is by deadline too, a run of the model at a
-time, and a large frame costs the others its work and no more.
+earlier overtakes it, unless its camera has had more or it gives way itself: so preemption is by deadline too, a run of
+the model at a time, and a large frame costs the others its work and no more.
 
 A frame that finds its camera's queue full of young ones is refused before anything is spent on it: of a flood, hardly
 more is prepared than is judged.
@@ -95,7 +95,7 @@ class Schedule(Order[Frame]):
         rivals: Iterable[str] = hopeful
         if self._is_overloaded(now):
             rivals = [camera for camera in hopeful if camera in within or self._is_neglected(camera, now)]
-        elif preferred := [camera for camera, index in hopeful.items() if not _gives_way(heads[index], now)]:
+        elif preferred := [camera for camera, index in hopeful.items() if self._is_preferred(heads[index], now)]:
             rivals = preferred
         return min((hopeful[camera] for camera in rivals), key=lambda index: _due(heads[index]))
 
@@ -114,7 +114,7 @@ class Schedule(Order[Frame]):
     def overtakes(self, frame: Frame, running: Frame) -> bool:
         """Whether it goes before a frame that is being worked on."""
         now = self._clock.monotonic()
-        if frame.deadline >= running.deadline or not self._has_hope(frame, now):
+        if frame.deadline >= running.deadline or not self._has_hope(frame, now) or self._gives_way(frame, now):
             return False
         return not (self._is_overloaded(now) and self._shares.has_had_more(frame.camera, running.camera))
 
@@ -138,6 +138,13 @@ class Schedule(Order[Frame]):
     def _is_neglected(self, camera: str, now: float) -> bool:
         return now - self._served[camera] >= PATIENCE
 
+    def _is_preferred(self, frame: Frame, now: float) -> bool:
+        return math.isfinite(frame.deadline) and not self._gives_way(frame, now)
+
+    def _gives_way(self, frame: Frame, now: float) -> bool:
+        quarter = frame.captured + (frame.deadline - frame.captured) / 4
+        return frame.excess and now + self.estimate(frame) < quarter
+
     def _slack(self, frame: Frame, now: float) -> float:
         """Seconds that it can still wait."""
         return frame.deadline - now - self.estimate(frame)
@@ -145,10 +152,6 @@ class Schedule(Order[Frame]):
 
 def _is_old(frame: Frame, now: float) -> bool:
     return now >= (frame.captured + frame.deadline) / 2
-
-
-def _gives_way(frame: Frame, now: float) -> bool:
-    return frame.excess and not _is_old(frame, now)
 
 
 def _due(frame: Frame) -> tuple[float, float]:

@@ -144,7 +144,7 @@ class Frame:
     fitted: what the detector is shown of the picture: at its size and with its channels, or to be cut into tiles
     reports: as in `Shot`
     standard: what it is judged by
-    excess: its camera sends more than can be judged: others were refused since the one before
+    excess: its camera sent more than its `max_rate` a moment ago
     """
 
     camera: str

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from inspector.errors import DataError, ModelError
 from inspector.inference.channels import AT_ONCE, converted, in_turns
 from inspector.types import Image
-
-Pixels: TypeAlias = NDArray[np.uint8]
 
 
 def fit(image: Image, into: Image) -> None:
@@ -39,9 +34,10 @@ def fitted(image: Image, shape: tuple[int, int, int]) -> Image:
     return into
 
 
-def resized(picture: Pixels, size: tuple[int, int], into: Pixels | None = None) -> Pixels:
+def resized(picture: Image, size: tuple[int, int], into: Image | None = None) -> Image:
     """`picture` [H,W] or [H,W,C], C up to AT_ONCE, at `size` = (height, width); written to `into` where that is given.
 
+    Else one channel comes back as [height, width], as OpenCV has it.
     Where a side shrinks areas are averaged (no aliasing, so a thin scratch survives); where one grows it is bilinear.
     OpenCV averages areas only if no side grows: what is squeezed one way and stretched the other takes two steps.
     """

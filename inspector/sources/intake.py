@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from inspector.types import MAX_CHANNELS, Cause, Event, Frame, Image, Inspection
 log = logging.getLogger(__name__)
 
 _NOTHING_FOUND = Finding()
+
+EXCESS = 1.0
+"""Seconds after a frame beyond its rate for which a camera counts as one that sends too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Intake:
         says = f"camera {camera.name}: {{count}} unusable, last {{detail}}"
         self._unusable = Tally(log, logging.WARNING, says, clock, camera.name)
         self._puzzled = ""
-        self._refused = False  # whether the last frame was one too many
+        self._exceeded = -math.inf  # when a frame came beyond the camera's rate, last
 
     def flush(self) -> None:
         """Log what was gathered for the log."""
@@ -111,9 +115,8 @@ class Intake:
                 trigger, gone = self._camera.triggers.match(captured)
                 part = None if trigger is None else trigger.part
                 missed = self._missed(gone)
-            frame = self._enter(
-                captured_ns, captured, deadline, part, standard, image, fitted, shot.reports, self._refused
-            )
+            excess = captured - self._exceeded < EXCESS
+            frame = self._enter(captured_ns, captured, deadline, part, standard, image, fitted, shot.reports, excess)
         self._settle_missed(missed, Reason.CAMERA)
         self._on_capture(frame)
         self._report(finding, frame.number)
@@ -130,8 +133,7 @@ class Intake:
             self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
         else:
             self._queue(frame)
-        self._refused = too_much is Reason.OVERLOAD
-        return self._refused
+        return too_much is Reason.OVERLOAD
 
     def _was_triggered(self, captured: float) -> bool:
         """Whether a frame that the camera counted, and that never came, was a trigger's, which then has its verdict."""
@@ -164,9 +166,13 @@ class Intake:
             return Reason.DEADLINE
         if not self._camera.source.live:
             return None
+        if self._inbox.refuses(self._camera.name):
+            return Reason.OVERLOAD
         throttle = self._camera.throttle
-        passes = not self._inbox.refuses(self._camera.name) and (throttle is None or throttle.passes(now))
-        return None if passes else Reason.OVERLOAD
+        if throttle is None or throttle.passes(now):
+            return None
+        self._exceeded = now
+        return Reason.OVERLOAD
 
     def _queue(self, frame: Frame) -> None:
         if not self._camera.source.live:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
 from functools import partial
@@ -16,6 +16,7 @@ from inspector.training.batches import Pair
 from inspector.training.check.run import check
 from inspector.training.compared_pairs import registered_pairs
 from inspector.training.data import Sample
+from inspector.training.explain import Say
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.fit_repairer import fit_repairer
 from inspector.training.fit_texture import fit_texture, gain
@@ -35,8 +36,6 @@ from inspector.training.suited import choose_augmentation, choose_detector, choo
 from inspector.training.train_detector import Material, train_detector
 from inspector.training.trials import trials
 from inspector.types import Precision
-
-Say = Callable[[str], None]
 
 
 def train(settings: Settings, say: Say) -> Bundle:

@@ -1,8 +1,7 @@
-"""The detector, with the decision on what it sees: what is held back chooses that, and is learnt last."""
+"""The detector, and when a frame is `ng` by it: pictures that are held back choose that, and are then learnt too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -11,6 +10,7 @@ from inspector.training import explain, threshold
 from inspector.training.augment import Augmentation
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.compared_pairs import PairBatches
+from inspector.training.explain import Say
 from inspector.training.fit_detector import finish_detector, fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
 from inspector.training.networks import Architecture
@@ -25,10 +25,12 @@ from inspector.types import Map
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a detector is made from.
+    """What a detector is made from, in what mode.
 
-    pairs: what it will be shown of `validation`, [H,W,C] each, with the true mask [H,W];  real: whether those masks
-    are of real defects, not synthetic ones
+    training: what it learns from first;  validation: what is held back until its decision is chosen
+    pairs: what it is shown of the latter [H,W,C], each with the true mask [H,W];  real: whether those are of real
+    defects, not of synthetic ones
+    augmentation: how far views of the pictures stray
     """
 
     mode: Mode
@@ -48,9 +50,7 @@ class Trained:
     card: dict[str, object]
 
 
-def train_detector(
-    settings: Settings, architecture: Architecture, material: Material, say: Callable[[str], None]
-) -> Trained:
+def train_detector(settings: Settings, architecture: Architecture, material: Material, say: Say) -> Trained:
     """Train a detector of that architecture; `say` is told what is done and why."""
     training, validation, pairs = material.training, material.validation, material.pairs
     size, whole = training.size, architecture.whole
@@ -59,7 +59,7 @@ def train_detector(
     batch = WHOLE_BATCH if whole else BATCH
     batches = PairBatches if material.mode == "reference" else DetectorBatches
 
-    # Without what is held back, on which then its decision is chosen.
+    # First without what is held back: on that its decision is then chosen.
     first = plan(settings, len(training), settings.epochs, architecture.steps, batch)
     say(explain.duration("detector", first, views))
     torch.manual_seed(settings.seed)

@@ -60,12 +60,15 @@ def test_fit_resizes_in_place_and_converts_channels() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_a_hairline_survives_in_a_picture_that_is_squeezed_one_way_and_stretched_the_other(channels: int) -> None:
-    for column in range(40, 50):
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_hairline_survives_in_a_picture_that_is_squeezed_one_way_and_stretched_the_other(
+    channels: int, axis: int
+) -> None:
+    for place in range(40, 50):
         wide, into = np.zeros((20, 100, channels), np.uint8), np.zeros((30, 40, channels), np.uint8)
-        wide[:, column] = 250
-        fit(wide, into)
-        assert into.sum(axis=1) == pytest.approx(250 / 2.5, abs=2)
+        wide[:, place] = 250
+        fit(wide.swapaxes(0, axis ^ 1).copy(), turned := into.swapaxes(0, axis ^ 1).copy())
+        assert turned.sum(axis=axis) == pytest.approx(250 / 2.5, abs=2)
 
 
 def test_a_bundle_proves_itself(bright: Path) -> None:

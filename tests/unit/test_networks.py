@@ -154,19 +154,22 @@ def test_the_trunk_takes_a_grey_picture_as_a_colour_picture_without_colour() -> 
         assert torch.allclose(ours, theirs, atol=1e-3)
 
 
-def test_a_norm_within_a_convolution_is_the_norm_after_it() -> None:
-    torch.manual_seed(3)
-    block = Lite0(1).eval().blocks[1]
-    convolution, norm = block._project_conv, block._bn2
+@pytest.mark.parametrize("part", ["_expand_conv", "_depthwise_conv", "_project_conv"])
+def test_a_norm_within_a_convolution_is_the_norm_after_it(part: str) -> None:
+    block = Lite0(1).eval().blocks[1]  # its depthwise convolution steps by two
+    convolution = getattr(block, part)
+    norm = {"_expand_conv": block._bn0, "_depthwise_conv": block._bn1, "_project_conv": block._bn2}[part]
     x = torch.rand(2, convolution.in_channels, 8, 8)
-    folded, apart = convolution.normed(x, norm), norm(convolution(x))
-    torch.testing.assert_close(folded, apart)
-    folded.square().sum().backward()
-    slopes = [norm.weight.grad.clone(), norm.bias.grad.clone(), convolution.weight.grad.clone()]
-    block.zero_grad()
-    apart.square().sum().backward()
-    wanted = [norm.weight.grad, norm.bias.grad, convolution.weight.grad]
-    torch.testing.assert_close(slopes, wanted, rtol=1e-4, atol=1e-4)
+    padded = torch.nn.functional.pad(x, (0, 1, 0, 1)) if convolution.stride[0] > 1 else x
+    weight, stride, padding = convolution.weight, convolution.stride, convolution.padding
+    apart = norm(torch.nn.functional.conv2d(padded, weight, None, stride, padding, groups=convolution.groups))
+    slopes = []
+    for normed in (convolution(x, norm), apart):
+        torch.testing.assert_close(normed, apart)
+        block.zero_grad()
+        normed.square().sum().backward()
+        slopes.append([norm.weight.grad, norm.bias.grad, weight.grad])
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-4)
 
 
 def test_enlarging_puts_each_element_where_the_trunk_looks() -> None:

@@ -163,20 +163,25 @@ def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() ->
     ]
 
 
-def test_a_frame_that_comes_after_refused_ones_is_told_from_others() -> None:
-    class Alternating(Throttle):
-        passing = iter([True, False, False, True, True])
+def test_for_a_second_after_frames_beyond_its_rate_a_camera_counts_as_one_that_sends_too_many() -> None:
+    class Doorman(Throttle):
+        passing = iter([True, False, False, True, True, True])
 
         def passes(self, now: float) -> bool:
             return next(self.passing)
 
+    def slow(image: np.ndarray) -> np.ndarray:
+        bench.clock.advance(0.5)
+        return image
+
     source = HandSource(live=True)
-    bench = Bench(source, queue=9, throttle=Alternating(1, 1))
-    for _ in range(5):
+    bench = Bench(source, queue=9, fit=slow, throttle=Doorman(1, 1))
+    for _ in range(6):
         source.show(picture())
     source.end()
     bench.run()
-    assert [(frame.number, frame.excess) for frame in bench.inbox.take(9).items] == [(1, False), (4, True), (5, False)]
+    taken = [(frame.number, frame.excess) for frame in bench.inbox.take(9).items]
+    assert taken == [(1, False), (4, True), (5, True), (6, False)]
 
 
 def test_after_a_refused_frame_the_next_ones_are_let_gather(monkeypatch: pytest.MonkeyPatch) -> None:

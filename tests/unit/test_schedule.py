@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -63,16 +64,49 @@ def test_of_equal_deadlines_the_oldest_first() -> None:
     assert house.take(2) == [("b", 1), ("a", 1)]
 
 
-def test_a_camera_that_sends_more_than_it_may_waits_for_the_others_until_half_of_its_time_is_over() -> None:
+def test_a_camera_that_sends_more_than_it_may_lets_others_go_first_for_a_quarter_of_its_time() -> None:
     house = House()
     for _ in range(2):
         house.capture("a", 1.0, excess=True)
     house.capture("b", 2.0)
     assert house.take() == [("b", 1)]
     assert house.take() == [("a", 1)], "nobody else waits"
-    house.clock.advance(0.5)
+    house.clock.advance(0.25)
     house.capture("b", 2.0)
     assert house.take(2) == [("a", 2), ("b", 2)]
+
+
+def test_none_gives_way_where_the_model_takes_that_long() -> None:
+    house = House()
+    house.capture("a", 1.0, excess=True)
+    house.capture("b", 2.0)
+    house.schedule.ran([Frame("a", 9, 0, 0.0, 1.0, None)], 0.25)
+    assert house.take(2) == [("a", 1), ("b", 1)]
+
+
+def test_nor_to_a_file_which_has_all_the_time() -> None:
+    house = House()
+    house.capture("a", 1.0, excess=True)
+    house.capture("b", math.inf)
+    assert house.take(2) == [("a", 1), ("b", 1)]
+
+
+def test_nor_under_overload_where_each_has_its_share() -> None:
+    house = House()
+    house.schedule.lost(FRAME)
+    house.capture("a", 1.0, excess=True)
+    house.capture("b", 2.0)
+    assert house.take(2) == [("a", 1), ("b", 1)]
+
+
+def test_what_gives_way_overtakes_nothing() -> None:
+    house = House()
+    house.capture("b", 2.0)
+    running = house.inbox.take(1, wait=0.0).items[0]
+    house.capture("a", 1.0, excess=True)
+    assert not house.inbox.overtake(running).items
+    house.clock.advance(0.25)
+    assert house.inbox.overtake(running).items
 
 
 def test_what_is_too_late_or_has_its_verdict_is_not_served() -> None:

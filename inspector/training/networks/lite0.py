@@ -45,7 +45,7 @@ class Lite0(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """The levels, finest first."""
         x = (image * 255 - 127) / 128
-        x = functional.relu6(self.stem.normed(x, self.stem_norm))
+        x = functional.relu6(self.stem(x, self.stem_norm))
         levels = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -92,9 +92,9 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         if self.expands:
-            y = functional.relu6(self._expand_conv.normed(y, self._bn0))
-        y = functional.relu6(self._depthwise_conv.normed(y, self._bn1))
-        out = self._project_conv.normed(y, self._bn2)
+            y = functional.relu6(self._expand_conv(y, self._bn0))
+        y = functional.relu6(self._depthwise_conv(y, self._bn1))
+        out: Tensor = self._project_conv(y, self._bn2)
         return x + out if self.adds else out
 
 
@@ -109,7 +109,7 @@ class _Conv(nn.Conv2d):
         even = kernel // 2 if stride == 1 else 0
         super().__init__(channels, width, kernel, stride, even, groups=groups, bias=False)
 
-    def normed(self, x: Tensor, norm: _Norm) -> Tensor:
+    def forward(self, x: Tensor, norm: _Norm) -> Tensor:  # type: ignore[override]
         """Pad, convolve and norm."""
         if self.stride[0] > 1:
             # As numbers: an export would else carry the arithmetic along, which OpenVINO cannot run all of.
@@ -129,7 +129,7 @@ class _Norm(nn.BatchNorm2d):
         super().__init__(channels, eps=1e-3)
 
     def folded(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the convolution that does both: a fifth faster to train than one after the other."""
+        """Weight and bias of a convolution by `weight` with this norm in it: that trains a fifth faster."""
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         return weight * scale[:, None, None, None], self.bias - self.running_mean * scale
 
