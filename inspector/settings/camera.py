@@ -134,8 +134,8 @@ class Camera(Part):
     to open, and than the longest pause between two parts."""
     max_rate: Annotated[float | None, Field(gt=0, le=100_000)] = None
     """Frames a second of a live camera that are judged, so that one that floods does not keep the workers busy; those
-    beyond it are `unknown: overload` at once. While it sends more, other cameras' frames go before its own (docs/cameras.md).
-    Without it, as many as the other cameras leave time for."""
+    beyond it are `unknown: overload` at once. While it sends more, other cameras' frames go before its own
+    (docs/cameras.md). Without it, as many as the other cameras leave time for."""
     challenges: Path | None = None
     """A folder of known parts, as the camera sees them, in `defective/` and `good/`: they are judged like its frames
     where there is time, and counted nowhere, so that the line proves all day that its detector sees what it must
