@@ -127,7 +127,7 @@ def _critical(normal: Sequence[Map], min_area: int) -> NDArray[np.float64]:
 
 
 def _areas(maps: Sequence[Map], masks: Sequence[Mask], threshold: float) -> tuple[list[int], list[int], int]:
-    """Ascending areas of the regions found on good pictures; of the largest on each found defect; number of good ones.
+    """Ascending areas of the regions on good pictures, and of the largest on each found defect; number of good ones.
 
     A defect of which less than `FOUND` is marked was not found: a few pixels on its rim say nothing about its size.
     """
@@ -147,4 +147,4 @@ def _areas(maps: Sequence[Map], masks: Sequence[Mask], threshold: float) -> tupl
             on_it = labels[defects == defect]
             if np.count_nonzero(on_it) >= FOUND * on_it.size:
                 true_areas.append(int(areas[np.unique(on_it[on_it > 0])].max()))
-    return sorted(false_areas), true_areas, good
+    return sorted(false_areas), sorted(true_areas), good

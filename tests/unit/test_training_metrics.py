@@ -193,8 +193,9 @@ def test_min_area_removes_false_regions_and_keeps_true_ones() -> None:
     assert "(0 of 3 false regions are left on 3 normal pictures)" in choice.why
 
 
-def test_true_regions_count_more_than_false_ones() -> None:
-    pairs = [spotted(4, 20, truth=True), spotted(9), spotted(2)]
+@pytest.mark.parametrize("sizes", [(4, 20), (20, 4)])
+def test_true_regions_count_more_than_false_ones(sizes: tuple[int, int]) -> None:
+    pairs = [spotted(*sizes, truth=True), spotted(9), spotted(2)]
     choice = choose([pair[0] for pair in pairs], [pair[1] for pair in pairs], real=False)
     assert choice.min_area == 16  # that of the smallest of two defects: none may be given up
     assert "synthetic defects" in choice.why
