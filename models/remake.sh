@@ -4,7 +4,7 @@
 # OUT      a folder for the pictures, the bundles and their evaluations
 # DEEPPCB  DeepPCB in the folders that README.md describes; without it only the simulated line's bundle is made
 #
-# About an hour of one core each. A run that was stopped goes on where it was when this is called again.
+# One to two hours of one core each. A run that was stopped goes on where it was when this is called again.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
