@@ -31,6 +31,7 @@ from inspector.messages import ResultMessage
 from inspector.simulation import Line, write_dataset
 from inspector.training import settings as choices
 from inspector.training import train as training
+from inspector.training import train_detector
 from inspector.training.evaluate import evaluate
 from inspector.types import Verdict
 from tests.daemon import Process, configure
@@ -74,7 +75,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
     root = tmp_path_factory.mktemp("stacks")
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "VIEW", 48)
+        patch.setattr(train_detector, "VIEW", 48)
+        patch.setattr(train_detector, "BATCH", 16)
         patch.setattr(training, "BATCH", 16)
         patch.setattr(choices, "REPAIRER_EPOCH", 10)
         torch.set_num_threads(1)
