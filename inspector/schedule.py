@@ -142,8 +142,7 @@ class Schedule(Order[Frame]):
         return math.isfinite(frame.deadline) and not self._gives_way(frame, now)
 
     def _gives_way(self, frame: Frame, now: float) -> bool:
-        quarter = frame.captured + (frame.deadline - frame.captured) / 4
-        return frame.excess and now + self.estimate(frame) < quarter
+        return frame.excess and now + self.estimate(frame) < frame.captured + (frame.deadline - frame.captured) / 4
 
     def _slack(self, frame: Frame, now: float) -> float:
         """Seconds that it can still wait."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import compress
 
 import torch
 
@@ -77,19 +78,20 @@ def train_detector(settings: Settings, architecture: Architecture, material: Mat
 
     # What was held back has told all that it could, and may now be known.
     everyone = training.joined(validation)
-    normal = [pair for pair in pairs if not pair[1].any()]
+    normal = [not mask.any() for _, mask in pairs]
     if isinstance(network, Discover):
         fit_distances(network, everyone)
     else:
         last = plan_finish(first)
         say(explain.duration("detector, with what was held back too", last, views))
-        before = [judgement for judgement, (_, mask) in zip(judged, pairs, strict=True) if not mask.any()]
         shown = batches(everyone, view, batch, material.augmentation)
         figures = finish_detector(network, architecture, shown, last, settings.work, settings.resume)
-        choice = threshold.raised(choice, before, _judged(network, normal))
         card["finish"] = {**asdict(last), "figures": figures}
+    after = _judged(network, list(compress(pairs, normal)))
+    if "finish" in card:
+        choice = threshold.raised(choice, list(compress(judged, normal)), after)
     if material.mode == "normal":
-        choice = threshold.lowered(choice, _judged(network, normal))
+        choice = threshold.lowered(choice, after)
     say(f"min_area {choice.min_area}; {choice.why}")
     return Trained(network, choice, card)
 
