@@ -289,7 +289,7 @@ def test_5_a_disk_that_is_full_costs_recordings_and_no_verdict(bright: Path, pic
                     break
             assert daemon.wait() == 0
         assert states[:2] == ["failing", "recovered"]
-        assert frames == list(range(frames[0], frames[0] + len(frames)))
+        assert sorted(frames) == list(range(min(frames), max(frames) + 1)), "none is lost; they may overtake each other"
         for one in disk.glob("rec/cam*"):
             assert all(not frame.damage for frame in Recording(one).frames())
         assert not list(disk.glob("rec/.cam*"))

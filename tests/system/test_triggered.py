@@ -79,7 +79,7 @@ class Line:
                 self.verdicts.append((message.part, (message.verdict, message.cause)))
         elif isinstance(message, PartMessage):
             self.parts.append((message.part, message.verdict))
-        elif isinstance(message, EventMessage):
+        elif isinstance(message, EventMessage) and message.event.subject == "cam1":
             self.events.append(message.event.state)
             self.told.append(message.event.detail)
 
