@@ -12,12 +12,11 @@ from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, failure, fine, of_error, skipped, warning
 from inspector.errors import ConfigError
 from inspector.settings import Settings
+from inspector.sources.gige import LEAST_BUFFER
 from inspector.sources.ring import SLOTS
 
 BASE_FILES, FILES_A_CAMERA = 128, 16
 """Files and sockets that the daemon may need: models, journal, subscribers; and pipes and sockets of a camera."""
-LEAST_BUFFER = 2 << 20
-"""Bytes of a socket's buffer below which a machine vision camera's packets are lost as soon as this machine is busy."""
 
 
 def memory(case: Case) -> Iterator[Finding]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from inspector.errors import SourceError
@@ -44,6 +49,22 @@ def test_format_and_region_are_the_ones_asked_for(camera: cameras.FakeCamera, op
         assert shot.image is not None
         assert shot.image.shape == (240, 320, channels)
         assert np.ptp(shot.image) > 100, "a ramp"
+
+
+def test_the_socket_has_room_for_frames_as_far_as_the_kernel_lets_it(camera: cameras.FakeCamera) -> None:
+    """The kernel counts its own burden too, and doubles what is asked for."""
+    frames = open_source(f"{URL}&buffers=40").frames()
+    next(frames)
+    allowed = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    assert max(receive_buffers()) == 2 * min(40 * 320 * 240, allowed)
+    frames.close()  # type: ignore[attr-defined]
+
+
+def receive_buffers() -> Iterator[int]:
+    """Bytes that each of this process' UDP sockets may hold."""
+    for connection in psutil.Process().net_connections("udp"):
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as one:  # some other one may just be closed
+            yield one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
 def test_frames_are_stamped_when_they_came(camera: cameras.FakeCamera) -> None:
