@@ -14,6 +14,7 @@ from pathlib import Path
 
 from inspector import __version__, logs, notify
 from inspector.calibrate import commands as calibrating
+from inspector.companions import only_with, refuse_lonely
 from inspector.doctor import commands as examining
 from inspector.errors import ConfigError, InspectorError, OutputError, working_in
 from inspector.journal import commands as bookkeeping
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    refuse_lonely(options)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # what we print may name a file, and names are any bytes
     try:
@@ -94,11 +96,12 @@ def build_parser() -> argparse.ArgumentParser:
     listen = verbs.add_parser("listen", help="show or save what a daemon publishes")
     listen.add_argument("endpoint", help="where the daemon publishes, for example tcp://127.0.0.1:5600")
     listen.add_argument("--save", type=Path, metavar="DIR", help="keep the newest defects there as pictures")
-    listen.add_argument("--keep", type=int, default=24, metavar="N", help="how many pictures to keep (default 24)")
+    listen.add_argument("--keep", type=int, default=24, metavar="N", help="of how many defects (24)")
     listen.add_argument("--count", type=commands.positive, metavar="N", help="end after N verdicts")
     listen.add_argument("--json", action="store_true", help="print each message's header as a line of JSON")
     listen.add_argument("--secret", type=Path, metavar="FILE", help="this subscriber's secret key (`inspector keygen`)")
     listen.add_argument("--server", type=Path, metavar="FILE", help="the daemon's public key, where it asks for keys")
+    only_with(listen, "--save", "--keep")
     listen.set_defaults(verb=_listen)
 
     viewing.register(verbs)

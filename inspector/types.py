@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -27,6 +28,9 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 Span: TypeAlias = tuple[float, float]
 """Rows of a frame, from the first on and up to before the second; infinite where there is no end."""
+
+Say: TypeAlias = Callable[[str], None]
+"""Takes a line of text for whoever waits: what is being done, and why."""
 
 
 class Verdict(StrEnum):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from inspector.doctor.case import Case, Check
 from inspector.doctor.checks import CHECKS
 from inspector.doctor.finding import Finding, of_error, skipped
 from inspector.errors import InspectorError
+from inspector.types import Say
 
 
-def examine(
-    case: Case, checks: Sequence[Check] = CHECKS, progress: Callable[[str], None] = lambda _: None
-) -> Iterator[Finding]:
+def examine(case: Case, checks: Sequence[Check] = CHECKS, progress: Say = lambda _: None) -> Iterator[Finding]:
     """What is found, as it is found. progress: told the name of the check that begins"""
     for check in checks:
         progress(check.name)

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inspector.companions import only_with
+
 if TYPE_CHECKING:
     from inspector.journal.reading import Reader
 
@@ -57,6 +59,7 @@ def register(verbs: Any) -> argparse.ArgumentParser:
     replay.add_argument(
         "--speed", type=_speed, default=1.0, metavar="X", help="of --publish: 2 is twice as fast, 0 without waiting (1)"
     )
+    only_with(replay, "--publish", "--speed")
     replay.set_defaults(verb=_replay)
     return replay
 

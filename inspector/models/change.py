@@ -29,7 +29,7 @@ from inspector.models.versions import AT_START, KEYS, Version, Versions
 from inspector.models.wanted import USE, Use, used
 from inspector.redact import redact
 from inspector.settings import Settings
-from inspector.types import Event, Frame, ModelTag
+from inspector.types import Event, Frame, ModelTag, Say
 from inspector.worker import Station
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,6 @@ LIVE = (
 
 LAST_FRAMES, PUBLISHED = 10.0, 0.2
 """Seconds that the last frames of a model get for their verdicts, and then to leave the publisher."""
-
-Tell = Callable[[str], None]
-"""Takes a sentence on what is going on, for who waits."""
 
 
 class Changes:
@@ -85,7 +82,7 @@ class Changes:
         self._in_flight = in_flight
         self._later = later
 
-    def reload(self, tell: Tell = lambda _: None) -> str:
+    def reload(self, tell: Say = lambda _: None) -> str:
         """Read the configuration again, and do what can be done without a restart; a sentence on what came of it."""
         with self._counted():
             if self._reread is None:
@@ -103,7 +100,7 @@ class Changes:
                 words.insert(0, f"{', '.join(live) or 'what the files hold'} changed: {done or 'in force'}")
             return "; ".join(words) or "nothing has changed"
 
-    def use(self, use: Use, wish: Wish | None, tell: Tell = lambda _: None) -> str:
+    def use(self, use: Use, wish: Wish | None, tell: Say = lambda _: None) -> str:
         """Put another bundle in force; what came of it. Raises InspectorError, and all stays as it was."""
         with self._counted():
             versions = self._needed()
@@ -113,7 +110,7 @@ class Changes:
             wanted = used(use, now, {name: station.tag.name for name, station in self.judging.stations.items()})
             return self._take_over(self._configured, wanted, why, tell, wish) or "it is what judges already"
 
-    def rollback(self, tell: Tell = lambda _: None) -> str:
+    def rollback(self, tell: Say = lambda _: None) -> str:
         """Put the version in force that was before; what came of it."""
         with self._counted():
             versions = self._needed()
@@ -122,7 +119,7 @@ class Changes:
             settings = versions.back(self.judging.settings, before)
             return self._take_over(self._configured, settings, "`inspector model rollback`", tell, None, is_back=True)
 
-    def act(self, request: Mapping[str, Any], tell: Tell) -> str:
+    def act(self, request: Mapping[str, Any], tell: Say) -> str:
         """Do what a verb asks for (control.py). Raises InspectorError."""
         try:
             match request.get("verb"):
@@ -168,7 +165,7 @@ class Changes:
         target: Settings,
         settings: Settings,
         why: str,
-        tell: Tell,
+        tell: Say,
         wish: Wish | None,
         is_back: bool = False,
     ) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inspector.companions import only_with
 from inspector.errors import ConfigError, OutputError
 
 
@@ -21,6 +22,7 @@ def register(verbs: Any) -> None:
     models.add_argument("--verify", action="store_true", help="run each on its golden pictures, in all its precisions")
     models.add_argument("--device", default="auto", help="where, as `workers.device` of a configuration (auto)")
     models.add_argument("--json", action="store_true", help="print JSON")
+    only_with(models, "--verify", "--device")
     models.set_defaults(verb=_models)
 
     model = verbs.add_parser("model", help="exchange the models of a daemon, while it runs or for its next start")
@@ -43,6 +45,7 @@ def register(verbs: Any) -> None:
     use.add_argument(
         "--agree", type=_share, metavar="SHARE", help="refuse it unless it gives the same verdict in so many of them"
     )
+    only_with(use, "--shadow", "--within", "--agree")
     use.set_defaults(verb=_use)
 
     for verb, what in (
@@ -92,8 +95,6 @@ def _use(options: argparse.Namespace) -> int:
     def absolute(path: Path | None) -> str | None:
         return None if path is None else str(path.absolute())
 
-    if options.agree is not None and options.shadow is None:
-        raise ConfigError("--agree compares what --shadow shows; give --shadow too")
     wish = {"frames": options.shadow, "within": options.within, "agree": options.agree}
     use = {
         "bundle": absolute(options.bundle),

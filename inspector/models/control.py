@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from inspector.errors import InspectorError, OutputError
 from inspector.stage import Service
+from inspector.types import Say
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,7 @@ LONGEST_WAIT = 0.25
 _PEER = struct.Struct("3i")
 """Process, user and group of who connects (SO_PEERCRED, unix(7))."""
 
-Tell: TypeAlias = Callable[[str], None]
-Act: TypeAlias = Callable[[Mapping[str, Any], Tell], str]
+Act: TypeAlias = Callable[[Mapping[str, Any], Say], str]
 """Does what a request says, telling how it goes; a sentence on what came of it. Raises InspectorError, ValueError."""
 
 
@@ -98,7 +98,7 @@ class Control(Service):
         _send(connection, **_answer(future, request.get("verb")))
 
 
-def ask(folder: Path, request: Mapping[str, Any], tell: Tell) -> tuple[str, int]:
+def ask(folder: Path, request: Mapping[str, Any], tell: Say) -> tuple[str, int]:
     """Have the daemon whose state is in `folder` do what `request` says; what came of it, and the exit code for it.
 
     tell: is given what the daemon tells meanwhile. Raises NobodyError where none runs, OutputError where it cannot be

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from inspector.clock import Clock
 from inspector.errors import ModelError
 from inspector.metrics import AGREED, DISAGREED
-from inspector.types import Event, Frame, Inspection, Verdict
+from inspector.types import Event, Frame, Inspection, Say, Verdict
 from inspector.worker import Station, Worker
 
 MOST_EVENTS = 100
@@ -64,7 +64,7 @@ class Shadow:
         """Have `watch` end: the daemon stops."""
         self._stopped = True
 
-    def watch(self, stations: Mapping[str, Station], wish: Wish, tell: Callable[[str], None]) -> str:
+    def watch(self, stations: Mapping[str, Station], wish: Wish, tell: Say) -> str:
         """Look at live frames with `stations`; what came of it. Raises ModelError where it does not agree enough.
 
         stations: none of their engines is a worker's, for an engine is one thread's

@@ -5,7 +5,7 @@ The same is proven as by a daemon that runs, before anything is written; there a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from inspector.errors import ConfigError
@@ -17,14 +17,13 @@ from inspector.models.hold import hold
 from inspector.models.versions import AT_START, Judged, Version, Versions
 from inspector.models.wanted import USE, Use, used
 from inspector.settings import Settings
-
-Tell = Callable[[str], None]
+from inspector.types import Say
 
 
 class Stopped:
     """Changes what the daemon of `configured` will judge by. tell: as in change.py"""
 
-    def __init__(self, configured: Settings, versions: Versions, tell: Tell) -> None:
+    def __init__(self, configured: Settings, versions: Versions, tell: Say) -> None:
         self._configured = configured
         self._versions = versions
         self._tell = tell
@@ -62,7 +61,7 @@ class Stopped:
         return account(self._versions, settings, bundles, self._configured, why, list(bundles))
 
 
-def act(settings: Settings, request: Mapping[str, Any], tell: Tell) -> str:
+def act(settings: Settings, request: Mapping[str, Any], tell: Say) -> str:
     """Do what a verb asks for, `use` or `rollback`; a sentence on what will be. Raises InspectorError."""
     state = settings.models.state
     if request.get("shadow"):

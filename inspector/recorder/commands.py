@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inspector.companions import is_given
+
 if TYPE_CHECKING:
     from inspector.recorder.recording import Recording
     from inspector.recorder.replay import Outcome
 
 DIFFERS = 3
 """The exit code where something is not as recorded."""
-OF_JOURNALS = ("topic", "session", "first", "last", "since", "until", "publish", "speed")
+OF_JUDGING = ("--bundle", "--config", "--device", "--json")
+OF_JOURNALS = ("--topic", "--session", "--first", "--last", "--since", "--until", "--publish", "--speed")
 
 
 def extend(replay: argparse.ArgumentParser) -> None:
@@ -30,11 +33,14 @@ def extend(replay: argparse.ArgumentParser) -> None:
 
     def verb(options: argparse.Namespace) -> int:
         is_recording = options.journal.is_dir()
-        wrong = OF_JOURNALS if is_recording else ("bundle", "config", "device", "json")
+        wrong = OF_JOURNALS if is_recording else OF_JUDGING
         for name in wrong:
-            if getattr(options, name) != replay.get_default(name):
+            if is_given(replay, options, name):
                 what = "a recording" if is_recording else "a journal"
-                replay.error(f"--{name} is not for {what}, and {options.journal} is one")
+                replay.error(f"{name} is not for {what}, and {options.journal} is one")
+        for name in OF_JUDGING if options.save is not None else ():
+            if is_given(replay, options, name):
+                replay.error(f"{name} is for judging once more, and --save only writes pictures; give one of them")
         code: int = _replay(options) if is_recording else of_journals(options)
         return code
 

@@ -153,4 +153,5 @@ def grown(mask: Mask) -> Mask:
 
 def busyness(image: Image) -> float:
     """How much there is to see in `image` [H,W,C]."""
-    return float(cv2.Laplacian(image, cv2.CV_16S).std())
+    edges = cv2.Laplacian(image, cv2.CV_16S)
+    return float(cv2.meanStdDev(edges.reshape(len(edges), -1))[1][0, 0])  # a third of the time of numpy's

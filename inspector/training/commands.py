@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from inspector import heap
+from inspector.companions import only_with
 from inspector.errors import ConfigError, working_in
 from inspector.extras import remedy
 from inspector.training.check import command
@@ -138,6 +140,7 @@ def _train(options: argparse.Namespace) -> int:
     need("torch", "matplotlib", "tomli_w", "onnx", "onnxruntime")
     from inspector.training.train import train
 
+    heap.keep()
     console = Console()
     settings = _settings(options)
     with working_in(settings.out):
@@ -227,6 +230,7 @@ def add_fit(verb: argparse.ArgumentParser) -> None:
         "--overlap", type=_from_none, metavar="N",
         help="pixels by which tiles overlap, as the camera has it (an eighth of the input's shorter side)",
     )  # fmt: skip
+    only_with(verb, "--fit tile", "--overlap")
 
 
 def _share(text: str) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -15,9 +14,6 @@ from inspector.training.data import Sample
 from inspector.training.loop import Plan
 from inspector.training.settings import Mode
 from inspector.training.split import group_names
-
-Say: TypeAlias = Callable[[str], None]
-"""Is told sentences, for whoever watches."""
 
 
 def pictures(samples: list[Sample], validation: Sequence[Sample], mode: Mode, whole: bool) -> Iterator[str]:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from inspector.errors import DataError
+from inspector.types import Say
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -97,7 +98,7 @@ def _epoch(
     plan: Plan,
     epoch: int,
     optimiser: torch.optim.Optimizer,
-    tell: Callable[[str], None],
+    tell: Say,
 ) -> float:
     rng = np.random.default_rng([plan.seed, epoch])
     torch.manual_seed(int(np.random.SeedSequence([plan.seed, epoch]).generate_state(1, np.uint64)[0]))  # dropout's

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,7 @@ from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
 from inspector.training.reduce import convolutions, to_fp16, to_int8
 from inspector.training.split import VALIDATION, split
-from inspector.types import Precision, Verdict
-
-Say = Callable[[str], None]
+from inspector.types import Precision, Say, Verdict
 
 F1_LOSS, AUROC_LOSS, DIFFERING = 0.01, 0.005, 0.01
 """Most that may be lost of the pixel F1 and of the image AUROC, and share of the pictures whose verdict may differ (one

@@ -19,12 +19,17 @@ from inspector.types import Image, Mask
 
 Random: TypeAlias = np.random.Generator
 Point: TypeAlias = tuple[float, float]
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 VISIBLE = 12.0
 """Mean difference over the channels, of 255, from which a changed pixel counts as a defect."""
 
 SMALLEST = 8
 """Pixels that must visibly change, or it is no defect but a speck, as every picture has."""
+
+AROUND = 20
+"""Pixels around a shape that its paste is worked out on: as far as its soft edge and what it smears reach."""
 
 TRIES = 4
 """Pastes tried until one can be seen."""
@@ -105,8 +110,9 @@ def paste_defects(image: Image, donor: Image, count: int, rng: Random) -> tuple[
     for _ in range(count):
         mixed, added = paste_defect(mixed, donor, rng)
         mask = mask | added
-    undone = _difference(mixed, image) <= VISIBLE  # by another paste
-    return mixed, np.where(undone, 0, mask).astype(np.uint8)
+    window = _window_around(mask)
+    mask[window][_difference(mixed[window], image[window]) <= VISIBLE] = 0  # undone by another paste
+    return mixed, mask
 
 
 def is_two_toned(image: Image) -> bool:
@@ -146,12 +152,21 @@ def _paste_soft(image: Image, donor: Image, rng: Random) -> tuple[Image, Mask]:
     shares = np.array([share for _, _, share in pastes])
     draw, paint, _ = pastes[rng.choice(len(pastes), p=shares / shares.sum())]
     area = draw(shape, rng)
-    painted = paint(image, donor, area, rng)
-    soft = cv2.GaussianBlur(area, (0, 0), rng.uniform(0.4, 1.2)).astype(np.float32)[:, :, None] / 255
-    mixed = np.clip(image + soft * (painted - image), 0, 255).astype(np.uint8)
-    visible = _difference(mixed, image) > VISIBLE
-    mask = np.where(visible & (soft[:, :, 0] > 0.2), 255, 0).astype(np.uint8)
+    window = _window_around(area)
+    ground = image[window]
+    painted = paint(image, donor, area, window, rng)
+    soft = cv2.GaussianBlur(area[window], (0, 0), rng.uniform(0.4, 1.2)).astype(np.float32)[:, :, None] / 255
+    pasted = np.clip(ground + soft * (painted - ground), 0, 255).astype(np.uint8)
+    visible = _difference(pasted, ground) > VISIBLE
+    mixed, mask = image.copy(), np.zeros(shape, np.uint8)
+    mixed[window] = pasted
+    mask[window] = np.where(visible & (soft[:, :, 0] > 0.2), 255, 0)
     return mixed, mask
+
+
+def _window_around(area: Mask) -> Window:
+    x, y, width, height = cv2.boundingRect(area)
+    return slice(max(y - AROUND, 0), y + height + AROUND), slice(max(x - AROUND, 0), x + width + AROUND)
 
 
 def _difference(one: Image, other: Image) -> NDArray[np.float32]:
@@ -159,23 +174,26 @@ def _difference(one: Image, other: Image) -> NDArray[np.float32]:
     return np.asarray(np.abs(one.astype(np.float32) - other).mean(axis=2), np.float32)
 
 
-def _tint(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+# What a shape is painted with: all of the window, float32 [h,w,C], whatever part of it the shape then shows.
+
+
+def _tint(image: Image, donor: Image, area: Mask, window: Window, rng: Random) -> NDArray[np.float32]:
     """Brighter or darker by one shade, the texture underneath still seen: a stain, a scratch."""
     shade = rng.uniform(20, 110) * rng.choice([-1, 1])
     cast = rng.normal(1, 0.25, image.shape[2])
-    return np.asarray(image * rng.uniform(0.6, 1.0) + shade * cast, np.float32)
+    return np.asarray(image[window] * rng.uniform(0.6, 1.0) + shade * cast, np.float32)
 
 
-def _flat(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+def _flat(image: Image, donor: Image, area: Mask, window: Window, rng: Random) -> NDArray[np.float32]:
     """Covered by one colour of the picture itself: missing material, a foreign body, a bridge, a gap."""
     colour = image[rng.integers(image.shape[0]), rng.integers(image.shape[1])].astype(np.float32)
-    return np.asarray(np.broadcast_to(colour, image.shape) + rng.normal(0, 4, image.shape), np.float32)
+    return np.asarray(colour + rng.normal(0, 4, image[window].shape), np.float32)
 
 
-def _cutting(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+def _cutting(image: Image, donor: Image, area: Mask, window: Window, rng: Random) -> NDArray[np.float32]:
     """Texture from elsewhere, turned by a multiple of 90 degrees."""
     turned = np.rot90(donor, int(rng.integers(4)))
-    height, width = image.shape[:2]
+    height, width = image[window].shape[:2]
     if turned.shape[0] < height or turned.shape[1] < width:
         wanted = max(width, turned.shape[1]), max(height, turned.shape[0])
         turned = in_turns(turned, lambda part: cv2.resize(part, wanted))
@@ -184,27 +202,28 @@ def _cutting(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.
     return turned[top : top + height, left : left + width].astype(np.float32)
 
 
-def _pit(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+def _pit(image: Image, donor: Image, area: Mask, window: Window, rng: Random) -> NDArray[np.float32]:
     """Dark on one side and bright on the other, as a dent in slanting light."""
-    height, width = area.shape
+    ground, shape = image[window], area[window]
     angle = rng.uniform(0, 2 * np.pi)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    rows, columns = np.mgrid[: shape.shape[0], : shape.shape[1]].astype(np.float32)
     ramp = columns * np.cos(angle) + rows * np.sin(angle)
-    inside = ramp[area > 0]
+    inside = ramp[shape > 0]
     if inside.size:
         ramp = (ramp - inside.min()) / max(float(np.ptp(inside)), 1.0) - rng.uniform(0.3, 0.9)
-    return np.asarray(image + np.clip(ramp, -1, 1)[:, :, None] * rng.uniform(60, 160), np.float32)
+    return np.asarray(ground + np.clip(ramp, -1, 1)[:, :, None] * rng.uniform(60, 160), np.float32)
 
 
-def _smear(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+def _smear(image: Image, donor: Image, area: Mask, window: Window, rng: Random) -> NDArray[np.float32]:
     """Its texture gone, its light kept: a chipped face, a smear of oil, glue."""
-    smooth = cv2.GaussianBlur(image, (0, 0), rng.uniform(2, 6)).reshape(image.shape).astype(np.float32)
+    ground = image[window]
+    smooth = cv2.GaussianBlur(ground, (0, 0), rng.uniform(2, 6)).reshape(ground.shape).astype(np.float32)
     return np.asarray(smooth + rng.uniform(-30, 30), np.float32)
 
 
-def _veil(image: Image, donor: Image, area: Mask, rng: Random) -> NDArray[np.float32]:
+def _veil(image: Image, donor: Image, area: Mask, window: Window, rng: Random) -> NDArray[np.float32]:
     """A little brighter or darker: dirt, damp, uneven colour."""
-    return np.asarray(image + rng.uniform(15, 50) * rng.choice([-1, 1]), np.float32)
+    return np.asarray(image[window] + rng.uniform(15, 50) * rng.choice([-1, 1]), np.float32)
 
 
 def cloud(shape: tuple[int, int], rng: Random) -> Mask:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 from inspector import __version__
@@ -16,26 +15,22 @@ from inspector.training.batches import Pair
 from inspector.training.check.run import check
 from inspector.training.compared_pairs import registered_pairs
 from inspector.training.data import Sample
-from inspector.training.explain import Say
 from inspector.training.export import export_detector, export_repairer
-from inspector.training.fit_repairer import fit_repairer
-from inspector.training.fit_texture import fit_texture, gain
-from inspector.training.guides import GuidedBatches
+from inspector.training.material import Material
 from inspector.training.modalities import pictures_in
 from inspector.training.mode import choose as choose_mode
-from inspector.training.networks import COMPARERS, DETECTORS, GUIDED, REPAIRERS, Architecture
+from inspector.training.networks import COMPARERS, DETECTORS, Architecture
 from inspector.training.pairs import validation_pairs
 from inspector.training.pictures import Pictures
-from inspector.training.plots import plot
-from inspector.training.repair_batches import RepairBatches
 from inspector.training.repair_choice import TRIALS, explained, with_methods
 from inspector.training.resume import begin
-from inspector.training.settings import BATCH, RIM, Mode, Settings, plan_repairer
+from inspector.training.settings import RIM, Mode, Settings
 from inspector.training.split import split
 from inspector.training.suited import choose_augmentation, choose_detector, choose_size, choose_windows
-from inspector.training.train_detector import Material, train_detector
+from inspector.training.train_detector import train_detector
+from inspector.training.train_repairer import train_repairer
 from inspector.training.trials import trials
-from inspector.types import Precision
+from inspector.types import Precision, Say
 
 
 def train(settings: Settings, say: Say) -> Bundle:
@@ -99,28 +94,10 @@ def train(settings: Settings, say: Say) -> Bundle:
     if not real:
         say("no validation picture has a mask: the threshold will be chosen on synthetic defects")
 
-    # The detector: a classifier of pixels, with its decision chosen on the validation side.
+    # The networks: a classifier of pixels, with its decision, and one that fills holes.
     material = Material(mode, training, validation, pairs, real, augmentation)
     detector = train_detector(settings, architecture, material, say)
-
-    # The repairer: fills holes in normal pictures, at the pictures' own resolution.
-    repairer_plan = plan_repairer(settings)
-    say(explain.duration("repairer", repairer_plan, f"windows of {', '.join(map(str, windows))} pixels"))
-    kind, build = (GuidedBatches, GUIDED["guided"]) if compares else (RepairBatches, REPAIRERS["membrane"])
-    windowed = kind(training, windows, BATCH, augmentation)
-    held_back = kind(validation, windows, BATCH, augmentation)
-    repairer, repairer_figures = fit_repairer(
-        partial(build, channels), windowed, held_back, repairer_plan, settings.work, settings.resume
-    )
-    plot(settings.work / "repairer.jsonl", settings.work / "repairer.png")
-    texture: dict[str, object] = {}
-    if settings.adversarial_epochs:
-        texture_plan = replace(repairer_plan, epochs=settings.adversarial_epochs)
-        repairer, texture_figures = fit_texture(
-            repairer, windowed, held_back, texture_plan, settings.work, settings.resume
-        )
-        say(gain(texture_figures))
-        texture = {"texture": {**asdict(texture_plan), "figures": texture_figures}}
+    repairer = train_repairer(settings, material, windows, say)
 
     # The bundle: everything that the daemon needs, proven by running it.
     called = settings.data.resolve().name.encode(errors="replace").decode()  # a folder's name need not be UTF-8
@@ -132,7 +109,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         input=Input(height=size[0], width=size[1], channels=channels, reference=compares, modalities=modalities),
         decision=Decision(threshold=0.5, min_area=detector.choice.min_area, chosen=detector.choice.why),
         detector=export_detector(detector.network, detector.choice.threshold, size, channels, compares),
-        repairer=export_repairer(repairer, channels, compares),
+        repairer=export_repairer(repairer.network, channels, compares),
         repair=Repair(windows=windows, rim=RIM),
         training={
             "data": called,
@@ -145,8 +122,7 @@ def train(settings: Settings, say: Say) -> Bundle:
             "mode": mode,
             "augmentation": asdict(augmentation),
             "detector": {"architecture": name, **detector.card},
-            "repairer": {**asdict(repairer_plan), "figures": repairer_figures},
-            **texture,
+            **repairer.card,
             "versions": explain.versions(),
         },
         history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),

@@ -8,42 +8,22 @@ from itertools import compress
 import torch
 
 from inspector.training import explain, threshold
-from inspector.training.augment import Augmentation
 from inspector.training.batches import DetectorBatches, Pair
 from inspector.training.compared_pairs import PairBatches
-from inspector.training.explain import Say
 from inspector.training.fit_detector import finish_detector, fit_detector, maps
 from inspector.training.fit_discover import blend, fit_distances
+from inspector.training.material import Material
 from inspector.training.networks import Architecture
 from inspector.training.networks.detector import Detector
 from inspector.training.networks.discover import Discover
-from inspector.training.pictures import Pictures
 from inspector.training.plots import plot
-from inspector.training.settings import BATCH, VIEW, WHOLE_BATCH, Mode, Settings, plan, plan_finish
+from inspector.training.settings import BATCH, VIEW, WHOLE_BATCH, Settings, plan, plan_finish
 from inspector.training.threshold import Choice
-from inspector.types import Map
+from inspector.types import Map, Say
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What a detector is made from, in what mode.
-
-    training: what it learns from first;  validation: what is held back until its decision is chosen
-    pairs: what it is shown of the latter [H,W,C], each with the true mask [H,W];  real: whether those are of real
-    defects, not of synthetic ones
-    augmentation: how far views of the pictures stray
-    """
-
-    mode: Mode
-    training: Pictures
-    validation: Pictures
-    pairs: list[Pair]
-    real: bool
-    augmentation: Augmentation
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedDetector:
     """network: in evaluation mode;  choice: when a frame is `ng`;  card: what is told of its training"""
 
     network: Detector
@@ -51,7 +31,7 @@ class Trained:
     card: dict[str, object]
 
 
-def train_detector(settings: Settings, architecture: Architecture, material: Material, say: Say) -> Trained:
+def train_detector(settings: Settings, architecture: Architecture, material: Material, say: Say) -> TrainedDetector:
     """Train a detector of that architecture; `say` is told what is done and why."""
     training, validation, pairs = material.training, material.validation, material.pairs
     size, whole = training.size, architecture.whole
@@ -93,7 +73,7 @@ def train_detector(settings: Settings, architecture: Architecture, material: Mat
     if material.mode == "normal":
         choice = threshold.lowered(choice, after)
     say(f"min_area {choice.min_area}; {choice.why}")
-    return Trained(network, choice, card)
+    return TrainedDetector(network, choice, card)
 
 
 def _judged(network: Detector, pairs: list[Pair]) -> list[Map]:

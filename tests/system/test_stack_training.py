@@ -30,9 +30,9 @@ from inspector.inference.bundle import load
 from inspector.messages import ResultMessage
 from inspector.simulation import Line, write_dataset
 from inspector.training import settings as choices
-from inspector.training import train as training
-from inspector.training import train_detector
+from inspector.training import train_detector, train_repairer
 from inspector.training.evaluate import evaluate
+from inspector.training.train import train
 from inspector.types import Verdict
 from tests.daemon import Process, configure
 from tests.waiting import PATIENCE
@@ -77,7 +77,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_detector, "VIEW", 48)
         patch.setattr(train_detector, "BATCH", 16)
-        patch.setattr(training, "BATCH", 16)
+        patch.setattr(train_repairer, "BATCH", 16)
         patch.setattr(choices, "REPAIRER_EPOCH", 10)
         torch.set_num_threads(1)
         try:
@@ -109,7 +109,7 @@ def trained(root: Path, cameras: str) -> Trained:
         data, out, cameras, detector="unet", size=(HEIGHT, WIDTH), epochs=EPOCHS[cameras], repair_epochs=1,
         rate=4e-3, seed=1, int8=False,
     )  # fmt: skip
-    training.train(settings, lambda line: None)
+    train(settings, lambda line: None)
     figures = evaluate(out, data, root / f"evaluation_{cameras}", "cpu", False, Console(quiet=True))
     hits: dict[str, list[bool]] = defaultdict(list)
     for row in json.loads((root / f"evaluation_{cameras}" / "evaluation.json").read_text())["results"]:

@@ -34,6 +34,26 @@ libc.malloc_info(0, file)
 libc.fclose(file)
 """
 
+PAGES = """
+import ctypes, resource, sys
+from inspector import heap
+
+if sys.argv[1] == "keep":
+    heap.keep()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes, libc.memset.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+def pages_after_use(times: int) -> int:
+    for _ in range(times):
+        piece = libc.malloc(64 << 20)
+        libc.memset(piece, 1, 64 << 20)
+        libc.free(piece)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+print(-pages_after_use(1) + pages_after_use(10))
+"""
+
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="another C library than glibc")
 def test_threads_share_a_heap_where_each_would_have_its_own(tmp_path: Path) -> None:
@@ -43,3 +63,12 @@ def test_threads_share_a_heap_where_each_would_have_its_own(tmp_path: Path) -> N
         subprocess.run([sys.executable, "-c", THREADS, str(told), how], check=True)
         heaps[how] = told.read_text().count("<heap nr=")
     assert heaps["share"] == 1 < heaps["leave"]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="another C library than glibc")
+def test_what_is_freed_is_kept_where_the_system_would_have_it_back() -> None:
+    pages = {
+        how: int(subprocess.run([sys.executable, "-c", PAGES, how], check=True, capture_output=True).stdout)
+        for how in ("keep", "leave")
+    }
+    assert pages["keep"] < 100 < pages["leave"], "of 10 times 64 MiB, in pages of 4 KiB or 2 MiB"

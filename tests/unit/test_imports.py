@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "inspector"
 
-GROUND = "types errors extras clock mailbox redact address archive shifts signals"
+GROUND = "types errors extras companions clock mailbox redact address archive shifts signals"
 """Imports nothing of ours; everybody may stand on it."""
 
 MAY_IMPORT = {
@@ -95,7 +95,7 @@ MAY_IMPORT = {
     "messages models outputs pictures reading settings sources values wire worker",
     # the daemon never imports training, nor what others test with
     "testing": "sources",
-    "training": "critical files inference judge",
+    "training": "critical files heap inference judge",
     "calibrate": "calibration condition critical inference judge sources training values",
     "view": "asking client codecs files keys messages wire",
     "cli": "assemble calibrate doctor journal keys listen logs models notify reading recorder simulation training view",
