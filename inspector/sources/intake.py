@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 _NOTHING_FOUND = Finding()
 
+REFUSED_NAP = 0.003
+"""Seconds in which a camera is not read after a frame that was refused as one too many, unless its throttle says so:
+each one of a flood would else wake its thread, which costs the other cameras far more than to take it in. It is little
+enough for the few buffers of a driver."""
 EXCESS = 1.0
 """Seconds after a frame beyond its rate for which a camera counts as one that sends too many."""
 
@@ -88,20 +92,22 @@ class Intake:
         says = f"camera {camera.name}: {{count}} unusable, last {{detail}}"
         self._unusable = Tally(log, logging.WARNING, says, clock, camera.name)
         self._puzzled = ""
+        self._nap = REFUSED_NAP if camera.throttle is None else camera.throttle.nap
         self._exceeded = -math.inf  # when a frame came beyond the camera's rate, last
 
     def flush(self) -> None:
         """Log what was gathered for the log."""
         self._unusable.flush()
 
-    def take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> bool:
+    def take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> float:
         """Account for the shot first; from then on it ends in a verdict, whatever happens.
 
-        Whether it was refused as one too many: `unknown: overload`, without a look at it.
+        Seconds in which the camera need not be read: above 0 where this frame was refused as one too many, `unknown:
+        overload` without a look at it.
         captured, deadline: monotonic seconds;  captured_ns: wall clock, nanoseconds since 1970 UTC
         """
         if shot.is_lost and self._was_triggered(captured):
-            return False
+            return 0.0
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
         too_much = None if image is None else self._too_much(deadline)
@@ -133,7 +139,7 @@ class Intake:
             self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
         else:
             self._queue(frame)
-        return too_much is Reason.OVERLOAD
+        return self._nap if too_much is Reason.OVERLOAD else 0.0
 
     def _was_triggered(self, captured: float) -> bool:
         """Whether a frame that the camera counted, and that never came, was a trigger's, which then has its verdict."""

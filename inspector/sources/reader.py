@@ -35,9 +35,6 @@ KNOWN = 60.0
 """Seconds after its last frame in which a camera knows us: it refuses as its network has just come back, say."""
 REPEAT = 600.0
 """Seconds after which it is said again that a camera is lost for the same reason."""
-REFUSED_NAP = 0.003
-"""Seconds in which no frame is read after one that was refused: each one of a flood would else wake this thread, which
-costs the other cameras far more than to take it in. It is little enough for the few buffers of a driver."""
 
 _GOOD_NEWS = (State.WAITING, State.STREAMING, State.ENDED, "healthy")
 
@@ -150,9 +147,9 @@ class Reader:
             self._latest = captured = max(now - age, self._latest)
             captured_ns = now_ns - round((now - captured) * 1e9)
             self.state.last_frame = captured_ns / 1e9
-            is_one_too_many = self.intake.take(shot, captured, captured_ns, now - age + self._deadline)
-            if is_one_too_many:
-                self._stopping.wait(REFUSED_NAP)
+            nap = self.intake.take(shot, captured, captured_ns, now - age + self._deadline)
+            if nap > 0:
+                self._stopping.wait(nap)
 
     def _report(self, finding: Finding, frame: int) -> None:
         """Tell of checks that begin to fail and of those that are well again; to be frozen is a state as well."""

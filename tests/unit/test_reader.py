@@ -14,8 +14,9 @@ from inspector.condition.presence import State
 from inspector.errors import RefusedError
 from inspector.inference.fit import fitted
 from inspector.ledger import Ledger
-from inspector.mailbox import Closed, Mailbox
+from inspector.mailbox import Closed, Mailbox, Order
 from inspector.matching import Trigger, Triggers
+from inspector.sources import intake
 from inspector.sources import reader as module
 from inspector.sources.intake import Camera
 from inspector.sources.reader import Reader
@@ -44,11 +45,12 @@ class Bench:
         limits: Limits = NOTHING,
         triggers: Triggers | None = None,
         throttle: Throttle | None = None,
+        order: Order[Frame] | None = None,
     ) -> None:
         self.source, self.triggers = source, triggers
         self.clock = ManualClock()
         self.ledger = Ledger(["cam"])
-        self.inbox: Mailbox[Frame] = Mailbox({"cam": queue})
+        self.inbox: Mailbox[Frame] = Mailbox({"cam": queue}, order)
         self.settled: list[Inspection] = []
         self.events: list[Event] = []
         self.captured: list[Frame] = []
@@ -184,11 +186,28 @@ def test_for_a_second_after_frames_beyond_its_rate_a_camera_counts_as_one_that_s
     assert taken == [(1, False), (4, True), (5, True), (6, False)]
 
 
-def test_after_a_refused_frame_the_next_ones_are_let_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+class Patient(Order[Frame]):
+    """Keeps what waits, and refuses what comes."""
+
+    def keeps(self, oldest: Frame) -> bool:
+        return True
+
+
+def asleep() -> Throttle:
+    """Lets two frames through, and then sleeps for longer than any test."""
+    throttle = Throttle(rate=1e-3, burst=2)
+    throttle.nap = 60.0
+    return throttle
+
+
+@pytest.mark.parametrize("throttle", [asleep(), None])
+def test_after_a_refused_frame_the_next_ones_are_let_gather(
+    throttle: Throttle | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And a stop does not wait for them; a frame that is let through is followed at once."""
-    monkeypatch.setattr(module, "REFUSED_NAP", 60.0)
+    monkeypatch.setattr(intake, "REFUSED_NAP", 60.0)
     source = HandSource(live=True)
-    bench = Bench(source, queue=9, throttle=Throttle(rate=1, burst=2))
+    bench = Bench(source, queue=2, throttle=throttle, order=Patient())
     for _ in range(9):
         source.show(picture())
     thread = threading.Thread(target=bench.run)

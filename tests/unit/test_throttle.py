@@ -34,3 +34,9 @@ def test_of_a_flood_it_lets_its_rate_through(rate: float) -> None:
     throttle = Throttle(rate, 4)
     passed = sum(throttle.passes(number / 1000) for number in range(10_000))
     assert passed == pytest.approx(10 * rate, abs=5)
+
+
+@pytest.mark.parametrize(("rate", "nap"), [(2.0, 0.010), (25.0, 0.010), (100.0, 0.0025)])
+def test_a_camera_is_left_alone_for_a_moment_that_its_driver_has_room_for(rate: float, nap: float) -> None:
+    """A quarter of the time between two frames, and no more than 10 ms."""
+    assert Throttle(rate, 4).nap == nap
