@@ -14,10 +14,12 @@ TriggerSource=Software is fired by the daemon (shutter.py).
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -149,7 +151,7 @@ class _Session:
         self._camera.gv_set_stream_options(aravis.library().GvStreamOption.PACKET_SOCKET_DISABLED)
         self._stream = self._camera.create_stream(None, None)
         size = self._camera.get_payload()
-        self._stream.set_property("socket-buffer-size", max(buffers * size, LEAST_BUFFER))
+        _make_room(self._stream.get_port(), max(buffers * size, LEAST_BUFFER))
         for _ in range(buffers):
             self._stream.push_buffer(aravis.library().Buffer.new_allocate(size))
         self._camera.start_acquisition()
@@ -178,6 +180,22 @@ class _Session:
         leaving = threading.Thread(target=held.clear, name="gige-leaving", daemon=True)
         leaving.start()
         return leaving
+
+
+def _make_room(port: int, size: int) -> None:
+    """Have the kernel hold `size` bytes of packets, as far as it may, for this process' UDP socket at `port`.
+
+    Aravis can be told the size, but sets it when the first packet is there. By then the first frame of one stream in
+    four had lost packets: it came at once, and was larger than the kernel's usual 208 KiB (320x240, RGB).
+    """
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # most are no sockets, and some are closed meanwhile
+            one = socket.socket(fileno=int(descriptor.name))
+            try:
+                if (one.family, one.type) == (socket.AF_INET, socket.SOCK_DGRAM) and one.getsockname()[1] == port:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+            finally:
+                one.detach()  # it is not ours to close
 
 
 def _shot(buffer: Any) -> Shot:
