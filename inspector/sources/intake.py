@@ -28,9 +28,8 @@ log = logging.getLogger(__name__)
 _NOTHING_FOUND = Finding()
 
 REFUSED_NAP = 0.003
-"""Seconds in which a camera is not read after a frame that was refused as one too many, unless its throttle says so:
-each one of a flood would else wake its thread, which costs the other cameras far more than to take it in. It is little
-enough for the few buffers of a driver."""
+"""Seconds in which a camera is left alone after a frame that was refused as one too many, unless its throttle says so:
+each one of a flood would else wake its thread, and want a verdict of its own, which costs the other cameras time."""
 EXCESS = 1.0
 """Seconds after a frame beyond its rate for which a camera counts as one that sends too many."""
 
@@ -93,6 +92,7 @@ class Intake:
         self._unusable = Tally(log, logging.WARNING, says, clock, camera.name)
         self._puzzled = ""
         self._nap = REFUSED_NAP if camera.throttle is None else camera.throttle.nap
+        self._is_left_alone = False  # since the last frame that came was refused as one too many
         self._exceeded = -math.inf  # when a frame came beyond the camera's rate, last
 
     def flush(self) -> None:
@@ -102,15 +102,15 @@ class Intake:
     def take(self, shot: Shot, captured: float, captured_ns: int, deadline: float) -> float:
         """Account for the shot first; from then on it ends in a verdict, whatever happens.
 
-        Seconds in which the camera need not be read: above 0 where this frame was refused as one too many, `unknown:
-        overload` without a look at it.
+        Seconds in which the camera is to be left alone: above 0 where this frame was refused as one too many, `unknown:
+        overload` without a look at it. So are those that the camera loses meanwhile.
         captured, deadline: monotonic seconds;  captured_ns: wall clock, nanoseconds since 1970 UTC
         """
         if shot.is_lost and self._was_triggered(captured):
             return 0.0
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
-        too_much = None if image is None else self._too_much(deadline)
+        too_much = self._too_much(deadline) if image is not None else self._unread(shot)
         wanted = image if too_much is None else None
         standard = self._camera.standard()
         finding, fitted, misfit = self._look_at(wanted, standard, captured)
@@ -127,7 +127,11 @@ class Intake:
         self._on_capture(frame)
         self._report(finding, frame.number)
         self._unusable.tick()
-        if image is None:
+        if not shot.is_lost:
+            self._is_left_alone = too_much is Reason.OVERLOAD
+        if too_much is not None:
+            self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
+        elif image is None:
             self._spoiled(frame, fault or "no picture", shot.cause)
         elif finding.cause is not None:
             self._unusable.add(1, f"frame {frame.number}: {finding.cause}: {finding.detail}")
@@ -135,11 +139,9 @@ class Intake:
         elif misfit is not None:
             self._unusable.add(1, f"frame {frame.number}: {misfit}")
             self._settle(Inspection(frame, Verdict.UNKNOWN, Reason.MODEL))
-        elif too_much is not None:
-            self._settle(Inspection(frame, Verdict.UNKNOWN, too_much))
         else:
             self._queue(frame)
-        return self._nap if too_much is Reason.OVERLOAD else 0.0
+        return self._nap if self._is_left_alone and not shot.is_lost else 0.0
 
     def _was_triggered(self, captured: float) -> bool:
         """Whether a frame that the camera counted, and that never came, was a trigger's, which then has its verdict."""
@@ -179,6 +181,10 @@ class Intake:
             return None
         self._exceeded = now
         return Reason.OVERLOAD
+
+    def _unread(self, shot: Shot) -> Reason | None:
+        """Why there is no picture of a frame that the camera counted, if that is because nobody read it meanwhile."""
+        return Reason.OVERLOAD if shot.is_lost and self._is_left_alone else None
 
     def _queue(self, frame: Frame) -> None:
         if not self._camera.source.live:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 LONGEST_NAP = 0.010
-"""Seconds; then 100 frames/s and more can still be read of a source that keeps what is not read, as a stream does."""
+"""Seconds; then 100 frames/s can still be read of a source that keeps what is not read, as a stream does."""
 
 
 class Throttle:
     """Lets through `rate` frames a second, and up to `burst` at once after a pause (a token bucket).
 
-    nap: seconds in which a camera need not be read after a frame that was held back: a quarter of the time between two
-        that are let through. A driver with room for four then loses none below sixteen times the rate.
+    nap: seconds in which a camera may be left alone after a frame that was held back: a quarter of the time between two
+        that are let through, so that four times the rate can still be read
     """
 
     def __init__(self, rate: float, burst: int) -> None:

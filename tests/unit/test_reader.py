@@ -165,6 +165,33 @@ def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() ->
     ]
 
 
+def test_what_a_camera_loses_while_it_is_left_alone_is_one_too_many_as_well() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, throttle=Throttle(rate=1e-3, burst=2))
+    source.show(picture())
+    source.spoil("lost on the wire", Cause.MISSING)
+    source.show(picture())
+    source.show(picture())
+    source.spoil("lost in the driver", Cause.MISSING)
+    source.spoil("lost in the driver", Cause.MISSING)
+    source.spoil("came broken")
+    source.spoil("lost on the wire", Cause.MISSING)
+    source.end()
+    bench.run()
+    assert [frame.number for frame in bench.inbox.take(9).items] == [1, 3]
+    assert [(one.frame.number, one.reason, one.cause) for one in bench.settled] == [
+        (2, Reason.CAMERA, Cause.MISSING),
+        (4, Reason.OVERLOAD, None),
+        (5, Reason.OVERLOAD, None),
+        (6, Reason.OVERLOAD, None),
+        (7, Reason.CAMERA, Cause.UNREADABLE),
+        (8, Reason.CAMERA, Cause.MISSING),
+    ]
+    assert [event.detail.split(": ")[1] for event in bench.events if event.state == "unreadable"] == [
+        "lost on the wire", "came broken", "lost on the wire",
+    ]  # fmt: skip
+
+
 def test_for_a_second_after_frames_beyond_its_rate_a_camera_counts_as_one_that_sends_too_many() -> None:
     class Doorman(Throttle):
         passing = iter([True, False, False, True, True, True])
