@@ -58,7 +58,8 @@ class Watch:
         return self.daemon.metrics()['inspector_camera_up{camera="cam1"}'] == 1
 
     def wait_for_verdicts(self, since: float) -> None:
-        """From `since`, when the camera was there again."""
+        """From `since`, when the camera was there again; of its new frames, not of those that waited meanwhile."""
+        until(self.up, "the camera comes back")
         before = self.judged()
         until(lambda: self.judged() > before, "verdicts come back")
         self.took.append(time.monotonic() - since)
