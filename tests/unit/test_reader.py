@@ -234,7 +234,7 @@ def test_after_a_refused_frame_the_next_ones_are_let_gather(
     """And a stop does not wait for them; a frame that is let through is followed at once."""
     monkeypatch.setattr(intake, "REFUSED_NAP", 60.0)
     source = HandSource(live=True)
-    bench = Bench(source, queue=2, throttle=throttle, order=Patient())
+    bench = Bench(source, queue=2, throttle=throttle, order=Patient() if throttle is None else None)
     for _ in range(9):
         source.show(picture())
     thread = threading.Thread(target=bench.run)
