@@ -155,7 +155,8 @@ class SourceContract:
             next(frames)
             _end(frames)
             held.append(_held())
-        assert held[-1] <= held[0], f"threads and descriptors after each reading: {held}"
+        for first, last in zip(held[0], held[-1], strict=True):
+            assert last <= first, f"threads and descriptors after each reading: {held}"
 
 
 class Ending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -212,6 +213,7 @@ def test_no_password_is_in_the_list_of_processes() -> None:
 
 
 def test_nothing_is_left_of_many_deaths() -> None:
+    gc.collect()  # what other tests left to it would go in between, and hide what is left here
     me, source = psutil.Process(), Isolated(LINE, hangs_after=PATIENCE)
     owned: list[tuple[int, int]] = []
     for _ in range(5):
@@ -221,5 +223,7 @@ def test_nothing_is_left_of_many_deaths() -> None:
         with pytest.raises(SourceError):
             list(frames)
         owned.append((me.num_threads(), me.num_fds()))
-    assert owned[-1] == owned[0]
+    threads, descriptors = zip(*owned, strict=True)
+    assert threads[-1] <= threads[0]
+    assert descriptors[-1] <= descriptors[0]
     assert me.children() == []
