@@ -7,6 +7,7 @@ multiplication by the light and one addition of noise. A second modality is anot
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -26,6 +27,7 @@ VARIANTS = 6  # pieces of metal that the parts are made of
 ENGRAVED = (84, 84, 86, 255)
 COVERED = 0.1  # least paint that counts when a defect's size is measured
 LEAST_SCALE, MOST_SCALE = 0.7, 1.5  # by which a defect is made smaller or larger: a scratch must not become a hair
+SIZES = 22.0, 75.0  # units, from and to which every kind can be drawn by such a scale before long
 SIZE_TOLERANCE = 0.25  # of the size that was asked for, by which what is seen of a defect may differ
 SMALLEST = 20.0  # square units: a mark of less is not a defect
 VISIBLE, INFRARED = MODALITIES = ("visible", "infrared")
@@ -71,12 +73,12 @@ class Line:
         modality: str | None = None,
         defect_size: float | None = None,
     ) -> None:
-        _check(seed, width, height, defect_share, channels, light, modality)
+        _check(seed, width, height, defect_share, channels, light, modality, defect_size)
         self.seed, self.width, self.height = seed, width, height
         self.defect_share, self.channels, self.modality = defect_share, channels, modality
         self._brightness = light
         self._defect_size = defect_size
-        self._unit = min(width / 640, height / 480)
+        self._unit = _unit(width, height)
         rng = np.random.default_rng(np.random.SeedSequence(seed))
         plate = draw_plate(rng, self._unit, VARIANTS)
         # The noise's channels are the sensor's. What is true of a part may not depend on who looks.
@@ -190,8 +192,20 @@ def _points(mask: Mask) -> NDArray[np.intp]:
     return np.argwhere(mask > 127)[:, ::-1]
 
 
+def _unit(width: int, height: int) -> float:
+    """Pixels of a picture for one of a picture of 640x480."""
+    return min(width / 640, height / 480)
+
+
 def _check(
-    seed: int, width: int, height: int, defect_share: float, channels: int, light: float, modality: str | None
+    seed: int,
+    width: int,
+    height: int,
+    defect_share: float,
+    channels: int,
+    light: float,
+    modality: str | None,
+    defect_size: float | None,
 ) -> None:
     problems = []
     if seed < 0:
@@ -209,3 +223,15 @@ def _check(
         problems.append(f"modality = {modality!r} of the simulated line is not one of {', '.join(MODALITIES)}")
     if problems:
         raise ConfigError(*problems)
+    if defect_size is not None:
+        check_defect_size(defect_size, width, height)
+
+
+def check_defect_size(size: float, width: int, height: int) -> None:
+    """Raise ConfigError unless every kind of defect can be drawn in that size on a plate of so many pixels."""
+    least, most = (_unit(width, height) * one for one in SIZES)
+    if not least <= size <= most:
+        raise ConfigError(
+            f"a defect of {size:g} pixels cannot be drawn on the simulated line's plate of {width}x{height}; give "
+            f"{math.ceil(least)} to {math.floor(most)}"
+        )

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.simulation.line import Line, Part
+from inspector.simulation.line import Line, Part, check_defect_size
 from inspector.types import Image
 
 Place: TypeAlias = tuple[slice, slice]
@@ -38,8 +38,11 @@ def make_line(
     """A line as `Line` describes it: of single plates, or of trays of `columns` x `rows`. Raises ConfigError."""
     if columns == rows == 1:
         return Line(seed, width, height, defect_share, channels, light, modality, defect_size)
+    plate = -(-width // columns), -(-height // rows)
+    if defect_size is not None:
+        check_defect_size(defect_size, *plate)
     size = None if defect_size is None else SHARPNESS * defect_size
-    sides = (SHARPNESS * -(-width // columns), SHARPNESS * -(-height // rows))
+    sides = (SHARPNESS * plate[0], SHARPNESS * plate[1])
     return Tray(Line(seed, *sides, defect_share, channels, light, modality, size), width, height, columns, rows)
 
 
