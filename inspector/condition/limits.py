@@ -47,10 +47,11 @@ class Limits:
 
     def failing(self, values: Values, asked: Collection[Cause]) -> Cause | None:
         """The first of the checks `asked` that a frame with those values fails."""
-        for cause in CHECKS:
-            if cause in asked and cause in self.ranges and not self.ranges[cause].holds(values[cause]):
-                return cause
-        return None
+        return next((cause for cause in CHECKS if cause in asked and self.fails(cause, values)), None)
+
+    def fails(self, cause: Cause, values: Values) -> bool:
+        """Whether a frame with those values fails that check."""
+        return cause in self.ranges and not self.ranges[cause].holds(values[cause])
 
     def sentence(self, cause: Cause, values: Values) -> str:
         """What is wrong, for people."""

@@ -53,6 +53,7 @@ class Monitor:
         self._gauge = Gauge(limits.noise, limits.reference)
         self._signals = [Signal(beside.noise) for _ in self._names[1:]]
         self._calm: dict[Cause, int] = {}  # frames until a check that fails is well again
+        self._seen: list[tuple[Limits, Values]] = []  # of the last frame; of a stack, of each modality
 
     @property
     def failing(self) -> frozenset[Cause]:
@@ -65,30 +66,35 @@ class Monitor:
         if cause is None and not self._calm:
             return _WELL
         began = cause if cause not in self._calm else None
-        over = tuple(ill for ill, frames in self._calm.items() if ill != cause and frames == 1)
-        calm = {ill: frames - 1 for ill, frames in self._calm.items() if ill not in over}
-        self._calm = calm if cause is None else calm | {cause: CALM}
+        # Only the first that fails is the cause; another may fail as well, and is not well again.
+        calm = {
+            ill: CALM if any(limits.fails(ill, values) for limits, values in self._seen) else frames - 1
+            for ill, frames in self._calm.items()
+        }
+        over = tuple(ill for ill, frames in calm.items() if frames == 0)
+        self._calm = {ill: frames for ill, frames in calm.items() if frames > 0}
+        if cause is not None:
+            self._calm[cause] = CALM
         return Finding(cause, detail, began, over)
 
     def _judged(self, image: Image, captured: float) -> tuple[Cause | None, str]:
         """Why the frame cannot be judged, if so, and the same in a sentence."""
         first, *others = view.modalities(image, self._channels)
         self.values = values = self._gauge.measure(first, captured)
-        cause = self._limits.failing(values, self._asked)
+        self._seen = [(self._limits, values)]
         if not others:
+            cause = self._limits.failing(values, self._asked)
             return cause, "" if cause is None else self._limits.sentence(cause, values)
-        found = [(cause, self._limits, values)]
         for signal, other in zip(self._signals, others, strict=True):
-            values = signal.measure(other, view.glimpse(other))
-            found.append((self._beside.failing(values, self._asked), self._beside, values))
-        self.values = _highest([values for _, _, values in found])
-        return self._first(found)
+            self._seen.append((self._beside, signal.measure(other, view.glimpse(other))))
+        self.values = _highest([values for _, values in self._seen])
+        return self._first()
 
-    def _first(self, found: Sequence[tuple[Cause | None, Limits, Values]]) -> tuple[Cause | None, str]:
+    def _first(self) -> tuple[Cause | None, str]:
         """Of what the modalities fail, the check that is asked first, in a sentence that names the modality."""
         for cause in CHECKS:
-            for name, (failed, limits, values) in zip(self._names, found, strict=True):
-                if failed is cause:
+            for name, (limits, values) in zip(self._names, self._seen, strict=True):
+                if cause in self._asked and limits.fails(cause, values):
                     return cause, f"{name}: {limits.sentence(cause, values)}"
         return None, ""
 

@@ -244,6 +244,19 @@ def test_a_check_that_fails_is_told_once_and_is_well_after_a_while() -> None:
     assert monitor.failing == frozenset()
 
 
+def test_a_check_that_goes_on_failing_behind_another_is_not_well() -> None:
+    monitor = Monitor(Limits({Cause.BLACK: Range(high=40), Cause.SATURATED: Range(high=40)}))
+    bright, light = np.full((48, 64, 1), 255, np.uint8), np.full((48, 64, 1), 99, np.uint8)
+    both = bright.copy()
+    both[:24] = 0
+    found = [monitor.look(image, 0) for image in (bright, *2 * CALM * [both])]
+    assert [one.cause for one in found] == [Cause.SATURATED, *2 * CALM * [Cause.BLACK]]
+    assert not any(one.over for one in found)
+    assert monitor.failing == {Cause.BLACK, Cause.SATURATED}
+    found = [monitor.look(light, 0) for _ in range(CALM)]
+    assert [set(one.over) for one in found] == [*(CALM - 1) * [set()], {Cause.BLACK, Cause.SATURATED}]
+
+
 def test_a_check_at_its_limit_does_not_flap() -> None:
     monitor = Monitor(Limits({Cause.BLACK: Range(high=50)}))
     dark, light = np.zeros((48, 64, 1), np.uint8), np.full((48, 64, 1), 99, np.uint8)
