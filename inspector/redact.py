@@ -6,7 +6,9 @@ import re
 
 # Greedy up to the last @ of the word: a password may hold an @, and hiding too much is the safe side.
 _USERINFO = re.compile(r"(://[^\s/@:]*):\S*@")
-_QUERY = re.compile(r"([?&](?:password|passwd|pass|pwd|secret|token|api_?key|auth)=)[^&#\s'\"]+", re.IGNORECASE)
+# Some recorders have it in the path: /user=admin_password=secret_channel=1_stream=0.sdp; all behind it is hidden.
+_SECRETS = "password|passwd|pass|pwd|psw|pw|secret|token|api_?key|auth"
+_QUERY = re.compile(rf"([?&;/_](?:{_SECRETS})=)[^&#\s'\"]+", re.IGNORECASE)
 _WHOLE = re.compile(r":.*@", re.DOTALL)
 
 

@@ -428,6 +428,9 @@ def test_any_password_is_redacted(password):
     ("text", "shown"),
     [
         ("http://cam/video?user=a&pwd=x&size=1", "http://cam/video?user=a&pwd=***&size=1"),
+        ("rtsp://cam/live?user=a&psw=x", "rtsp://cam/live?user=a&psw=***"),
+        ("rtsp://dvr/user=a_password=x_channel=1_stream=0.sdp?real", "rtsp://dvr/user=a_password=***"),
+        ("rtsp://dvr/password=x&channel=1", "rtsp://dvr/password=***&channel=1"),
         ("tcp://127.0.0.1:5600 and a@b", "tcp://127.0.0.1:5600 and a@b"),
         ("rtsp://host:554/live?channel=1", "rtsp://host:554/live?channel=1"),
     ],
