@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
 from inspector.errors import SourceError
+
+_listing = threading.Lock()
+"""Aravis has one list of cameras; its entries are asked for one by one, and move when another thread renews it."""
 
 
 @cache
@@ -34,15 +38,16 @@ def address(name: str) -> str:
     """Where the camera with this name is; asks the network for it unless it is an address."""
     with suppress(ValueError):
         return str(ip_address(name))
-    here = library()
-    here.update_device_list()
     found = {}
-    for index in range(here.get_n_devices()):
-        if here.get_device_protocol(index) == "GigEVision":
-            serial, address = here.get_device_serial_nbr(index), here.get_device_address(index)
-            found[address] = serial
-            if name == serial:
-                return str(address)
+    with _listing:
+        here = library()
+        here.update_device_list()
+        for index in range(here.get_n_devices()):
+            if here.get_device_protocol(index) == "GigEVision":
+                serial, address = here.get_device_serial_nbr(index), here.get_device_address(index)
+                found[address] = serial
+                if name == serial:
+                    return str(address)
     there = ", ".join(f"{serial!r} at {address}" for address, serial in found.items()) or "none"
     raise SourceError(f"no camera {name!r} answers on this machine's networks; those that do: {there}")
 

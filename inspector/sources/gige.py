@@ -38,6 +38,8 @@ SLICE = 0.1
 
 LEAST_BUFFER = 2 << 20
 """Bytes of a socket's receive buffer: with less, packets are lost as soon as this machine is busy."""
+MOST_ROOM = 2**31 - 1
+"""Bytes of it that a program can ask for; the kernel gives what it may."""
 
 
 class GigeCamera:
@@ -193,7 +195,7 @@ def _make_room(port: int, size: int) -> None:
             one = socket.socket(fileno=int(descriptor.name))
             try:
                 if (one.family, one.type) == (socket.AF_INET, socket.SOCK_DGRAM) and one.getsockname()[1] == port:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, min(size, MOST_ROOM))
             finally:
                 one.detach()  # it is not ours to close
 
