@@ -7,6 +7,7 @@ that was lost on its way, was a trigger's as well.
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass, replace
@@ -117,11 +118,18 @@ class Triggers:
         with self._lock:
             return self._lose_until(now - self._patience)
 
+    def next_expiry(self) -> float:
+        """When `expired` will find one, unless its frame comes before: monotonic seconds, or plus or minus infinity."""
+        with self._lock:
+            if self._failed:
+                return -math.inf
+            return self.closes(self._waiting[0]) + self._patience if self._waiting else math.inf
+
     def close(self) -> list[Trigger]:
         """Take no more; those that still wait have no frame."""
         with self._lock:
             self._closed = True
-            return self._lose_until(float("inf"))
+            return self._lose_until(math.inf)
 
     def _lose_until(self, moment: float) -> list[Trigger]:
         failed, self._failed = self._failed, []

@@ -256,8 +256,9 @@ class Pipeline:
                 reader.look(now)
             stall = min((reader.stalls_at for reader in self.readers), default=float("inf"))
             self._send_all(self.parts.overdue(self._clock.monotonic()))
-            due = min(self.ledger.next_deadline(), self.parts.next_deadline(), max(stall, now + SHORTEST_LOOK))
-            self._looks_at = min(due, latest)
+            missing = min((reader.intake.expires_at for reader in self.readers), default=math.inf)
+            due = min(self.ledger.next_deadline(), self.parts.next_deadline(), missing)
+            self._looks_at = min(due, max(stall, now + SHORTEST_LOOK), latest)
             self._hurried.wait(max(self._looks_at - self._clock.monotonic(), 0.0))
             self._hurried.clear()
 

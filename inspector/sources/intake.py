@@ -110,7 +110,7 @@ class Intake:
             return 0.0
         fault = shot.fault if shot.image is None else _fault(shot.image)
         image = shot.image if fault is None else None
-        too_much = self._too_much(deadline) if image is not None else self._unread(shot)
+        too_much = self._unread(shot) if image is None else self._too_much(deadline)
         wanted = image if too_much is None else None
         standard = self._camera.standard()
         finding, fitted, misfit = self._look_at(wanted, standard, captured)
@@ -160,6 +160,14 @@ class Intake:
                 missed = self._missed(self._camera.triggers.expired(self._clock.monotonic()))
             self._settle_missed(missed, Reason.CAMERA)
 
+    @property
+    def expires_at(self) -> float:
+        """When `expire` will find a trigger without a frame, unless that comes before: monotonic seconds, or infinity.
+
+        Or minus infinity, where it will find one now.
+        """
+        return math.inf if self._camera.triggers is None else self._camera.triggers.next_expiry()
+
     def abandon(self) -> None:
         """Give a verdict for each trigger that waits for its frame, and take no more; from any thread."""
         if self._camera.triggers is not None:
@@ -174,17 +182,20 @@ class Intake:
             return Reason.DEADLINE
         if not self._camera.source.live:
             return None
-        if self._inbox.refuses(self._camera.name):
-            return Reason.OVERLOAD
-        throttle = self._camera.throttle
-        if throttle is None or throttle.passes(now):
-            return None
-        self._exceeded = now
-        return Reason.OVERLOAD
+        return Reason.OVERLOAD if self._inbox.refuses(self._camera.name) or self._exceeds(now) else None
 
     def _unread(self, shot: Shot) -> Reason | None:
-        """Why there is no picture of a frame that the camera counted, if that is because nobody read it meanwhile."""
-        return Reason.OVERLOAD if shot.is_lost and self._is_left_alone else None
+        """Overload, if a frame without a picture is one too many as well: its camera floods, or was left alone."""
+        is_excess = self._is_left_alone if shot.is_lost else self._exceeds(self._clock.monotonic())
+        return Reason.OVERLOAD if is_excess else None
+
+    def _exceeds(self, now: float) -> bool:
+        """Whether the frame that came is beyond what its camera may send."""
+        throttle = self._camera.throttle
+        if throttle is None or not self._camera.source.live or throttle.passes(now):
+            return False
+        self._exceeded = now
+        return True
 
     def _queue(self, frame: Frame) -> None:
         if not self._camera.source.live:

@@ -65,7 +65,8 @@ class Reader:
         self._latest = float("-inf")
         self._said, self._said_at = "", float("-inf")
         self._puzzled = ""
-        self._delivered = False  # whether anything came since it was opened last
+        self._delivered = False  # whether a picture came since it was opened last
+        self._seen = float("-inf")  # when the last one came
 
     def run(self, beat: Callable[[], None]) -> None:
         """Read until the source comes to its end, or until `stop`."""
@@ -91,7 +92,7 @@ class Reader:
                     self.failed = True
                     return
                 refusals = refusals + 1 if isinstance(error, RefusedError) else 0
-                is_known = self._clock.monotonic() - self._latest < KNOWN
+                is_known = self._clock.monotonic() - self._seen < KNOWN
                 longest = LONGEST_PAUSE if is_known or refusals <= FEW_REFUSALS else REFUSED_PAUSE
             pause = FIRST_PAUSE if self._delivered else min(2 * pause, longest)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
@@ -132,12 +133,14 @@ class Reader:
             self._changing.release()
 
     def _read(self, beat: Callable[[], None]) -> None:
+        asked = self._clock.monotonic()
         for shot in self._source.frames():
             if self._stopping.is_set():
                 return
             now, now_ns = self._clock.monotonic(), self._clock.wall_ns()
             beat()
-            self._delivered = True
+            if shot.image is not None:  # a stack has the pictures of its other cameras while one refuses
+                self._delivered, self._seen = True, now
             if not shot.is_lost:  # many may be told of at once, which says nothing of the camera's pace
                 with self._changing:
                     if (state := self.state.presence.frame(now)) is not None:
@@ -148,8 +151,9 @@ class Reader:
             captured_ns = now_ns - round((now - captured) * 1e9)
             self.state.last_frame = captured_ns / 1e9
             nap = self.intake.take(shot, captured, captured_ns, now - age + self._deadline)
-            if nap > 0:
-                self._stopping.wait(nap)
+            if (left := nap - (now - asked)) > 0:  # reading may take long enough: more would let frames wait and age
+                self._stopping.wait(left)
+            asked = self._clock.monotonic()
 
     def _report(self, finding: Finding, frame: int) -> None:
         """Tell of checks that begin to fail and of those that are well again; to be frozen is a state as well."""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from inspector.clock import Clock, SystemClock
-from inspector.errors import ConfigError, SourceError
+from inspector.errors import ConfigError, RefusedError, SourceError
 from inspector.sources import Source, shutter_of, waits
 from inspector.sources.pairing import Group, Pairing, Taken
 from inspector.types import MAX_CHANNELS, Cause, Image, Shot
@@ -229,7 +229,8 @@ class _Reading:
                     self._pairing.add(index, Taken(shot, captured_ns / 1e9, came))
                     self._changed.notify_all()
         except SourceError as error:
-            self._failure, ends = SourceError(f"{name}: {error}"), list(range(len(self._cameras)))
+            kind = RefusedError if isinstance(error, RefusedError) else SourceError
+            self._failure, ends = kind(f"{name}: {error}"), list(range(len(self._cameras)))
         except Exception as error:  # a bug of a source; it goes on in whoever reads the stack
             self._failure, ends = error, list(range(len(self._cameras)))
         finally:

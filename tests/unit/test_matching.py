@@ -53,6 +53,20 @@ def test_a_frame_that_is_under_way_is_waited_for():
     balance(made)
 
 
+def test_it_tells_when_the_next_one_will_have_no_frame():
+    made = triggers()
+    assert made.next_expiry() == float("inf")
+    made.add(trigger(2, 20.0))
+    made.add(trigger(1, 10.0))
+    assert made.next_expiry() == 11.75
+    assert made.match(10.6) == (trigger(1, 10.0), [])
+    assert made.next_expiry() == 21.75
+    made.fail(trigger(2, 20.0), "it is away")
+    assert made.next_expiry() == float("-inf")
+    assert [one.fault for one in made.expired(10.6)] == ["it is away"]
+    assert made.next_expiry() == float("inf")
+
+
 def test_what_waits_at_the_end_is_missing_and_nothing_is_taken_any_more():
     made = triggers()
     made.add(trigger(1, 10.0))

@@ -168,6 +168,14 @@ def test_a_flood_is_let_through_at_its_rate_and_the_rest_is_unknown_at_once() ->
 def test_what_a_camera_loses_while_it_is_left_alone_is_one_too_many_as_well() -> None:
     source = HandSource(live=True)
     bench = Bench(source, queue=9, throttle=Throttle(rate=1e-3, burst=2))
+    frames = source.frames
+
+    def broken_after_a_pause() -> Iterator[Shot]:
+        for shot in frames():
+            bench.clock.advance(1000.0 if shot.fault == "came broken" else 0.0)
+            yield shot
+
+    source.frames = broken_after_a_pause  # type: ignore[method-assign]
     source.show(picture())
     source.spoil("lost on the wire", Cause.MISSING)
     source.show(picture())
@@ -245,6 +253,45 @@ def test_after_a_refused_frame_the_next_ones_are_let_gather(
     assert not thread.is_alive()
     assert [frame.number for frame in bench.inbox.take(9).items] == [1, 2]
     assert [one.frame.number for one in bench.settled] == [3]
+
+
+def test_what_reading_takes_is_no_longer_waited_for_after_a_refused_frame() -> None:
+    """Else a stream that takes its time to be decoded would fall behind, until all its frames came too late."""
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, throttle=asleep())
+    bench.reader._stopping = pauses = Pauses(99)
+    frames = source.frames
+    takes = iter([1.0, 1.0, 45.0, 75.0, 20.0])
+
+    def slow() -> Iterator[Shot]:
+        for shot in frames():
+            bench.clock.advance(next(takes))
+            yield shot
+
+    source.frames = slow  # type: ignore[method-assign]
+    for _ in range(5):
+        source.show(picture())
+    source.end()
+    bench.run()
+    assert [one.frame.number for one in bench.settled] == [3, 4, 5]
+    assert pauses.taken == pytest.approx([15.0, 40.0])
+
+
+def test_a_flood_of_frames_that_came_incomplete_is_one_too() -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=9, throttle=Throttle(rate=1e-3, burst=2))
+    for _ in range(5):
+        source.spoil("a part was lost", Cause.INCOMPLETE)
+    source.end()
+    bench.run()
+    assert [(one.frame.number, one.reason, one.cause) for one in bench.settled] == [
+        (1, Reason.CAMERA, Cause.INCOMPLETE),
+        (2, Reason.CAMERA, Cause.INCOMPLETE),
+        (3, Reason.OVERLOAD, None),
+        (4, Reason.OVERLOAD, None),
+        (5, Reason.OVERLOAD, None),
+    ]
+    assert [event.state for event in bench.events].count("unreadable") == 2
 
 
 @pytest.mark.parametrize(
@@ -395,6 +442,17 @@ def test_a_camera_that_refuses_is_asked_less_and_less_until_it_does_not(no_jitte
     source.refuse("wrong password")
     bench.run()
     assert pauses.taken == pytest.approx([0.5, 1, 1, 1, 2, 4, 8, 16, 32, 60, 60, 1, 0.5, 1])
+
+
+def test_what_the_other_cameras_of_a_stack_saw_does_not_have_one_that_refuses_asked_more_often(no_jitter: None) -> None:
+    source = HandSource(live=True)
+    bench = Bench(source)
+    bench.reader._stopping = pauses = Pauses(8)
+    for _ in range(8):
+        source.spoil("infrared sent no picture of this part", Cause.INCOMPLETE)
+        source.refuse("infrared: wrong password")
+    bench.run()
+    assert pauses.taken == pytest.approx([0.5, 1, 1, 1, 2, 4, 8, 16])
 
 
 def test_parts_that_pass_a_camera_that_refuses_do_not_have_it_asked_more_often(

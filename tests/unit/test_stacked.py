@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.errors import ConfigError, SourceError
+from inspector.errors import ConfigError, RefusedError, SourceError
 from inspector.simulation import Line
 from inspector.sources import open_source, waits
 from inspector.sources.stacked import Stacked
@@ -203,6 +203,15 @@ def test_one_that_fails_fails_the_stack_by_name_after_what_had_come():
     for name in ("visible", "infrared"):
         hands[name].show(picture(1), "b")
     assert next(frames).image is not None
+    hands.stack.close()
+
+
+def test_one_that_refuses_is_told_of_as_such():
+    hands = Hands("visible", "infrared")
+    frames = hands.frames()
+    hands["infrared"].refuse("wrong password")
+    with pytest.raises(RefusedError, match="infrared: wrong password"):
+        next(frames)
     hands.stack.close()
 
 
