@@ -20,8 +20,9 @@ from inspector.errors import SourceError
 
 VARIABLE = "GENICAM_GENTL64_PATH"
 """The standard's: folders with producers, a colon between them."""
-SEARCH_MS = 1000
-"""How long an interface may look for its devices."""
+SEARCH_MS = 100
+"""How long a producer may look for its interfaces, and each of these for its devices. The library waits for that with
+Python's lock held, so it stops the daemon unless the camera is isolated; on a network cameras answer within it."""
 
 
 @cache
@@ -46,8 +47,11 @@ class _Producer:
         core = harvesters()
         self.users = 0
         self._path = path
-        quiet = core.ParameterSet({core.ParameterKey.LOGGER: logging.getLogger("harvesters")})
-        self.harvester = core.Harvester(config=quiet)
+        config = {
+            core.ParameterKey.LOGGER: logging.getLogger("harvesters"),
+            core.ParameterKey.TIMEOUT_PERIOD_ON_MODULE_ENUMERATION: SEARCH_MS,
+        }
+        self.harvester = core.Harvester(config=core.ParameterSet(config))
 
     def look(self) -> None:
         """Find out which devices there are. Raises SourceError if the producer cannot be loaded."""
