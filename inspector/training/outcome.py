@@ -25,7 +25,7 @@ SURROUNDINGS = 0.03
 class Result:
     """One picture's outcome.
 
-    counts, loss: None and nan for a defective picture without a mask, of which nothing is known by the pixel
+    counts, loss, false_regions: None, nan, None for a defective picture without a mask: no pixel is known, no region
     regions, regions_found: the true ones, and those that the published mask touches
     false_regions: regions found that touch no true one
     map_score: the score by the map alone;  control: the same with the true defect taken out of the map, else nan
@@ -38,7 +38,7 @@ class Result:
     loss: float = math.nan
     regions: int = 0
     regions_found: int = 0
-    false_regions: int = 0
+    false_regions: int | None = 0
     map_score: float = math.nan
     control: float = math.nan
 
@@ -92,7 +92,7 @@ def against_truth(
     """
     scores = PixelScores()
     if truth is None:
-        return Result(sample, detection.score, judgement.verdict, false_regions=len(judgement.regions)), scores
+        return Result(sample, detection.score, judgement.verdict, false_regions=None), scores
     found = np.zeros_like(truth) if judgement.mask is None else judgement.mask
     counts = PixelCounts()
     counts.add(found, truth)

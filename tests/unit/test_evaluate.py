@@ -348,6 +348,8 @@ def test_pictures_without_masks_have_verdicts_and_no_pixel_figures(bright: Path,
     assert figures["image_auroc"] == pytest.approx((3 + 0.5) / 4)
     assert report["figures"]["pixel_auroc"] is None
     assert report["figures"]["regions_found"] is None
+    assert report["figures"]["false_regions_per_defective"] is None
+    assert {row["kind"]: row["false_regions"] for row in report["results"]} == {"good": 0, "defect": None}
     assert report["figures"]["repair_psnr"] == pytest.approx(20 * math.log10(255 / (FILL - DARK)))
     assert report["repaired"] == {"pictures": 3, "twins": False}
     kind = report["kinds"]["defect"]
