@@ -91,9 +91,8 @@ def _calibrate(options: argparse.Namespace) -> int:
         options.fit, options.overlap, options.region, options.ignore,
     )  # fmt: skip
     console = Console()
-    found = calibrate(options.bundle, order, open_source, console)
     with working_in(out):
-        write(out, found)
+        write(out, calibrate(options.bundle, order, open_source, console))
     console.print(f"{out}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
@@ -103,6 +102,8 @@ def _box(text: str) -> tuple[int, int, int, int]:
     if len(numbers) != 4 or not all(number.isascii() and number.isdecimal() for number in numbers):
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in pixels, for example 0,0,640,480")
     x, y, width, height = map(int, numbers)
+    if not width or not height:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no pixel; give a width and a height above 0")
     return x, y, width, height
 
 

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import re
 import tomllib
@@ -358,6 +359,19 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert done.code == code, done.complained
     assert word in done.complained.splitlines()[-1]
     assert not (tmp_path / "c.toml").exists()
+
+
+@calibrates
+def test_a_folder_that_cannot_be_read_is_one_sentence(
+    calibrate: Calibrate, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path, _: str) -> list[data.Sample]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(data, "loose_samples", refused)
+    done = calibrate(bright, tmp_path, "--out", tmp_path / "c.toml")
+    assert done.code == 74
+    assert f"{tmp_path} cannot be read or written: Permission denied" in done.complained
 
 
 @calibrates

@@ -127,6 +127,9 @@ def test_each_verbs_help_tells_of_every_option(verb: str, capsys: pytest.Capture
         (["calibrate", "bundle", "good", "--false-rejects", "0"], "'0' is not a number above 0 and below 1"),
         (["calibrate", "bundle", "good", "--confidence", "95"], "'95' is not a number above 0 and below 1"),
         (["calibrate", "bundle", "good", "--parts", "some"], "'some'"),
+        (["calibrate", "bundle", "good", "--region", "0,0,640"], "'0,0,640' is not X,Y,W,H in pixels"),
+        (["calibrate", "bundle", "good", "--region", "10,10,0,50"], "give a width and a height above 0"),
+        (["calibrate", "bundle", "good", "--region", "10,10,50,0"], "give a width and a height above 0"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(
