@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import DataError
+from inspector.training.check import facts
 from inspector.training.check.findings import Finding, Report, Severity
 from inspector.training.check.pictures import outlying
 from inspector.training.check.run import check
@@ -166,6 +168,17 @@ def test_each_fault_is_found(data: Path, severity: str, rule: str, file: str, da
     assert finding.severity == severity
     assert not file or file in finding.files
     assert len(finding.files) <= 2 or rule == "sizes"
+
+
+def test_a_mask_that_may_not_be_read_is_a_finding_too(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bytes:
+        if path == data / TRUTH:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    read = facts.files.read
+    monkeypatch.setattr(facts.files, "read", refused)
+    assert DENT in found(check(data))["mask-unreadable"].files
 
 
 def test_what_a_daemon_cannot_run_is_told(data: Path) -> None:

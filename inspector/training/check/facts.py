@@ -188,6 +188,8 @@ def _mask(path: Path | None, sums: dict[Path, str]) -> tuple[Mask | None, MaskFa
         image = channels.decode(data, 1)
     except DataError as error:
         return None, None, f"it is {error}"
+    except OSError as error:
+        return None, None, f"it cannot be read: {error.strerror}"
     if image is None:
         return None, None, "OpenCV cannot read it"
     counts = np.bincount(image.ravel(), minlength=256)

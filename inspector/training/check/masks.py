@@ -20,7 +20,7 @@ def masks(everything: Sequence[Facts]) -> Iterator[Finding]:
     facts = [fact for fact in everything if fact.sample.mask is not None]
     yield from _said(
         error, "mask-unreadable", [f for f in facts if f.mask_problem], "masks that cannot be read",
-        "save them anew as PNG, 0 where it is normal and 255 where it is defective",
+        "mend their rights, or save them anew as PNG, 0 where it is normal and 255 where it is defective",
     )  # fmt: skip
     yield from _said(
         error, "mask-size", [f for f in facts if f.mask and f.mask.size != f.size],
