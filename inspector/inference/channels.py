@@ -141,11 +141,18 @@ def suffix(channels: int) -> str:
     return ".png" if channels in (1, 3) else ".tiff"
 
 
-def write(path: Path, image: Image) -> None:
-    """Write `image` [H,W,C] without loss, as a stack where it is one; `path` ends in `suffix(C)`. Raises OSError."""
-    if path.suffix == ".png":
-        done = cv2.imwrite(str(path), image)
+def encoded(image: Image) -> bytes:
+    """`image` [H,W,C] as a file without loss, a stack where it is one, as `suffix(C)` says. Raises DataError."""
+    if suffix(image.shape[2]) == ".png":
+        done, content = cv2.imencode(".png", image)
     else:
-        done = cv2.imwritemulti(str(path), [np.ascontiguousarray(image[:, :, i]) for i in range(image.shape[2])])
+        pages = [np.ascontiguousarray(image[:, :, i]) for i in range(image.shape[2])]
+        done, content = cv2.imencodemulti(".tiff", pages)
     if not done:
-        raise OSError(None, "OpenCV cannot write it", str(path))
+        raise DataError(f"a picture of shape {image.shape} cannot be written: OpenCV cannot encode it")
+    return content.tobytes()
+
+
+def write(path: Path, image: Image) -> None:
+    """Write `image` [H,W,C] without loss; `path` ends in `suffix(C)`. Raises OSError and DataError."""
+    path.write_bytes(encoded(image))  # OpenCV itself crashes on a path that is not UTF-8

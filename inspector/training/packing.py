@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
+import numpy as np
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
@@ -170,7 +170,7 @@ def _golden(folder: Path, bundle: Bundle, candidates: Iterable[Candidate]) -> tu
         channels.write(folder / entry.picture, image)
         if judgement.mask is not None:
             entry = entry.model_copy(update={"mask": f"{verdict}_mask.png"})
-            cv2.imwrite(str(folder / f"{verdict}_mask.png"), judgement.mask)
+            channels.write(folder / f"{verdict}_mask.png", judgement.mask[:, :, np.newaxis])
         if reference is not None:
             entry = entry.model_copy(update={"reference": f"{verdict}_reference{suffix}"})
             channels.write(folder / f"{verdict}_reference{suffix}", reference)

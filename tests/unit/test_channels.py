@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -43,6 +44,17 @@ def test_what_is_written_is_read_again(tmp_path: Path, count: int) -> None:
     found = channels.stored(path.read_bytes())
     assert found is not None
     assert np.array_equal(found, image)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_a_folder_whose_name_is_not_utf8_can_be_written_into(tmp_path: Path, count: int) -> None:
+    image = noise(1, channels=count)
+    path = tmp_path / os.fsdecode(b"line\xe9") / f"a{channels.suffix(count)}"
+    path.parent.mkdir()
+    channels.write(path, image)
+    assert np.array_equal(read_picture(path, count), image)
+    with pytest.raises(FileNotFoundError):
+        channels.write(tmp_path / "nowhere" / path.name, image)
 
 
 def test_a_stack_of_16_bits_keeps_the_upper_8(tmp_path: Path) -> None:
