@@ -150,29 +150,43 @@ def _described(contents: Contents) -> tuple[Contents, Bundle]:
 
 
 def _golden(folder: Path, bundle: Bundle, candidates: Iterable[Candidate]) -> tuple[bundles.Golden, ...]:
-    """Keep the clearest `ng` and the clearest `ok` among the candidates, judged by the daemon's own detector."""
+    """Keep the clearest `ng` and the clearest `ok` among the candidates, judged by the daemon's own detector.
+
+    Those whose files a bundle may not hold are passed over.
+    """
     detector = Detector(runtimes.load(bundle.detector, "cpu"), bundle, max_batch=1)
     judge = Judge(bundle.card.decision.threshold, bundle.card.decision.min_area)
-    chosen: dict[Verdict, tuple[float, Image, Image | None, Detection, Judgement]] = {}
-    for _, image, reference in candidates:
+    chosen: dict[Verdict, tuple[float, bytes, bytes | None, Detection, Judgement]] = {}
+    large = ""
+    for name, image, reference in candidates:
         (detection,) = detector.beside(reference).detect([image])
         judgement = judge(detection, *image.shape[:2])
         largest = max((region.area for region in judgement.regions), default=0)
         clarity = largest * detection.score if judgement.verdict is Verdict.NG else -detection.score
         if judgement.verdict not in chosen or clarity > chosen[judgement.verdict][0]:
-            chosen[judgement.verdict] = clarity, image, reference, detection, judgement
+            picture, beside = channels.encoded(image), None if reference is None else channels.encoded(reference)
+            if max(len(picture), len(beside or b"")) > bundles.MAX_GOLDEN_BYTES:
+                large = large or name
+            else:
+                chosen[judgement.verdict] = clarity, picture, beside, detection, judgement
+    if not chosen and large:
+        raise BundleError(
+            f"no picture can be golden: {large!r} and all others are larger as files than the "
+            f"{bundles.MAX_GOLDEN_BYTES >> 20} MiB that are allowed; train again with --resume and --golden DIR, a "
+            "folder of smaller ones"
+        )
     if not chosen:
         raise BundleError("a bundle needs at least one golden picture; give a folder with some to --golden")
     entries = []
-    for verdict, (_, image, reference, detection, judgement) in sorted(chosen.items()):
-        suffix = channels.suffix(image.shape[2])
+    suffix = channels.suffix(bundle.channels)
+    for verdict, (_, picture, beside, detection, judgement) in sorted(chosen.items()):
         entry = bundles.Golden(picture=f"{verdict}{suffix}", verdict=verdict, score=round(detection.score, 6))
-        channels.write(folder / entry.picture, image)
+        (folder / entry.picture).write_bytes(picture)
         if judgement.mask is not None:
             entry = entry.model_copy(update={"mask": f"{verdict}_mask.png"})
             channels.write(folder / f"{verdict}_mask.png", judgement.mask[:, :, np.newaxis])
-        if reference is not None:
+        if beside is not None:
             entry = entry.model_copy(update={"reference": f"{verdict}_reference{suffix}"})
-            channels.write(folder / f"{verdict}_reference{suffix}", reference)
+            (folder / f"{verdict}_reference{suffix}").write_bytes(beside)
         entries.append(entry)
     return tuple(entries)
