@@ -112,7 +112,7 @@ def evaluate(
         "data": {
             "name": root.resolve().name,
             "sha256": data.data_hash(samples),
-            "pictures": _counts(samples),
+            "pictures": dict(Counter(result.sample.kind for result in totals.results)),
             "seen": seen,
         },
         "made": {
@@ -133,7 +133,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     report.write(out / "report.html", record, totals.scores, totals.results, bundle, running, compared)
-    title = f"{bundle.card.name} on {root.name}: {len(samples)} pictures, {running.tag.provider}"
+    title = f"{bundle.card.name} on {root.name}: {len(totals.results)} pictures, {running.tag.provider}"
     _print(console, title, found, measured["kinds"])
     console.print(f"{out / 'evaluation.json'}, {out / 'report.html'}", markup=False, highlight=False)
     return found
@@ -189,10 +189,6 @@ def _identity(bundle: Bundle, running: Engine) -> dict[str, Any]:
         "threshold": bundle.card.decision.threshold,
         "min_area": bundle.card.decision.min_area,
     }
-
-
-def _counts(samples: list[Sample]) -> dict[str, int]:
-    return dict(Counter(sample.kind for sample in samples))
 
 
 def _print(console: Console, title: str, found: Mapping[str, float], kinds: Mapping[str, breakdown.Row]) -> None:

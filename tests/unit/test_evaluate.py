@@ -163,6 +163,9 @@ def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards
     assert figures["false_regions_per_defective"] == 0.0
     assert report["references"] == {"own": 3, "given": 3, "none": 1}
     assert report["kinds"]["blot"]["pictures"] == 3
+    assert report["data"]["pictures"] == {"good": 3, "blot": 3}
+    assert ": 6 pictures, " in printed
+    assert "resemble each other" not in (tmp_path / "out" / "report.html").read_text()
     assert "strange.png lies on no reference, the daemon would call it unknown" in printed
     assert "3 good pictures have no reference: each was compared with itself" in printed
     assert figures == pytest.approx(measured(comparing, boards, tmp_path / "again")[0], nan_ok=True)
