@@ -41,11 +41,11 @@ def duration(name: str, plan: Plan, what: str) -> str:
 
 
 def counts(training: list[Sample], validation: list[Sample]) -> dict[str, int]:
-    """Pictures on each side."""
+    """Pictures on each side; defective ones count with and without a mask."""
     found = {}
     for side, samples in (("training", training), ("validation", validation)):
         found[f"{side}_normal"] = sum(sample.good for sample in samples)
-        found[f"{side}_defective"] = sum(sample.mask is not None for sample in samples)
+        found[f"{side}_defective"] = sum(not sample.good for sample in samples)
     return found
 
 

@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="needs torch, which `make test-all` installs
 
 from inspector.training.augment import Augmentation
 from inspector.training.data import Sample
+from inspector.training.explain import counts
 from inspector.training.networks import COMPARERS, DETECTORS
 from inspector.training.settings import Mode
 from inspector.training.suited import BINARISED, choose_augmentation, choose_detector, choose_size, usual_side
@@ -97,3 +98,11 @@ def test_other_pictures_stray_as_usual_but_for_what_is_told(tmp_path: Path) -> N
     assert views == Augmentation(flips="none")
     assert "turned by up to 15 degrees" in why
     assert "binarised" not in why
+
+
+def test_defective_pictures_count_with_and_without_masks(tmp_path: Path) -> None:
+    masked, unmasked = marked(tmp_path, (32, 32), 8), Sample(tmp_path / "a.png", "dent", None, None, "")
+    normal = Sample(tmp_path / "b.png", "good", None, None, "")
+    assert counts([normal, masked, unmasked], [normal, unmasked]) == {
+        "training_normal": 1, "training_defective": 2, "validation_normal": 1, "validation_defective": 1,
+    }  # fmt: skip
