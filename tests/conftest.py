@@ -44,7 +44,7 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = make_bundle(tmp_path_factory.mktemp("bundles") / "reduced", graph=convolutional)
     for precision in (Precision.INT8, Precision.FP16):
-        add(load(folder), masked_pictures(), True, precision, print)
+        add(load(folder), masked_pictures(), True, False, precision, print)
     return folder
 
 

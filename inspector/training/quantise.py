@@ -1,6 +1,7 @@
 """`inspector quantise`: gives a bundle its detector in fewer bits, where that loses next to nothing.
 
-What it loses is measured against the fp32 detector on the validation pictures, by the daemon's own code.
+What it loses is measured against the fp32 detector, by the daemon's own code, on the pictures that were held back until
+the threshold was chosen. The network has learnt them since, so neither would do as well on others.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ from inspector.types import Precision, Say, Verdict
 
 F1_LOSS, AUROC_LOSS, DIFFERING = 0.01, 0.005, 0.01
 """Most that may be lost of the pixel F1 and of the image AUROC, and share of the pictures whose verdict may differ (one
-may in any case). Small beside what the choice of validation pictures decides: at an AUROC of 0.985 on 77 good and 113
-defective ones its 95 % interval reaches 0.016 to either side (Hanley and McNeil 1982)."""
+may in any case). Small beside what the choice of pictures decides: at an AUROC of 0.985 on 77 good and 113 defective
+ones its 95 % interval reaches 0.016 to either side (Hanley and McNeil 1982)."""
+
+HELD_BACK = "held back until the threshold was chosen, and learnt since"
+"""What a bundle's own validation pictures are by the time that they are measured on."""
 
 CALIBRATION = 64
 """Pictures that the ranges of activations are found on, at most: a spread of them all."""
@@ -68,20 +72,22 @@ def quantise(folder: Path, root: Path, precision: Precision, say: Say) -> Bundle
     seed = int(bundle.card.training.get("seed", 0))
     if not any(sample.good for sample in samples):
         raise DataError(f"{root} has no normal picture that can be read, to measure the loss on; add some")
-    if data.data_hash(samples) == bundle.card.training.get("data_sha256"):
+    learnt = data.data_hash(samples) == bundle.card.training.get("data_sha256")
+    if learnt:
         _, samples = split(samples, float(bundle.card.training.get("validation", VALIDATION)), seed)
-        say(f"the pictures that it was trained with: the {len(samples)} that were held back to validate on are used")
+        say(f"the pictures that it was trained with: {len(samples)} of them are used, {HELD_BACK}")
     else:
         say(f"not the pictures that it was trained with: all {len(samples)} are used")
     height, width, channels = bundle.card.input.shape
     pairs, real = validation_pairs(Pictures(samples, (height, width), channels), seed)
-    return add(bundle, pairs, real, precision, say)
+    return add(bundle, pairs, real, learnt, precision, say)
 
 
-def add(bundle: Bundle, pairs: Sequence[Pair], real: bool, precision: Precision, say: Say) -> Bundle:
+def add(bundle: Bundle, pairs: Sequence[Pair], real: bool, learnt: bool, precision: Precision, say: Say) -> Bundle:
     """Add the detector in `precision` to a bundle on disk, measured on `pairs`: pictures at its size and their masks.
 
-    real: whether the defects on them are, or synthetic. Raises BundleError where too much would be lost.
+    real: whether the defects on them are, or synthetic;  learnt: whether they are those that its training held back
+    Raises BundleError where too much would be lost.
     """
     taken = set(runtimes.load(bundle.detector, "cpu").inputs)
     if taken != {"image"}:
@@ -92,7 +98,7 @@ def add(bundle: Bundle, pairs: Sequence[Pair], real: bool, precision: Precision,
         after = measure(bundle, model, pairs)
         problem = too_much(before, after)
         if problem is None:
-            account = _account(before, after, pairs, real, how)
+            account = _account(before, after, pairs, real, learnt, how)
             say(f"{precision}: {how}; {account['measured']}")
             return _write(bundle, model, precision, account)
         problems.append(f"{how}: {problem}")
@@ -155,18 +161,21 @@ def _differing(before: Figures, after: Figures) -> int:
     return sum(a is not b for a, b in zip(before.verdicts, after.verdicts, strict=True))
 
 
-def _account(before: Figures, after: Figures, pairs: Sequence[Pair], real: bool, how: str) -> dict[str, Any]:
+def _account(
+    before: Figures, after: Figures, pairs: Sequence[Pair], real: bool, learnt: bool, how: str
+) -> dict[str, Any]:
     """What the card says of it."""
+    which = f" ({HELD_BACK})" if learnt else ""
     return {
         "how": how,
         "measured": (
-            f"on {len(pairs)} validation pictures with {'real' if real else 'synthetic'} defects: pixel F1 "
+            f"on {len(pairs)} pictures{which} with {'real' if real else 'synthetic'} defects: pixel F1 "
             f"{after.pixel_f1:.4f} (fp32 {before.pixel_f1:.4f}), image AUROC {after.image_auroc:.4f} (fp32 "
             f"{before.image_auroc:.4f}), {_differing(before, after)} verdict(s) differ"
         ),
         "rule": (
             f"taken because it loses at most {F1_LOSS} of pixel F1 and {AUROC_LOSS} of image AUROC and at most "
-            f"{DIFFERING:.0%} of the verdicts (or one) differ: less than another choice of validation pictures changes"
+            f"{DIFFERING:.0%} of the verdicts (or one) differ: less than another choice of pictures changes"
         ),
     }
 

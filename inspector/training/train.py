@@ -140,7 +140,7 @@ def train(settings: Settings, say: Say) -> Bundle:
 def _with_int8(bundle: Bundle, pairs: list[Pair], real: bool, say: Say) -> Bundle:
     """The bundle with an int8 detector too; as it is where that would lose too much."""
     try:
-        return quantise.add(bundle, pairs, real, Precision.INT8, say)
+        return quantise.add(bundle, pairs, real, True, Precision.INT8, say)
     except BundleError as error:
         say(str(error))
         return bundle

@@ -85,10 +85,7 @@ def test_a_network_with_nothing_between_is_refused() -> None:
 def test_the_card_and_the_file_say_what_it_is(reduced: Path) -> None:
     card = load(reduced).card
     assert "the first 1 and last 1 convolutions in fp32" in card.training["int8"]["how"]
-    assert (
-        "on 12 validation pictures with real defects: pixel F1 1.0000 (fp32 1.0000)"
-        in (card.training["int8"]["measured"])
-    )
+    assert "on 12 pictures with real defects: pixel F1 1.0000 (fp32 1.0000)" in (card.training["int8"]["measured"])
     assert "at most 0.01 of pixel F1" in card.training["int8"]["rule"]
     for name in ("int8", "fp16"):
         model = onnx.load(reduced / f"detector.{name}.onnx")
@@ -102,7 +99,7 @@ def test_where_too_much_is_lost_the_bundle_is_as_it_was(bundle: Path, monkeypatc
     monkeypatch.setattr(quantise, "F1_LOSS", -0.5)
     before, said = files(bundle), []
     with pytest.raises(BundleError, match=r"would lose too much in fp16 .*; it stays in fp32") as caught:
-        quantise.add(load(bundle), masked_pictures(), True, Precision.FP16, said.append)
+        quantise.add(load(bundle), masked_pictures(), True, False, Precision.FP16, said.append)
     assert "\n" not in str(caught.value)
     assert len(said) == 1
     assert files(bundle) == before
@@ -113,7 +110,7 @@ def test_more_is_left_in_fp32_until_it_loses_little(bundle: Path, monkeypatch: p
     verdicts = iter(["too bad", None])
     monkeypatch.setattr(quantise, "too_much", lambda *_: next(verdicts))
     said: list[str] = []
-    added = quantise.add(load(bundle), masked_pictures(), True, Precision.INT8, said.append)
+    added = quantise.add(load(bundle), masked_pictures(), True, False, Precision.INT8, said.append)
     assert [("not taken" in line) for line in said] == [True, False]
     assert "the first 2 and last 1 convolutions" in added.card.training["int8"]["how"]
 
@@ -156,7 +153,14 @@ def test_it_measures_on_what_was_held_back(
     monkeypatch.setattr(quantise, "add", lambda bundle, *_: bundle)
     said: list[str] = []
     quantise.quantise(bundle, tmp_path / "data", Precision.INT8, said.append)
-    assert said == [f"the pictures that it was trained with: the {held} that were held back to validate on are used"]
+    which = "held back until the threshold was chosen, and learnt since"
+    assert said == [f"the pictures that it was trained with: {held} of them are used, {which}"]
+
+
+def test_pictures_that_it_has_learnt_since_are_called_so(bundle: Path) -> None:
+    added = quantise.add(load(bundle), masked_pictures(), True, True, Precision.FP16, lambda _: None)
+    measured = added.card.training["fp16"]["measured"]
+    assert measured.startswith("on 12 pictures (held back until the threshold was chosen, and learnt since) with real")
 
 
 @pytest.mark.parametrize("more", [[], ["defective/a.png"]])
