@@ -52,7 +52,11 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )  # fmt: skip
     add_fit(evaluate)
     evaluate.add_argument("--device", default="cpu", help="what to run on: cpu, cuda:0, openvino:cpu, ... (cpu)")
-    evaluate.add_argument("--card", action="store_true", help="put the figures into the bundle's card")
+    evaluate.add_argument(
+        "--card", action="store_true",
+        help="put the figures into the bundle's card; it is then another bundle, which calibrations made before are "
+        "not for",
+    )  # fmt: skip
     evaluate.set_defaults(verb=_evaluate)
     compare = verbs.add_parser("compare", help="put two evaluations on the same pictures side by side")
     compare.add_argument("first", type=Path, help="evaluation.json of one bundle")
