@@ -17,6 +17,9 @@ Another number, up to MAX_CHANNELS, is a stack of modalities: visible and infrar
 
 MAX_CHANNELS = 16
 
+MAX_INPUT = 8192
+"""Pixels of a detector's input, up and across."""
+
 Mask: TypeAlias = NDArray[np.uint8]
 """A defect mask, uint8, [height, width]: 255 where a pixel is defective, else 0."""
 

@@ -30,7 +30,7 @@ from inspector import files
 from inspector.errors import BundleError, DataError
 from inspector.inference.channels import decode
 from inspector.inference.contained import check_contained
-from inspector.types import MAX_CHANNELS, Image, Mask, Precision, Verdict
+from inspector.types import MAX_CHANNELS, MAX_INPUT, Image, Mask, Precision, Verdict
 
 CARD = "bundle.toml"
 DETECTOR = "detector.onnx"
@@ -66,8 +66,8 @@ class Input(_Part):
     reference: whether it compares each frame with a picture of how it should look
     """
 
-    height: Annotated[int, Field(ge=16, le=8192)]
-    width: Annotated[int, Field(ge=16, le=8192)]
+    height: Annotated[int, Field(ge=16, le=MAX_INPUT)]
+    width: Annotated[int, Field(ge=16, le=MAX_INPUT)]
     channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
     fit: Literal["resize"] = "resize"
     reference: bool = False

@@ -17,7 +17,7 @@ from inspector.companions import only_with
 from inspector.errors import ConfigError, working_in
 from inspector.extras import remedy
 from inspector.training.check import command
-from inspector.types import Precision
+from inspector.types import MAX_INPUT, Precision
 
 if TYPE_CHECKING:
     from inspector.training.settings import Settings
@@ -219,8 +219,10 @@ def need(*modules: str, extra: str = "train") -> None:
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or any(int(side) % 16 or not 16 <= int(side) <= 8192 for side in match.groups()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HxW with multiples of 16 up to 8192, for example 240x320")
+    if not match or any(int(side) % 16 or not 16 <= int(side) <= MAX_INPUT for side in match.groups()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not HxW with multiples of 16 up to {MAX_INPUT}, for example 240x320"
+        )
     return int(match[1]), int(match[2])
 
 

@@ -16,6 +16,7 @@ from inspector.training.networks import DETECTORS, STRIDE
 from inspector.training.pictures import SPECK
 from inspector.training.settings import Mode
 from inspector.training.synthetic import is_two_toned
+from inspector.types import MAX_INPUT
 
 _Any = TypeVar("_Any")
 
@@ -92,7 +93,7 @@ def choose_windows(samples: Sequence[Sample]) -> tuple[int, ...]:
 
 
 def _multiple(length: float) -> int:
-    return max(STRIDE, round(length / STRIDE) * STRIDE)
+    return min(MAX_INPUT, max(STRIDE, round(length / STRIDE) * STRIDE))
 
 
 def _spread(of: Sequence[_Any]) -> Sequence[_Any]:

@@ -83,6 +83,11 @@ def test_the_input_is_as_large_as_its_detector_wants_and_no_larger_than_the_pict
     assert choose_size(small, COMPARERS["paired"].pixels) == (96, 128)
 
 
+def test_the_input_of_a_strip_is_no_longer_than_a_bundle_may_have_it(tmp_path: Path) -> None:
+    assert choose_size([good(tmp_path, noise(1, 16, 9000))], WHOLE * 4) == (16, 8192)
+    assert choose_size([good(tmp_path, noise(1, 9000, 16))], WHOLE * 4) == (8192, 16)
+
+
 def test_binarised_pictures_stay_binarised(tmp_path: Path) -> None:
     boards = [good(tmp_path, board()) for _ in range(3)]
     views, why = choose_augmentation(boards, {})
