@@ -20,6 +20,9 @@ RESAMPLES = 1000
 SEED = 0
 """Intervals are the same at every repetition."""
 
+AGREE = 1e-9
+"""What rounding alone may set apart."""
+
 Interval = tuple[float, float]
 
 
@@ -43,9 +46,15 @@ def interval(values: Values) -> Interval | None:
     return float(low), float(high)
 
 
+def spread(values: Values) -> Interval | None:
+    """The same of a figure by itself; None also where the resamples agree, which looks like certainty."""
+    found = interval(values)
+    return None if found is None or found[1] - found[0] < AGREE else found
+
+
 def intervals(figures: Mapping[str, Values]) -> dict[str, Interval]:
     """The interval of each figure that has one."""
-    found = {name: interval(values) for name, values in figures.items()}
+    found = {name: spread(values) for name, values in figures.items()}
     return {name: limits for name, limits in found.items() if limits is not None}
 
 

@@ -45,7 +45,7 @@ def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:
         if kind != GOOD:
             found, drawn = _of_kind(table, own, table.ones), _of_kind(table, own, resamples)
             row |= {name: number(values) for name, values in found.items()}
-            row |= {f"{name}_interval": bootstrap.interval(values) for name, values in drawn.items()}
+            row |= {f"{name}_interval": bootstrap.spread(values) for name, values in drawn.items()}
             if not (table["tp"] + table["fn"])[~own].any():
                 row["pixel_f1_without"] = row["pixel_f1_without_interval"] = None
             row["regions_found"] = number(figures(table, table.ones * own)["regions_found"])

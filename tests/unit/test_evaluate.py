@@ -159,6 +159,8 @@ def boards(tmp_path: Path) -> Path:
 def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards: Path, tmp_path: Path) -> None:
     figures, report, printed = measured(comparing, boards, tmp_path / "out")
     assert figures["regions_found"] == 1.0
+    assert "regions_found" not in report["intervals"]
+    assert "There is none where the resamples agree" in (tmp_path / "out" / "report.html").read_text()
     assert figures["pixel_recall"] > 0.95
     assert figures["false_regions_per_defective"] == 0.0
     assert report["references"] == {"own": 3, "given": 3, "none": 1}

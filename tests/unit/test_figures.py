@@ -144,7 +144,17 @@ def test_an_interval_is_as_wide_as_theory_says_and_wider_for_groups() -> None:
 
 def test_a_figure_that_is_mostly_undefined_has_no_interval() -> None:
     assert bootstrap.interval(np.array([0.5, np.nan, np.nan])) is None
-    assert bootstrap.intervals({"a": np.array([0.5, 0.5]), "b": np.array([np.nan])}) == {"a": (0.5, 0.5)}
+    figures = {"a": np.array([0.5, 0.75]), "b": np.array([np.nan])}
+    assert bootstrap.intervals(figures) == {"a": pytest.approx((0.50625, 0.74375))}
+
+
+def test_resamples_that_agree_are_no_interval_but_of_a_difference() -> None:
+    assert bootstrap.interval(np.zeros(9)) == (0, 0)
+    assert bootstrap.intervals({"image_auroc": np.ones(9), "loss": np.array([0.1, 0.2 - 0.1])}) == {}
+    told_apart = table([row(name, "good") for name in "abc"] + [row(name, "dent", 0.9, tp=9, tn=91) for name in "def"])
+    dent = breakdown.by_kind(told_apart, bootstrap.resamples(told_apart.group, 200))["dent"]
+    assert (dent["image_auroc"], dent["image_auroc_interval"]) == (1, None)
+    assert (dent["pixel_f1"], dent["pixel_f1_interval"]) == (1, None)
 
 
 @pytest.mark.parametrize(
