@@ -21,7 +21,6 @@ import re
 import shutil
 import signal
 import socket
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -209,9 +208,7 @@ def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
         notify.settimeout(60)
-        config = configure(  # one worker, so that verdicts come in the order of the frames
-            tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20", more="workers = { count = 1 }"
-        )
+        config = configure(tmp_path / "c.toml", bright, "sim://line?seed=1&rate=20")
         right = config.read_text()
         with (
             Process(config, NOTIFY_SOCKET=str(tmp_path / "notify")) as daemon,
@@ -240,7 +237,10 @@ def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path)
             assert e.detail == "http.port changed and waits for a restart"
             assert (e := reload(right.replace("port = 0", "port = -1"))).state == "reload-refused", e
             assert "http.port = -1 is not allowed" in e.detail
-            frames = [m.frame for m in islice((m for m in stream if isinstance(m, VerdictMessage)), 40)]
-            assert frames == list(range(frames[0], frames[0] + 40))
+            frames = (m.frame for m in stream if isinstance(m, VerdictMessage))
+            first = next(frames)
+            missing = set(range(first + 1, first + 40))
+            while missing:  # one for which there is no room has its verdict before those that wait
+                missing.discard(next(frames))
             daemon.send(signal.SIGTERM)
             assert daemon.wait() == 0
