@@ -94,22 +94,34 @@ activate() {
     systemctl daemon-reload
 }
 
+# The lines that run now. One that systemd is about to start again is among them, as activating.
+running() {
+    systemctl list-units --plain --no-legend --state=active,activating,reloading \
+        'inspector.service' 'inspector@*.service' | cut -d ' ' -f 1
+}
+
+# Restart the lines that are named; whether all of them are ready.
 restart() {
-    for unit in $(systemctl list-units --plain --no-legend --state=active,activating,reloading \
-        'inspector.service' 'inspector@*.service' | cut -d ' ' -f 1); do
+    ready=true
+    for unit in "$@"; do
         say "restarting $unit"
-        systemctl restart "$unit" || { say "$unit is not ready; journalctl -u $unit says why"; return 1; }
+        systemctl restart "$unit" || { say "$unit is not ready; journalctl -u $unit says why"; ready=false; }
     done
+    $ready
 }
 
 # Let $1 take over from the version that is current.
 switch() {
     old=$(named current)
+    # Looked up once: a line that the new version fails for good does not run any more, and shall again with the old one.
+    lines=$(running)
     activate "$1"
-    if ! restart; then
+    # shellcheck disable=SC2086 # one word a line
+    if ! restart $lines; then
         [ -n "$old" ] || fail "$1 does not run"
         activate "$old"
-        restart || true
+        # shellcheck disable=SC2086
+        restart $lines || fail "$1 does not run here; $old is back, but not ready either"
         fail "$1 does not run here; $old is back"
     fi
     [ -z "$old" ] || point previous "$old"
