@@ -7,6 +7,7 @@
 #
 # Lines that run are restarted. If one is not ready with the new version, the version before is put back.
 set -eu
+umask 022 # the service has a user of its own, who must be able to read what root makes here
 cd "$(dirname "$0")/.."
 
 root=/opt/inspector
@@ -34,7 +35,7 @@ require() {
     [ "$(id -u)" -eq 0 ] || fail "only root can install a service; run it with sudo"
     [ -d /run/systemd/system ] || fail "systemd does not run here; deploy/README.md says how to use a container"
     [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 252 ] || fail "systemd is older than 252"
-    mkdir -p "$root/versions"
+    install -d "$root" "$root/versions"
     exec 9>"$root/.lock"
     flock -n 9 || fail "it runs already, in another terminal; wait for its end"
 }
@@ -71,6 +72,7 @@ build() {
     cp -r models "$new/models"
     install -m 644 systemd/inspector.service "$new/inspector.service"
     "$new/bin/inspector" --version >/dev/null
+    chmod -R a+rX "$new" # a copy is as closed as the clone
     echo "$runtime" >"$new/runtime" # the last file: a version without it is not complete
 }
 

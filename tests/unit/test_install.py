@@ -23,6 +23,14 @@ restart)
     ;;
 esac
 """
+PYTHON = """#!/bin/sh
+case "$*" in
+"-m venv "*)
+    mkdir "$3" "$3/bin"
+    for program in pip inspector; do printf '#!/bin/sh\\n' >"$3/bin/$program" && chmod u+x "$3/bin/$program"; done
+    ;;
+esac
+"""
 
 Step = Callable[[str], "subprocess.CompletedProcess[str]"]
 
@@ -50,10 +58,14 @@ def step(machine: Path) -> Step:
         for line in ("root=/opt/inspector\n", "config=/etc/inspector\n", "units=/usr/local/lib/systemd/system\n"):
             assert line in text
             text = text.replace(line, f"{line.partition('=')[0]}={machine}/{line.partition('=')[0]}\n")
+        text = text.replace("/usr/local/bin/", f"{machine}/bin/")
         script = machine / "clone/deploy/install.sh"
         script.write_text(f"{text}\n{command}\n")
         environment = {**os.environ, "MACHINE": str(machine), "PATH": f"{machine}/bin:{os.environ['PATH']}"}
-        return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, timeout=60, check=False)
+        # Under the umask of a careful root.
+        return subprocess.run(
+            ["sh", script], env=environment, umask=0o077, capture_output=True, text=True, timeout=60, check=False
+        )
 
     return run
 
@@ -104,6 +116,28 @@ class TestSwitch:
         assert done.stderr == "install: new does not run here; old is back, but not ready either\n"
         assert active(machine) == LINES[1:]
         assert f"journalctl -u {LINES[0]}" in done.stdout
+
+
+def test_what_is_made_is_readable_for_the_service(machine: Path, step: Step) -> None:
+    clone = machine / "clone"
+    for folder in ("inspector", "models/one", "systemd"):
+        (clone / folder).mkdir(parents=True)
+    for name in ("models/one/bundle.toml", "systemd/inspector.service", "deploy/inspector.toml", "pyproject.toml",
+                 "constraints.txt", "README.md", "LICENSE"):  # fmt: skip
+        (clone / name).touch()
+    for path in clone.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    stub(machine / "bin/python", PYTHON)
+    done = step(f"python={machine}/bin/python; build 1.0 cpu; lay_out")
+    assert (done.returncode, done.stderr) == (0, "")
+    credentials = machine / "config/credentials"
+    assert credentials.stat().st_mode & 0o777 == 0o700
+    version, config = machine / "root/versions/1.0", machine / "config"
+    made = [version, *version.rglob("*"), config, *(path for path in config.iterdir() if path != credentials)]
+    assert {version / "models/one/bundle.toml", version / "runtime", config / "inspector.toml"} <= {*made}
+    for path in made:
+        needed = 0o555 if path.is_dir() else 0o444
+        assert path.stat().st_mode & needed == needed, path
 
 
 def test_what_does_not_run_is_not_started(machine: Path, step: Step) -> None:
