@@ -14,6 +14,9 @@ from typing import Any
 from inspector.companions import only_with
 from inspector.errors import ConfigError, OutputError
 
+MAX_AREA = 67_108_864
+"""Pixels of the smallest defect that may be asked for, as in a configuration."""
+
 
 def register(verbs: Any) -> None:
     """Add the verbs to what `ArgumentParser.add_subparsers` gave."""
@@ -38,8 +41,8 @@ def register(verbs: Any) -> None:
     )  # fmt: skip
     use.add_argument("--calibration", type=Path, metavar="FILE", help="what it is calibrated by")
     use.add_argument("--uncalibrated", action="store_true", help="where there is a calibration now, judge without one")
-    use.add_argument("--threshold", type=_share, metavar="P", help="instead of the bundle's own")
-    use.add_argument("--min-area", type=_whole, metavar="N", help="instead of the bundle's own")
+    use.add_argument("--threshold", type=_threshold, metavar="P", help="instead of the bundle's own")
+    use.add_argument("--min-area", type=_area, metavar="N", help="instead of the bundle's own")
     use.add_argument("--shadow", type=_whole, metavar="N", help="before that, show it N live frames and compare")
     use.add_argument("--within", type=float, default=60.0, metavar="S", help="seconds that --shadow may take (60)")
     use.add_argument(
@@ -77,10 +80,27 @@ def _share(text: str) -> float:
     return share
 
 
+def _threshold(text: str) -> float:
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = -1.0
+    if not 0 < threshold < 1:  # with 1 nothing would be a defect
+        raise ArgumentTypeError(f"{text!r} is no threshold; give a number above 0 and below 1")
+    return threshold
+
+
 def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _area(text: str) -> int:
+    area = _whole(text)
+    if area > MAX_AREA:
+        raise ArgumentTypeError(f"{text!r} is no area of a defect; give a whole number from 1 to {MAX_AREA}")
+    return area
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from inspector.errors import ConfigError
 from inspector.inference import bundle
@@ -24,8 +25,8 @@ class Use:
     bundle: Path
     cameras: tuple[str, ...] = ()
     calibration: Path | None = None
-    threshold: float | None = None
-    min_area: int | None = None
+    threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
+    min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
     uncalibrated: bool = False
 
 

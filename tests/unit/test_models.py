@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from inspector.adoption import Adoption
+from inspector.cli import build_parser
 from inspector.clock import SystemClock
 from inspector.errors import BundleError, ConfigError, ModelError, OutputError
 from inspector.inference.bundle import load
@@ -31,7 +33,7 @@ from inspector.models.control import Control, NobodyError, ask
 from inspector.models.hold import hold
 from inspector.models.shadow import Shadow, Wish
 from inspector.models.versions import Judged, Version, Versions, configured
-from inspector.models.wanted import Use
+from inspector.models.wanted import USE, Use
 from inspector.settings import Camera, Settings, Workers
 from inspector.types import Event, Frame, Inspection, Verdict
 from inspector.wire import Encoder
@@ -436,6 +438,29 @@ def test_a_calibration_that_vanished_meanwhile_is_a_refusal(tmp_path: Path) -> N
         shop.changes.act({"verb": "use", "use": use, "shadow": {"frames": 1, "within": 1.0}}, lambda _: None)
     assert [event.state for event in shop.events] == ["change-refused"]
     assert shop.changes.judging is shop.before
+
+
+BAD_KEYS = [
+    ("threshold", "0", "above 0 and below 1"),
+    ("threshold", "1", "above 0 and below 1"),
+    ("threshold", "nan", "above 0 and below 1"),
+    ("threshold", "much", "above 0 and below 1"),
+    ("min_area", "0", "is not a whole number from 1"),
+    ("min_area", "67108865", "from 1 to 67108864"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "sentence"), BAD_KEYS)
+def test_what_no_configuration_may_have_cannot_be_asked_for(
+    capsys: pytest.CaptureFixture[str], key: str, value: str, sentence: str
+) -> None:
+    option = f"--{key.replace('_', '-')}"
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["model", "use", "c.toml", "bundle", option, value])
+    assert f"argument {option}: {value!r} " in (told := capsys.readouterr().err)
+    assert sentence in told
+    with pytest.raises(ValidationError, match=key):
+        USE.validate_python({"bundle": "bundle", key: value})
 
 
 @pytest.mark.parametrize(("verb", "state"), [("use", "change-refused"), ("reload", "reload-refused")])
