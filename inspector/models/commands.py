@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -44,7 +45,7 @@ def register(verbs: Any) -> None:
     use.add_argument("--threshold", type=_threshold, metavar="P", help="instead of the bundle's own")
     use.add_argument("--min-area", type=_area, metavar="N", help="instead of the bundle's own")
     use.add_argument("--shadow", type=_whole, metavar="N", help="before that, show it N live frames and compare")
-    use.add_argument("--within", type=float, default=60.0, metavar="S", help="seconds that --shadow may take (60)")
+    use.add_argument("--within", type=_seconds, default=60.0, metavar="S", help="seconds that --shadow may take (60)")
     use.add_argument(
         "--agree", type=_share, metavar="SHARE", help="refuse it unless it gives the same verdict in so many of them"
     )
@@ -101,6 +102,16 @@ def _area(text: str) -> int:
     if area > MAX_AREA:
         raise ArgumentTypeError(f"{text!r} is no area of a defect; give a whole number from 1 to {MAX_AREA}")
     return area
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < math.inf:  # nan among them: no time is ever past it
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -10,6 +10,9 @@ import queue
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from inspector.clock import Clock
 from inspector.errors import ModelError
@@ -31,7 +34,7 @@ class Wish:
     """
 
     frames: int
-    within: float
+    within: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     agree: float | None = None
 
 

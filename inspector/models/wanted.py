@@ -39,6 +39,11 @@ def used(use: Use, now: Settings, judges: Mapping[str, str]) -> Settings:
 
     Raises ConfigError, BundleError.
     """
+    if use.calibration is not None and (use.threshold is not None or use.min_area is not None):
+        raise ConfigError(
+            f"threshold and smallest defect come from the calibration {str(use.calibration)!r}; leave --threshold and "
+            "--min-area out, or --calibration"
+        )
     names = _cameras(use, now, judges)
     keys = dict(zip(KEYS, (use.bundle, use.calibration, use.threshold, use.min_area), strict=True))
     cameras = [camera.model_copy(update=keys) if camera.name in names else camera for camera in now.camera]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from inspector.adoption import Adoption
 from inspector.cli import build_parser
 from inspector.clock import SystemClock
-from inspector.errors import BundleError, ConfigError, ModelError, OutputError
+from inspector.errors import BundleError, ConfigError, DataError, ModelError, OutputError
 from inspector.inference.bundle import load
 from inspector.inference.engine import Team, start
 from inspector.inference.view import View
@@ -461,6 +461,27 @@ def test_what_no_configuration_may_have_cannot_be_asked_for(
     assert sentence in told
     with pytest.raises(ValidationError, match=key):
         USE.validate_python({"bundle": "bundle", key: value})
+
+
+@pytest.mark.parametrize("own", [{"threshold": 0.6}, {"min_area": 4}])
+def test_a_calibration_alone_says_the_threshold_and_the_area(tmp_path: Path, own: dict[str, Any]) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+    calibration = tmp_path / "c.toml"
+    calibration.write_text(calibration_text(shop.first))
+    with pytest.raises(ConfigError, match=r"come from the calibration '.*c.toml'; leave --threshold"):
+        shop.changes.use(Use(shop.first, ("cam1",), calibration, **own), None)
+    assert shop.changes.judging is shop.before
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "soon"])
+def test_a_shadow_has_an_end(tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["model", "use", "c.toml", "bundle", "--shadow", "1", f"--within={seconds}"])
+    assert f"argument --within: {seconds!r} is not a number of seconds above 0" in capsys.readouterr().err
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second", threshold=0.5))
+    use = {"bundle": str(shop.first), "cameras": ["cam1"], "threshold": 0.6}
+    with pytest.raises(DataError, match=r"the request makes no sense: (?s:.*)within"):
+        shop.changes.act({"verb": "use", "use": use, "shadow": {"frames": 1, "within": seconds}}, lambda _: None)
 
 
 @pytest.mark.parametrize(("verb", "state"), [("use", "change-refused"), ("reload", "reload-refused")])
