@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from inspector import address
@@ -22,6 +22,7 @@ _OPEN_TO_OTHERS: Mapping[str, tuple[str, ...]] = {
     "security": (),
 }
 """By table, the addresses that other machines may reach; `security` says how."""
+_BOOL = TypeAdapter(bool)
 
 
 def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
@@ -112,7 +113,7 @@ def _overlay(below: Any, above: Any) -> Any:
 def _exposed(given: Table) -> list[str]:
     """What would be published in plaintext to other machines without leave."""
     tables = {key: table if isinstance(table := given.get(key), dict) else {} for key in _OPEN_TO_OTHERS}
-    if tables["publish"].get("allow_plaintext") is True or tables["security"].get("secret_key") is not None:
+    if _is_true(tables["publish"].get("allow_plaintext")) or tables["security"].get("secret_key") is not None:
         return []
     return [
         f"{table}.{key} = {value!r}: {problem}"
@@ -120,6 +121,14 @@ def _exposed(given: Table) -> list[str]:
         for key in keys
         if isinstance(value := tables[table].get(key), str) and (problem := address.exposure(value)) is not None
     ]
+
+
+def _is_true(value: object) -> bool:
+    """Whether a configuration takes `value`, which is a text in the environment, for true."""
+    try:
+        return _BOOL.validate_python(value)
+    except ValidationError:
+        return False  # a mistake, which is told of as any other
 
 
 def _untriggered(given: Table, cameras: list[Table]) -> list[str]:

@@ -270,6 +270,25 @@ def test_plaintext_stays_on_this_machine_unless_allowed(config, endpoint, allowe
         assert load(config(CAMERA + publish + "allow_plaintext = true"), {}).publish.endpoint == endpoint
 
 
+@pytest.mark.parametrize(("value", "allowed"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_the_environment_may_allow_plaintext(config, monkeypatch, value, allowed):
+    monkeypatch.setenv("INSPECTOR_PUBLISH__ALLOW_PLAINTEXT", value)
+    text = CAMERA + "[publish]\nendpoint = 'tcp://*:5600'\n"
+    if allowed:
+        assert load(config(text), {}).publish.allow_plaintext
+        (problem,) = problems_of(config(text + "mask = 'gif'"))
+        assert "mask" in problem, "nothing is told of the endpoint where another key is wrong"
+    else:
+        assert "encrypted" in problems_of(config(text))[0]
+
+
+def test_a_leave_that_is_neither_true_nor_false_is_none(config, monkeypatch):
+    monkeypatch.setenv("INSPECTOR_PUBLISH__ALLOW_PLAINTEXT", "maybe")
+    wrong, exposed = problems_of(config(CAMERA + "[publish]\nendpoint = 'tcp://*:5600'\n"))
+    assert "(from INSPECTOR_PUBLISH__ALLOW_PLAINTEXT) = 'maybe' is not allowed; use true or false" in wrong
+    assert "encrypted" in exposed
+
+
 def test_a_file_that_is_not_there(tmp_path):
     assert problems_of(tmp_path / "none.toml") == [
         "there is no such file; give a configuration such as deploy/inspector.toml"
