@@ -31,7 +31,8 @@ key. A key that is not here, or a value that is not allowed, ends the program be
 
 The environment goes over the file: `{ENVIRONMENT}` and the key in capitals, two underscores for each step down, so
 `{ENVIRONMENT}HTTP__PORT=9700` is `port` in `[http]`. Cameras are counted from 0:
-`{ENVIRONMENT}CAMERA__0__SOURCE=rtsp://...` keeps a camera's password out of the file.
+`{ENVIRONMENT}CAMERA__0__SOURCE=rtsp://...` keeps a camera's password out of the file. Lists and tables are written as
+JSON: `{ENVIRONMENT}CAMERA__0__SIZE='[640, 480]'`.
 """
 
 CLI = f"""\

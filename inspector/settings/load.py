@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from inspector import address
@@ -78,6 +79,13 @@ def _read(path: Path) -> Table:
 
 class _Environment(EnvSettingsSource):
     """Leaves a value that should be JSON and is not to the model, which reports it like any other."""
+
+    def next_field(self, field: Any, key: str, case_sensitive: bool | None = None) -> Any:
+        """Finds the keys of an item of a list too, which is named by its index: some of them are JSON."""
+        kind = field.annotation if isinstance(field, FieldInfo) else field
+        if key.isdigit() and get_origin(kind) is tuple:
+            return get_args(kind)[0]
+        return super().next_field(field, key, case_sensitive)
 
     def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
         try:

@@ -327,9 +327,32 @@ def test_the_environment_may_bring_the_cameras(config, monkeypatch):
     assert [camera.name for camera in load(config(""), {}).camera] == ["a"]
 
 
+def test_the_environment_brings_lists_and_tables_of_a_camera_as_json(config, monkeypatch):
+    text = CAMERA + CAMERA.replace("cam1", "cam2").replace(SOURCE, "") + STATION.replace("['cam1', 'cam2']", "['cam1']")
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__SIZE", "[640, 480]")
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__HEALTH", '["black"]')
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__IGNORE_POLYGONS", "[[[0, 0], [9, 0], [9, 9]]]")
+    monkeypatch.setenv("INSPECTOR_CAMERA__1__SOURCES", '{"visible": "folder:a", "infrared": "folder:b"}')
+    monkeypatch.setenv("INSPECTOR_STATION__0__CAMERAS", '["cam1", "cam2"]')
+    settings = load(config(text), {})
+    one, two = settings.camera
+    assert (one.size, one.health) == ((640, 480), ("black",))
+    assert one.ignore_polygons == (((0, 0), (9, 0), (9, 9)),)
+    assert list(two.sources or {}) == ["visible", "infrared"]
+    assert settings.station[0].cameras == ("cam1", "cam2")
+
+
+@pytest.mark.parametrize("value", ["[1]", '["a"]', "[x", "{}", "12", "true"])
+def test_a_text_stays_one_whatever_it_looks_like(config, monkeypatch, value):
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__SOURCE", value)
+    assert load(config(), {}).camera[0].source == value
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
+        ("INSPECTOR_CAMERA__0__SIZE", "[640,", "camera 'cam1': size (from INSPECTOR_CAMERA__0__SIZE) = '[640,' is not "
+                                               "allowed; use a list of 2 whole numbers"),
         ("INSPECTOR_HTTP__PORT", "many", "http.port (from INSPECTOR_HTTP__PORT) = 'many' is not allowed; use a whole "
                                          "number from 0 to 65535"),
         ("INSPECTOR_DAEMON", "{oops", "daemon (from INSPECTOR_DAEMON) = '{oops' is not allowed; use a table"),
