@@ -72,6 +72,9 @@ build() {
     cp -r models "$new/models"
     install -m 644 systemd/inspector.service "$new/inspector.service"
     "$new/bin/inspector" --version >/dev/null
+    case $runtime in
+    openvino*) say "the service needs more for OpenVINO, by systemctl edit: $new/inspector.service has it at its end" ;;
+    esac
     chmod -R a+rX "$new" # a copy is as closed as the clone
     echo "$runtime" >"$new/runtime" # the last file: a version without it is not complete
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.errors import BundleError, DeviceError
+from inspector.errors import BundleError, DeviceError, ModelError
 from inspector.inference import runtimes
 from inspector.inference.bundle import VARIANTS, Bundle
 from inspector.inference.detector import Detector
@@ -87,7 +87,7 @@ def settle(bundle: Bundle, device: str, wish: str, cache: Path | None = None) ->
         try:
             _check_honoured(bundle, device, precision, cache)
             start(bundle, device, 1, precision, cache)
-        except (BundleError, DeviceError) as error:
+        except (BundleError, DeviceError, ModelError) as error:
             refused.append(f"not {precision}: {str(error).partition(';')[0]}")  # the remedy is for who asked for it
         else:
             why = "; ".join(refused) if refused else "it is the fastest there is"

@@ -118,7 +118,9 @@ class TestSwitch:
         assert f"journalctl -u {LINES[0]}" in done.stdout
 
 
-def test_what_is_made_is_readable_for_the_service(machine: Path, step: Step) -> None:
+@pytest.fixture
+def clone(machine: Path) -> Path:
+    """What is installed of a clone, empty, and as closed as the umask has it."""
     clone = machine / "clone"
     for folder in ("inspector", "models/one", "systemd"):
         (clone / folder).mkdir(parents=True)
@@ -128,6 +130,11 @@ def test_what_is_made_is_readable_for_the_service(machine: Path, step: Step) -> 
     for path in clone.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     stub(machine / "bin/python", PYTHON)
+    return clone
+
+
+@pytest.mark.usefixtures("clone")
+def test_what_is_made_is_readable_for_the_service(machine: Path, step: Step) -> None:
     done = step(f"python={machine}/bin/python; build 1.0 cpu; lay_out")
     assert (done.returncode, done.stderr) == (0, "")
     credentials = machine / "config/credentials"
@@ -138,6 +145,12 @@ def test_what_is_made_is_readable_for_the_service(machine: Path, step: Step) -> 
     for path in made:
         needed = 0o555 if path.is_dir() else 0o444
         assert path.stat().st_mode & needed == needed, path
+
+
+@pytest.mark.usefixtures("clone")
+def test_what_openvino_needs_of_the_unit_is_told(machine: Path, step: Step) -> None:
+    assert "systemctl edit" not in step(f"python={machine}/bin/python; build 1.0 cpu").stdout
+    assert "for OpenVINO, by systemctl edit" in step(f"python={machine}/bin/python; build 1.0 openvino,view").stdout
 
 
 def test_what_does_not_run_is_not_started(machine: Path, step: Step) -> None:

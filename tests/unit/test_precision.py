@@ -6,10 +6,11 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inspector.errors import BundleError, DeviceError
+from inspector.errors import BundleError, DeviceError, ModelError
 from inspector.inference import engine, runtimes
 from inspector.inference.bundle import Tolerance, load
 from inspector.inference.runtimes.options import providers
@@ -113,6 +114,34 @@ def test_auto_that_finds_a_gpu_build_without_a_gpu_fell_back(bright: Path, monke
     assert prepare(one_camera(bright)).fallbacks["bright", "device"]
     device = runtimes.resolve("auto", load(bright).detector)[0]
     assert not prepare(one_camera(bright, device=device)).fallbacks["bright", "device"]
+
+
+def test_auto_passes_over_a_runtime_that_cannot_load_the_model(monkeypatch: pytest.MonkeyPatch, bright: Path) -> None:
+    def forbidden(*_: object) -> runtimes.Model:
+        raise ModelError("ONNX Runtime cannot load the model on OpenVINOExecutionProvider: can't protect")
+
+    monkeypatch.setattr(runtimes, "LOADERS", {**runtimes.LOADERS, "openvino": forbidden})
+    device, why = runtimes.resolve("auto", load(bright).detector)
+    assert device in ("cuda:0", "cpu")
+    assert device == "cuda:0" or "not openvino:cpu: ONNX Runtime cannot load" in why
+    with pytest.raises(ModelError):
+        runtimes.load(load(bright).detector, "openvino:cpu")
+
+
+def test_auto_passes_over_a_precision_whose_model_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, reduced: Path
+) -> None:
+    bundle = load(reduced)
+
+    def picky(model: bytes, *rest: Any) -> runtimes.Model:
+        if model == bundle.variants[Precision.INT8]:
+            raise ModelError("ONNX Runtime cannot load the model on CPUExecutionProvider: no such operator")
+        return runtimes.onnxruntime.load(model, *rest)
+
+    monkeypatch.setattr(runtimes, "LOADERS", {"cpu": picky})
+    precision, why = engine.settle(bundle, "cpu", "auto")
+    assert precision is Precision.FP32
+    assert "not int8: ONNX Runtime cannot load the model" in why
 
 
 def test_auto_that_may_not_take_int8_fell_back(reduced: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.errors import DeviceError
+from inspector.errors import DeviceError, ModelError
 from inspector.inference.runtimes import onnxruntime
 from inspector.types import Precision
 
@@ -116,7 +116,7 @@ def resolve(device: str, model: bytes) -> tuple[str, str]:
     for candidate in BEST_FIRST:
         try:
             load(model, candidate)
-        except DeviceError as error:
+        except (DeviceError, ModelError) as error:  # ModelError: a runtime that is there and may not do what it must
             refused.append(f"not {candidate}: {str(error).partition(';')[0]}")  # the remedy is for who asked for it
         else:
             why = "; ".join(refused) if refused else "it is the best there is"
