@@ -90,11 +90,13 @@ class Folder:
                 self._delete(name)
 
     def has_room(self, size: int) -> bool:
-        """Whether there is room for one more recording of so many bytes; the oldest make way."""
+        """Whether there is room for one more recording of so many bytes; the oldest make way, if that is enough."""
         bounds = self._bounds
+        if self.shared + size > bounds.max_bytes:
+            return False
         while self._entries and (len(self._entries) >= bounds.max_recordings or self.size + size > bounds.max_bytes):
             self._delete(min(self._entries, key=lambda name: self._entries[name].at))
-        return self.size + size <= bounds.max_bytes
+        return True
 
     def add(self, name: str) -> None:
         """Count a recording that is finished. Raises OSError."""

@@ -332,8 +332,18 @@ def test_the_oldest_recordings_make_way(tmp_path: Path) -> None:
     left = sorted(path.name for path in tmp_path.glob("r*"))
     assert 2 <= len(left) < 20
     assert left[-1] == "r19"
-    assert not folder.has_room(20_001)
+    assert folder.has_room(20_000)
     assert folder.recordings == 0
+    folder.close()
+
+
+@pytest.mark.parametrize(("shared", "size"), [(0, 20_001), (15_000, 5_001)])
+def test_none_makes_way_for_what_does_not_fit_anyway(tmp_path: Path, shared: int, size: int) -> None:
+    folder = Folder(tmp_path, Bounds(20_000, 1, 3600.0))
+    finished(folder, "r")
+    folder.shared = shared
+    assert not folder.has_room(size)
+    assert (folder.recordings, (tmp_path / "r").is_dir()) == (1, True)
     folder.close()
 
 
