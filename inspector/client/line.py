@@ -148,6 +148,8 @@ class Line:
             return
         if isinstance(request, Ask):
             self._filled(request, answer, decode, now)
+        elif not self._unsettled:
+            return  # it came late, after the same list, which was asked for again
         elif isinstance(answer, SessionsAnswer):
             self._take_list(answer.sessions, now)
         else:

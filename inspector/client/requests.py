@@ -1,4 +1,8 @@
-"""The requests of one line that are under way: numbered, awaited for so long, and fewer where the server is busy."""
+"""The requests of one line that are under way: numbered, awaited for so long, and fewer where the server is busy.
+
+Where the network is slow, an answer may come after its request was made again. It counts all the same, and requests
+are given more time: else answers that nobody waits for any more would take up the network for ever.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from inspector.asking import Answer, Ask, AskSessions, Busy, ChunkAnswer, Refuse
 from inspector.errors import WireError
 
 ANSWER_SECONDS = 3.0
-"""So long an answer may take; then the request counts as lost, and is made again."""
+"""So long an answer may take, then the request is made again: at least, and twice as long as the last one took."""
+LONGEST_PATIENCE = 60.0
+"""So long at the most; each time that no answer comes the time is doubled until then."""
+MOST_LATE = 64
+"""So many requests that were made again may still be answered."""
 MOST_UNDER_WAY = 8
 LONGEST_PAUSE = 60.0
 UNREACHABLE_SECONDS = 0.1
@@ -18,10 +26,11 @@ UNREACHABLE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request, when it counts as lost, and who is told when it is answered or lost."""
+    """A request, when it was made, how long its answer may take, and who is told when it is there or does not come."""
 
     request: Request
-    until: float
+    made: float
+    patience: float
     over: Callable[[], None]
 
 
@@ -31,6 +40,8 @@ class Requests:
     def __init__(self) -> None:
         self._number = 0
         self._waiting: dict[int, Waiting] = {}
+        self._late: dict[int, Waiting] = {}
+        self._patience = ANSWER_SECONDS
         self._pause_until = 0.0
 
     def __len__(self) -> int:
@@ -38,8 +49,14 @@ class Requests:
 
     def expire(self, now: float) -> None:
         """Give up those that waited too long."""
-        for number in [number for number, waiting in self._waiting.items() if now >= waiting.until]:
-            self._waiting.pop(number).over()
+        late = {number: one for number, one in self._waiting.items() if now >= one.made + one.patience}
+        for number, waiting in late.items():
+            del self._waiting[number]
+            self._patience = max(self._patience, min(2 * waiting.patience, LONGEST_PATIENCE))
+            waiting.over()
+        self._late |= late
+        while len(self._late) > MOST_LATE:
+            del self._late[next(iter(self._late))]
 
     def may_ask(self, now: float) -> bool:
         """Whether another request may be made."""
@@ -52,7 +69,7 @@ class Requests:
 
     def made(self, request: Request, now: float, over: Callable[[], None]) -> None:
         """A request is made."""
-        self._waiting[request.id] = Waiting(request, now + ANSWER_SECONDS, over)
+        self._waiting[request.id] = Waiting(request, now, self._patience, over)
 
     def unsent(self, request: Request, now: float) -> None:
         """A request that was made could not be sent."""
@@ -60,19 +77,22 @@ class Requests:
         self._pause_until = now + UNREACHABLE_SECONDS
 
     def answered(self, answer: Answer, now: float) -> Request | None:
-        """The request that `answer` answers; None where nobody waits for it any more.
+        """The request that `answer` answers, in time or late; None where it is answered, or forgotten.
 
-        Raises WireError for an answer to something else; the request then goes on waiting until it counts as lost.
+        Raises WireError for an answer to something else; the request then goes on waiting for its own.
         """
-        waiting = None if answer.id is None else self._waiting.get(answer.id)
-        if waiting is None:
+        number = answer.id
+        waiting = None if number is None else self._waiting.get(number) or self._late.get(number)
+        if number is None or waiting is None:
             return None
         if not _fits(waiting.request, answer):
-            raise WireError(f"answer {answer.id} is none to what was asked")
-        del self._waiting[waiting.request.id]
-        waiting.over()
-        if isinstance(answer, Busy):
-            self._pause_until = now + min(answer.wait, LONGEST_PAUSE)
+            raise WireError(f"answer {number} is none to what was asked")
+        if self._late.pop(number, None) is None:
+            del self._waiting[number]
+            waiting.over()
+            self._patience = min(max(ANSWER_SECONDS, 2 * (now - waiting.made)), LONGEST_PATIENCE)
+            if isinstance(answer, Busy):
+                self._pause_until = now + min(answer.wait, LONGEST_PAUSE)
         return waiting.request
 
     def forget(self) -> None:
@@ -80,6 +100,7 @@ class Requests:
         for waiting in self._waiting.values():
             waiting.over()
         self._waiting.clear()
+        self._late.clear()
         self._pause_until = 0.0
 
 

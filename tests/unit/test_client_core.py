@@ -199,7 +199,7 @@ class World(RuleBasedStateMachine):
     # ---- catch-up
 
     @precondition(lambda self: self.core)
-    @rule(fate=answers, pause=st.sampled_from([0.0, 0.3, 4.0]))
+    @rule(fate=answers, pause=st.sampled_from([0.0, 0.3, 4.0, 30.0]))
     def ask_some(self, fate, pause):
         self.ask(fate, pause)
 
@@ -374,6 +374,69 @@ def test_a_request_is_made_again_when_no_answer_comes_or_later_when_it_could_not
     world.core.unsent(name, again, 3.0)
     assert list(world.core.requests(3.05)) == []
     assert len(list(world.core.requests(3.2))) == 1
+
+
+def test_an_answer_that_comes_late_counts_and_then_those_to_what_was_asked_again_do_not():
+    world = gap()
+    ((name, _, first),) = world.core.requests(0.0)
+    ((_, _, again),) = world.core.requests(3.0)
+    world.core.answered(name, asking.encode_answer(world.answer(first, "comes")), 4.0)
+    assert [world.core.take().sequence for _ in range(3)] == [2, 3, 4]
+    for request in (first, again, again):
+        world.core.answered(name, asking.encode_answer(world.answer(request, "comes")), 5.0)
+    assert (world.core.take(), world.core.waits) == (None, False)
+
+
+def test_a_list_that_comes_late_counts_once():
+    world = late_listener()
+    world.publish("cam1", "arrives", True)
+    ((name, _, first),) = world.core.requests(0.0)
+    ((_, _, again),) = world.core.requests(3.0)
+    for request in (first, again):
+        world.core.answered(name, asking.encode_answer(world.answer(request, "comes")), 4.0)
+    assert not world.core.waits
+    world.teardown()
+
+
+def test_a_late_refusal_to_wait_does_not_count_and_one_to_answer_does():
+    world = gap()
+    ((name, _, first),) = world.core.requests(0.0)
+    ((_, _, again),) = world.core.requests(3.0)
+    world.core.answered(name, asking.encode_answer(Busy(first.id, 30.0)), 4.0)
+    world.core.unsent(name, again, 4.0)
+    assert len(list(world.core.requests(5.0))) == 1
+    world.core.answered(name, asking.encode_answer(Refused(again.id, "no")), 5.0)
+    assert world.core.take() is None, "it was never sent"
+
+
+def test_each_time_that_no_answer_comes_it_is_waited_for_longer_up_to_a_minute():
+    world = gap()
+    asked = [second for second in range(300) for _ in world.core.requests(float(second))]
+    assert asked == [0, 3, 9, 21, 45, 93, 153, 213, 273]
+
+
+def test_a_slow_network_is_not_filled_with_what_was_asked_before():
+    """An answer takes it 10 s, and the server drops what does not fit in its queue of 16."""
+    world = World()
+    world.begin(before=0, explicit=True, holds=6, names=set(SUBJECTS))
+    for name in SUBJECTS:
+        for fate in ["arrives"] + ["is lost"] * 40:
+            world.publish(name, fate, True)
+    world.beat(final=False)
+    queue: deque[list[bytes]] = deque()
+    came = 0
+    for second in range(1, 2000):
+        for _, _, request in world.core.requests(float(second)):
+            if len(queue) < 16:
+                queue.append(asking.encode_answer(world.answer(request, "comes")))
+        if second % 10 == 0 and queue:
+            world.core.answered("line1", queue.popleft(), float(second))
+            came += 1
+        while world.take_one():
+            pass
+    assert not world.core.waits
+    assert came <= 60, "30 would do"
+    world.teardown()
 
 
 def test_without_any_beat_a_gap_is_given_up_after_a_while():
