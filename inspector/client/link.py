@@ -10,9 +10,10 @@ from inspector import address, asking
 from inspector.client.core import Core
 from inspector.codecs import MAX_PIXELS
 from inspector.errors import ConfigError
+from inspector.types import MAX_CHANNELS
 
-MAX_PART_BYTES = 3 * MAX_PIXELS
-"""A larger part than the largest raw picture closes the connection."""
+MAX_PART_BYTES = MAX_CHANNELS * MAX_PIXELS
+"""A larger part than the largest raw picture, a stack, closes the connection."""
 MOST_AT_ONCE = 1000
 """Messages that are taken in at a time while others are missing, lest those be lost that come meanwhile."""
 

@@ -14,7 +14,7 @@ from inspector.client import Gone, Subscriber
 from inspector.codecs import Formats
 from inspector.errors import ConfigError
 from inspector.messages import BeatMessage, Message, VerdictMessage
-from inspector.types import Event
+from inspector.types import MAX_CHANNELS, Event
 from inspector.wire import Encoder
 from tests.inspections import ng, ok
 
@@ -322,6 +322,12 @@ def test_its_own_context_ends_with_it():
     subscriber.close()
     with pytest.raises(zmq.ZMQError):
         subscriber.receive(0)
+
+
+def test_it_takes_the_largest_picture_that_a_message_may_carry():
+    with Subscriber(NOBODY) as subscriber:
+        (socket,) = subscriber._link.sockets
+        assert socket.getsockopt(zmq.MAXMSGSIZE) >= MAX_CHANNELS * codecs.MAX_PIXELS
 
 
 def test_a_line_that_is_silent_ends_the_messages(link):
