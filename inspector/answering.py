@@ -36,7 +36,8 @@ class Keys(Protocol):
 class Answering(Service):
     """Binds `url`; port 0 or * takes any free one, and `endpoint` says which. `run` belongs to one thread.
 
-    what: what people call it;  request_bytes: whoever sends more in one part is cut off
+    what: what people call it;  request_bytes: whoever sends more in one part is cut off (no option of libzmq limits how
+    many parts come, nor what they take until the last is there: docs/security.md)
     waiting_answers: so many may wait for a peer that does not read; it loses the others
     keys: arm the socket; without them other machines may reach it only where `allow_plaintext` says so
     context: a ZeroMQ context to share, otherwise it makes its own
