@@ -56,7 +56,8 @@ class Publish(Part):
     """ZeroMQ address where subscribers ask for what they missed: `tcp://HOST:PORT` or `ipc://PATH`. It needs a journal,
     which it answers from. Without it what a subscriber misses is lost to it."""
     buffer_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
-    """Megabytes that may wait for one slow subscriber before its messages are dropped."""
+    """Megabytes that may wait for one slow subscriber before its messages are dropped, about: messages are counted, 64
+    for each megabyte. Where results carry whole pictures they may take many times as much."""
     mask: Literal["png", "rle", "raw"] = "png"
     """Codec of defect masks."""
     repaired: Literal["patch", "jpeg", "png", "raw", "none"] = "patch"
