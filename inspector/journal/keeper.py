@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 PERIOD = 1.0
 WAL_BYTES = 4 << 20
 """How long the write-ahead log grows before its pages are moved into the file."""
+RESTART_BYTES = 32 << 20
+"""How long it grows before it is made to begin anew, for which the writer waits: about one sync."""
 
 
 class Keeper(Service):
@@ -61,10 +63,16 @@ class Keeper(Service):
             log.debug("no flush of %s: %s", self._log, error)
 
     def _checkpoint(self) -> None:
+        """Move what is in the log. By itself it begins anew only if nothing is written meanwhile, so one that grew all
+        the same is moved once more, to leave little, and then the writer is held off while the rest is.
+        """
         try:
-            if self._log.stat().st_size > WAL_BYTES:
+            size = self._log.stat().st_size
+            if size > WAL_BYTES:
+                # The time is for the writer's turn and for readers of what is moved: shorter than the writer's own.
                 with closing(sqlite3.connect(self._path, isolation_level=None, timeout=0.1)) as db:
-                    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    for how in ("PASSIVE", "PASSIVE", "RESTART") if size > RESTART_BYTES else ("PASSIVE",):
+                        db.execute(f"PRAGMA wal_checkpoint({how})")
         except (OSError, sqlite3.DatabaseError) as error:
             log.debug("no checkpoint of %s: %s", self._path, error)  # a disk that fails is the writer's to report
 

@@ -68,3 +68,51 @@ def test_the_write_ahead_log_is_moved_into_the_file_as_it_grows(
     keeper.run(keeper.stop)
     assert (tmp_path / "j").stat().st_size > before + 1_000_000
     store.close()
+
+
+class BetweenCommits(sqlite3.Connection):
+    """The keeper's, whose work a transaction of the writer overlaps each time, unless it holds the writer off."""
+
+    writer: Store
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:  # type: ignore[override]
+        if "RESTART" in sql:
+            return super().execute(sql)
+        self.writer._db.execute("BEGIN IMMEDIATE")
+        rows = super().execute(sql)
+        self.writer.write(entries(self.writer._db.total_changes, self.writer._db.total_changes, size=100_000))
+        self.writer._db.execute("COMMIT")
+        return rows
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_the_log_of_a_writer_that_never_pauses_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_read: bool
+) -> None:
+    """A reader that holds on to what it sees holds it up, and no longer."""
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    reader = sqlite3.connect(tmp_path / "j", isolation_level=None)
+    if is_read:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM messages").fetchone()
+    real = sqlite3.connect
+    monkeypatch.setattr(BetweenCommits, "writer", store, raising=False)
+    monkeypatch.setattr(sqlite3, "connect", lambda *how, **more: real(*how, **more, factory=BetweenCommits))
+    monkeypatch.setattr(module, "WAL_BYTES", 0)
+    monkeypatch.setattr(module, "RESTART_BYTES", 1 << 20)
+    keeper = Keeper(tmp_path / "j", False, lambda *_: None)
+
+    def grown(rounds: int) -> int:
+        for _ in range(rounds):
+            keeper._checkpoint()
+        return (tmp_path / "j-wal").stat().st_size
+
+    if is_read:
+        assert grown(15) > 2 << 20
+        reader.close()
+        assert grown(1) == grown(10)
+    else:
+        assert grown(40) < 2 << 20
+    reader.close()
+    store.close()
