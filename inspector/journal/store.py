@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -37,8 +36,9 @@ CREATE INDEX accounts_by_shift ON accounts (shift);
 """
 APPLICATION_ID = 0x496E7370  # "Insp", where file(1) looks
 SCHEMA_VERSION = 1
-TRIMMED_AT_ONCE = 200
-"""Messages deleted in one transaction: about a millisecond, which is what a verdict may have to wait for."""
+TRIMMED_AT_ONCE, TRIMMED_BYTES = 200, 256 << 10
+"""Messages deleted in one transaction, and their bytes, but one message at least: about a millisecond, which is what a
+verdict may have to wait for."""
 _COLUMNS = 7
 
 State: TypeAlias = Literal["running", "ended", "cut off"]
@@ -166,24 +166,32 @@ class Store:
         """Delete some of the oldest messages, if they are older than `before_ns` or the file holds more than
         `max_bytes`; whether there is more to do. Deleted pages are used again; the file does not shrink.
         """
-        limit = (1 << 63) - 1 if self.size() > max_bytes else before_ns
+        excess = self.size() - max_bytes
         rows = self._db.execute(
             # All but the newest: SQLite would number what comes next from 1 again.
-            "SELECT id, session, topic, sequence, at_ns FROM messages WHERE id < (SELECT max(id) FROM messages) "
-            "ORDER BY id LIMIT ?",
+            "SELECT id, session, topic, sequence, at_ns, length(header) + coalesce(length(payloads), 0) "
+            "FROM messages WHERE id < (SELECT max(id) FROM messages) ORDER BY id LIMIT ?",
             (TRIMMED_AT_ONCE,),
         ).fetchall()
-        old = list(takewhile(lambda row: row[-1] < limit, rows))
+        old: list[list[int]] = []
+        size, is_full = 0, len(rows) == TRIMMED_AT_ONCE
+        for *row, at_ns, length in rows:
+            is_young = at_ns >= before_ns and size >= excess
+            if is_young or (old and size + length > TRIMMED_BYTES):
+                is_full = not is_young
+                break
+            old.append(row)
+            size += length
         if not old:
             return False
-        lasts = {(session, topic): sequence for _, session, topic, sequence, _ in old}
+        lasts = {(session, topic): sequence for _, session, topic, sequence in old}
         with self._transaction():
             self._db.executemany(
                 "INSERT INTO trimmed VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sequence = max(sequence, ?3)",
                 [(*where, sequence) for where, sequence in lasts.items()],
             )
             self._db.execute("DELETE FROM messages WHERE id <= ?", (old[-1][0],))
-        return len(old) == TRIMMED_AT_ONCE
+        return is_full or self.size() > max_bytes
 
     def size(self) -> int:
         """What the file holds, without the pages that are free to be used again."""

@@ -310,14 +310,32 @@ def test_trimming_deletes_a_little_at_a_time_and_down_to_the_limit(tmp_path: Pat
     store.write(entries(1, 1000, size=1000, at_ns=50))
     assert not store.trim(before_ns=50, max_bytes=1 << 30)
     full = store.size()
-    rounds = 0
+    assert store.trim(before_ns=0, max_bytes=full // 2)
+    assert kept_in(store) == 1000 - TRIMMED_AT_ONCE
     while store.trim(before_ns=0, max_bytes=full // 2):
-        rounds += 1
-    assert store.size() <= full // 2
-    assert rounds >= 2
-    (left,) = store._db.execute("SELECT count(*) FROM messages").fetchone()
-    assert left == 1000 - rounds * TRIMMED_AT_ONCE
+        pass
+    assert full * 0.45 < store.size() <= full // 2
     store.close()
+
+
+def test_trimming_deletes_large_messages_one_at_a_time_and_no_more_than_is_too_much(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j", "normal")
+    store.begin(1, "line1", "test")
+    store.write([entry(sequence, RESULTS, payloads=[bytes(600_000)], at_ns=50) for sequence in range(1, 11)])
+    assert store.trim(before_ns=60, max_bytes=1 << 30)
+    assert kept_in(store) == 9
+    assert not store.trim(before_ns=0, max_bytes=store.size() - 1)
+    assert kept_in(store) == 8
+    while store.trim(before_ns=60, max_bytes=1 << 30):
+        pass
+    assert kept_in(store) == 1
+    assert not store.trim(before_ns=0, max_bytes=0)
+    store.close()
+
+
+def kept_in(store: Store) -> int:
+    (number,) = store._db.execute("SELECT count(*) FROM messages").fetchone()
+    return int(number)
 
 
 def test_pages_of_what_was_deleted_are_used_again(tmp_path: Path) -> None:
