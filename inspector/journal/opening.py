@@ -80,27 +80,24 @@ def opened(
         stack.callback(captures.close)
         try:
             try:
-                store, reader, cut_off, losses = _open(terms, line, captures, shift)
+                store, reader, cut_off, losses, parts = _open(terms, line, captures, shift, clock, stations)
                 damaged = None
             except (sqlite3.DatabaseError, DataError) as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 damaged = f"{error}; it was moved to {_moved_aside(path, clock)}, and a new one begins"
-                store, reader, cut_off, losses = _open(terms, line, captures, shift)
+                store, reader, cut_off, losses, parts = _open(terms, line, captures, shift, clock, stations)
             stack.callback(store.close)
             stack.callback(reader.close)
-            parts = [lost for number in cut_off for lost in lost_parts(reader, number, line, stations)]
-            # Milliseconds since 1970 name the session: greater than that of every run before.
-            session = store.begin(clock.wall_ns() // 1_000_000, line, __version__)
         except (sqlite3.DatabaseError, OSError) as error:
             raise OutputError(
                 f"journal {path} cannot be written: {error}; make room, mend the disk, or choose another journal.path"
             ) from error
-        captures.begin(session, cameras)
+        captures.begin(store.session, cameras)
         journal = Journal(store, reader, captured, terms.keep_seconds, terms.max_bytes, terms.memory_bytes, clock)
         if damaged is not None:
             journal.report("damaged", damaged)
-        yield Opened(journal, Keeper(path, bool(cut_off), journal.report), captures, session, losses, parts)
+        yield Opened(journal, Keeper(path, bool(cut_off), journal.report), captures, store.session, losses, parts)
 
 
 def probe(path: Path) -> None:
@@ -120,17 +117,26 @@ def probe(path: Path) -> None:
 
 
 def _open(
-    terms: Terms, line: str, captures: Captures, shift: Callable[[int], str]
-) -> tuple[Store, Reader, list[int], list[Loss]]:
-    """The file, to be written and read, with the books of all earlier sessions closed."""
+    terms: Terms,
+    line: str,
+    captures: Captures,
+    shift: Callable[[int], str],
+    clock: Clock,
+    stations: Mapping[str, Sequence[str]],
+) -> tuple[Store, Reader, list[int], list[Loss], list[LostParts]]:
+    """The file, to be written and read, with the books of all earlier sessions closed and a new one begun."""
     with ExitStack() as stack:
         store = Store(terms.path, terms.sync)
         stack.callback(store.close)
+        store.probe()
         reader = Reader(terms.path)
         stack.callback(reader.close)
         cut_off, losses = recovery.settle(store, reader, line, captures.session, captures.counts, shift)
+        parts = [lost for number in cut_off for lost in lost_parts(reader, number, line, stations)]
+        # Milliseconds since 1970 name the session: greater than that of every run before.
+        store.begin(clock.wall_ns() // 1_000_000, line, __version__)
         stack.pop_all()
-        return store, reader, cut_off, losses
+        return store, reader, cut_off, losses, parts
 
 
 def _moved_aside(path: Path, clock: Clock) -> Path:

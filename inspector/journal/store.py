@@ -103,6 +103,24 @@ class Store:
         self._topics = {topic: number for number, topic in self._db.execute("SELECT id, topic FROM topics")}
         self._session = 0
 
+    def probe(self) -> None:
+        """Write a message and an account and take them back; raises sqlite3.DatabaseError where what that touches is
+        damaged.
+        """
+        last = (1 << 63) - 1
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute(
+                # Large enough to take pages that are free.
+                "INSERT INTO messages (session, topic, sequence, at_ns, header, payloads) "
+                "VALUES (?, 0, 0, 0, x'', zeroblob(65536))",
+                (last,),
+            )
+            self._add(last, {Account("", "", ""): 0})
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
     def begin(self, session: int, line: str, version: str) -> int:
         """Begin a session, whose number is `session` or, had the clock been set back, one above all before it."""
         (last,) = self._db.execute("SELECT max(session) FROM sessions").fetchone()

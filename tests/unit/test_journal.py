@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -392,6 +393,23 @@ def test_a_damaged_file_is_moved_aside_and_the_line_goes_on(tmp_path: Path) -> N
         (aside,) = tmp_path.glob("j.damaged-*")
         assert str(aside) in detail
         assert aside.stat().st_size == size
+
+
+@pytest.mark.parametrize("name", ["messages", "messages_by_sequence", "accounts", "sessions"])
+def test_a_file_in_which_a_page_is_damaged_is_moved_aside_too(tmp_path: Path, name: str) -> None:
+    with running(tmp_path / "j") as first:
+        first.journal.append(entries(1, 500))
+    with closing(sqlite3.connect(tmp_path / "j")) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xa5" * size)
+    with running(tmp_path / "j") as second:
+        second.journal.append(entries(1, 2))
+        assert [state for state, _ in second.journal.news()] == ["damaged"]
+        assert second.journal.read(second.session, VERDICTS, 1, 2, 1000).last == 2
+    assert len(list(tmp_path.glob("j.damaged-*"))) == 1
 
 
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
