@@ -18,7 +18,7 @@ from inspector.archive import Chunk, Kept, Session
 from inspector.clock import Clock
 from inspector.errors import DataError, OutputError
 from inspector.journal.reading import LATE, Reader, gaps
-from inspector.journal.store import Account, Entry, Store
+from inspector.journal.store import Account, Entry, Store, is_damage, note_damage
 from inspector.outcomes import CAPTURED
 from inspector.stage import Service
 
@@ -82,6 +82,7 @@ class Journal(Service):
         self._ended: Counter[Account] = Counter()
         self._news: deque[tuple[str, str]] = deque(maxlen=100)
         self._stopping = threading.Event()
+        self._is_damaged = False
         self._house_due = clock.monotonic()
 
     @property
@@ -140,6 +141,9 @@ class Journal(Service):
                     self._write()
                 self._keep_house()
             except sqlite3.DatabaseError as error:
+                if is_damage(error) and not self._is_damaged:
+                    self._is_damaged = True
+                    self.report("damaged", note_damage(self.path, str(error)))
                 with self._changed:
                     self._fail(str(error))
                 if ending:  # the disk has had its last chance
@@ -222,6 +226,9 @@ class Journal(Service):
         """
         if self._clock.monotonic() < self._house_due:
             return
+        if self._is_damaged:  # what can still be written is, and no house is kept
+            self._house_due = self._clock.monotonic() + HOUSE_SECONDS
+            return
         self._account()
         more = self._store.trim(self._clock.wall_ns() - round(self.keep_seconds * 1e9), self.max_bytes)
         self._house_due = self._clock.monotonic() + (0 if more else HOUSE_SECONDS)
@@ -271,10 +278,11 @@ class Journal(Service):
         if not self.failing:
             self.failing = True
             self._unkept.clear()
+            remedy = "restart the daemon" if self._is_damaged else "make room, or mend the disk"
             self._tell(
                 "failing",
-                f"the journal {self.path} cannot be written: {why}; make room, or mend the disk. The line goes on, and "
-                f"the newest {self._memory_bytes >> 20} MiB wait in memory",
+                f"the journal {self.path} cannot be written: {why}; {remedy}. The line goes on, and the newest "
+                f"{self._memory_bytes >> 20} MiB wait in memory",
             )
             self._changed.notify_all()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from inspector.errors import DataError
 from inspector.journal.reading import Reader
+from inspector.journal.store import is_damage, note_damage
 from inspector.stage import Service
 
 log = logging.getLogger(__name__)
@@ -78,12 +79,12 @@ class Keeper(Service):
 
     def _check(self) -> None:
         try:
-            reader = Reader(self._path)
-            damage = reader.check()
-            reader.close()
+            with closing(Reader(self._path)) as reader:
+                damage = reader.check()
         except (DataError, OSError) as error:
-            damage = str(error)
+            if not is_damage(error.__cause__):
+                self._report("damaged", f"the journal may be damaged, and could not be looked through: {error}")
+                return
+            damage = str(error.__cause__)
         if damage is not None:
-            self._report(
-                "damaged", f"the journal {self._path} is damaged: {damage}; move it away, so that a new one begins"
-            )
+            self._report("damaged", note_damage(self._path, damage))

@@ -21,7 +21,7 @@ from inspector.journal.keeper import Keeper
 from inspector.journal.lost_parts import LostParts, lost_parts
 from inspector.journal.reading import Reader
 from inspector.journal.recovery import Loss
-from inspector.journal.store import Store
+from inspector.journal.store import Store, damage_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,11 @@ def _open(
     stations: Mapping[str, Sequence[str]],
 ) -> tuple[Store, Reader, list[int], list[Loss], list[LostParts]]:
     """The file, to be written and read, with the books of all earlier sessions closed and a new one begun."""
+    note = damage_note(terms.path)
+    if note.exists():
+        if terms.path.exists():
+            raise DataError(f"the journal {terms.path} is damaged: {note.read_text('utf-8')}")
+        note.unlink()  # somebody moved the file away, and left the note
     with ExitStack() as stack:
         store = Store(terms.path, terms.sync)
         stack.callback(store.close)
@@ -146,4 +151,5 @@ def _moved_aside(path: Path, clock: Clock) -> Path:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
+    damage_note(path).unlink(missing_ok=True)
     return aside

@@ -72,6 +72,25 @@ class Entry:
         return sum(map(len, self.parts)) + 100
 
 
+def is_damage(error: BaseException | None) -> bool:
+    """Whether `error` is SQLite's word that the file is damaged, which no waiting mends."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def damage_note(path: Path) -> Path:
+    """What a daemon leaves beside the journal at `path` that it found damaged: the next one begins another."""
+    return path.with_name(f"{path.name}-damaged")
+
+
+def note_damage(path: Path, why: str) -> str:
+    """Leave the note; the sentence that tells of it."""
+    try:
+        damage_note(path).write_text(why, "utf-8")
+    except OSError:
+        return f"the journal {path} is damaged: {why}; stop the daemon and move it away, so that a new one begins"
+    return f"the journal {path} is damaged: {why}; restart the daemon, which moves it aside and begins a new one"
+
+
 class Store:
     """Writes the file at `path`, which is made if it is missing. Raises sqlite3.Error where the disk fails.
 

@@ -19,7 +19,7 @@ from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
 from inspector.journal.opening import probe
 from inspector.journal.reading import Choice, Reader, gaps
-from inspector.journal.store import TRIMMED_AT_ONCE, Account, Entry, Store
+from inspector.journal.store import TRIMMED_AT_ONCE, Account, Entry, Store, note_damage
 from inspector.outcomes import CAPTURED
 from tests.inspections import few
 from tests.journals import OK, SHIFT, VERDICTS, Parts, entries, entry, running
@@ -410,6 +410,59 @@ def test_a_file_in_which_a_page_is_damaged_is_moved_aside_too(tmp_path: Path, na
         assert [state for state, _ in second.journal.news()] == ["damaged"]
         assert second.journal.read(second.session, VERDICTS, 1, 2, 1000).last == 2
     assert len(list(tmp_path.glob("j.damaged-*"))) == 1
+
+
+def malformed() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+@pytest.mark.parametrize("what", ["write", "trim"])
+def test_a_file_that_is_found_damaged_meanwhile_is_moved_aside_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Messages that can be written are written meanwhile."""
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    monkeypatch.setattr(module, "HOUSE_SECONDS", 0.01)
+    tries: list[object] = []
+
+    def fail(*_: object) -> None:
+        tries.append(what)
+        raise malformed()
+
+    with running(tmp_path / "j") as first:
+        monkeypatch.setattr(first.journal._store, what, fail)
+        first.journal.append([entry(1)])
+        until(lambda: len(tries) >= (3 if what == "write" else 1))
+        news: list[tuple[str, str]] = []
+        until(lambda: news.extend(first.journal.news()) or len(news) >= 2)
+        assert [state for state, _ in news[:2]] == ["damaged", "failing"]
+        assert "restart the daemon, which moves it aside and begins a new one" in news[0][1]
+        assert "malformed; restart the daemon. The line goes on" in news[1][1]
+        if what == "trim":
+            first.journal.append([entry(2)])
+            until(lambda: not first.journal.failing)
+            first.journal.append([entry(3)])
+            assert len(tries) == 1
+    for turn in ("damaged", None):
+        with running(tmp_path / "j") as second:
+            second.journal.append(entries(1, 2))
+            news = second.journal.news()
+            assert [state for state, _ in news] == ([turn] if turn else [])
+            assert turn is None or "malformed; it was moved to" in news[0][1]
+    assert len(list(tmp_path.glob("j.damaged-*"))) == 1
+
+
+def test_a_journal_that_was_moved_away_by_hand_is_not_taken_for_the_damaged_one(tmp_path: Path) -> None:
+    with running(tmp_path / "j"):
+        pass
+    assert "restart the daemon" in note_damage(tmp_path / "j", "a page")
+    (tmp_path / "j").rename(tmp_path / "old")
+    for _ in range(2):
+        with running(tmp_path / "j") as begun:
+            assert begun.journal.news() == []
+    assert "move it away" in note_damage(tmp_path / "missing" / "j", "a page")
 
 
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from inspector.journal import keeper as module
 from inspector.journal.keeper import Keeper
-from inspector.journal.store import Store
+from inspector.journal.store import Store, damage_note
 from tests.journals import entries
 
 
@@ -68,6 +68,43 @@ def test_the_write_ahead_log_is_moved_into_the_file_as_it_grows(
     keeper.run(keeper.stop)
     assert (tmp_path / "j").stat().st_size > before + 1_000_000
     store.close()
+
+
+def test_a_killed_daemons_journal_that_is_found_damaged_is_noted_for_the_next_start(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    store.write(entries(1, 500))
+    (root,) = store._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages'").fetchone()
+    (size,) = store._db.execute("PRAGMA page_size").fetchone()
+    store.close()
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xa5" * size)
+    told: list[tuple[str, str]] = []
+    keeper = Keeper(tmp_path / "j", True, lambda *event: told.append(event))
+    keeper.stop()
+    keeper.run(lambda: None)
+    ((state, detail),) = told
+    assert state == "damaged"
+    assert detail.endswith("; restart the daemon, which moves it aside and begins a new one")
+    assert damage_note(tmp_path / "j").exists()
+
+
+def test_a_file_that_cannot_be_looked_through_is_not_noted_as_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(tmp_path / "j").close()
+
+    def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", fail)
+    told: list[str] = []
+    keeper = Keeper(tmp_path / "j", True, lambda _, detail: told.append(detail))
+    keeper.stop()
+    keeper.run(lambda: None)
+    assert "may be damaged, and could not be looked through: journal" in told[0]
+    assert not damage_note(tmp_path / "j").exists()
 
 
 class BetweenCommits(sqlite3.Connection):
