@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inspector.archive import Chunk, Kept, Session
-from inspector.clock import Clock
+from inspector.clock import AgeClock, Clock
 from inspector.errors import DataError, OutputError
 from inspector.journal.reading import LATE, Reader, gaps
 from inspector.journal.store import Account, Entry, Store, is_damage, note_damage
@@ -72,6 +72,7 @@ class Journal(Service):
         self._captured = captured
         self._memory_bytes = memory_bytes
         self._clock = clock
+        self._ages = AgeClock(clock, f"the journal {store.path}")
         self._changed = threading.Condition()
         self._pending: deque[Entry] = deque()
         self._pending_bytes = 0
@@ -230,7 +231,7 @@ class Journal(Service):
             self._house_due = self._clock.monotonic() + HOUSE_SECONDS
             return
         self._account()
-        more = self._store.trim(self._clock.wall_ns() - round(self.keep_seconds * 1e9), self.max_bytes)
+        more = self._store.trim(self._ages.now_ns() - round(self.keep_seconds * 1e9), self.max_bytes)
         self._house_due = self._clock.monotonic() + (0 if more else HOUSE_SECONDS)
         self.size, self.oldest_ns, self.free = self._store.size(), self._store.oldest_ns(), self._store.free()
 

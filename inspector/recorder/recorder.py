@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from inspector.clock import Clock
+from inspector.clock import AgeClock, Clock
 from inspector.errors import DataError
 from inspector.judging import Judging
 from inspector.logs import Tally
@@ -73,6 +73,7 @@ class Recorder(Service):
         self.written, self.lost = dict.fromkeys(terms, 0), dict.fromkeys(terms, 0)
         self.folder = folder
         self._setups, self._about, self._clock = setups, about, clock
+        self._ages = AgeClock(clock, f"the recorder {folder.path}")
         self._begun: dict[str, _Begun] = {}
         self._began: float | None = None
         self._trouble = ""
@@ -140,7 +141,7 @@ class Recorder(Service):
         self._work.set()
 
     def _keep_house(self) -> None:
-        self.folder.keep_house(self._clock.wall_ns() / 1e9)
+        self.folder.keep_house(self._ages.now_ns() / 1e9)
         self.folder.shared = self._setups.size
 
     def _take(self, camera: str, step: Step) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.accounting import rss
 from inspector.archive import Chunk, Kept
-from inspector.clock import ManualClock
+from inspector.clock import DOUBT_SECONDS, ManualClock
 from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
 from inspector.journal.opening import probe
@@ -303,6 +303,24 @@ def test_what_is_too_old_is_deleted_and_then_gone(tmp_path: Path) -> None:
         chunk = parts.journal.read(1000, VERDICTS, 440, 455, 1 << 20)
         assert chunk.gone == ((440, 450),)
         assert [kept.sequence for kept in chunk.messages] == [451, 452, 453, 454, 455]
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_old_until_a_day_has_passed(tmp_path: Path) -> None:
+    clock = ManualClock()
+    parts = Parts(tmp_path / "j", clock=clock)
+    parts.store.write(entries(1, 5, at_ns=clock.wall_ns()))
+    clock.step(7200.0)
+    parts.journal._keep_house()
+    assert kept_in(parts.store) == 5
+    clock.advance(3601.0)  # what has passed is age all the same
+    parts.journal._keep_house()
+    assert kept_in(parts.store) == 1
+    clock.advance(DOUBT_SECONDS)
+    parts.store.write(entries(6, 9, at_ns=clock.wall_ns() - round(3601e9)))
+    parts.journal._keep_house()
+    assert kept_in(parts.store) == 1
+    parts.reader.close()
+    parts.store.close()
 
 
 def test_trimming_deletes_a_little_at_a_time_and_down_to_the_limit(tmp_path: Path) -> None:

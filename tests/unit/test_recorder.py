@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector import settings as configuration
-from inspector.clock import SystemClock
+from inspector.clock import Clock, ManualClock, SystemClock
 from inspector.errors import ConfigError, DataError, OutputError
 from inspector.inference import bundle
 from inspector.judging import prepare
@@ -504,11 +504,28 @@ def test_a_file_that_was_read_again_comes_along_as_it_was_read(bright: Path, tmp
 # the recorder
 
 
-def recorder(folder: Folder, line: tuple[Settings, dict[str, Path]], terms: Terms = TERMS) -> Recorder:
+def recorder(
+    folder: Folder, line: tuple[Settings, dict[str, Path]], terms: Terms = TERMS, clock: Clock | None = None
+) -> Recorder:
     settings, folders = line
     about = {key: ABOUT[key] for key in ("line", "session", "max_batch", "runtime")}
     setups = Setups(folder.path, setup(settings, folders))
-    return Recorder(folder, setups, {"cam1": terms}, about, SystemClock())
+    return Recorder(folder, setups, {"cam1": terms}, about, clock or SystemClock())
+
+
+def test_a_clock_that_is_set_forward_takes_no_recording_for_old(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    folder, clock = Folder(tmp_path / "rec", Bounds(1 << 30, 9, 3600.0)), ManualClock(wall_ns=time.time_ns())
+    one = recorder(folder, line, clock=clock)
+    finished(folder, "r1")
+    clock.step(7200.0)
+    one._keep_house()
+    assert folder.recordings == 1
+    clock.advance(7200.0)
+    one._keep_house()
+    assert folder.recordings == 0
+    folder.close()
 
 
 def tell(one: Recorder, *inspections: Inspection) -> None:
