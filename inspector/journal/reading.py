@@ -18,7 +18,10 @@ from inspector.journal.store import APPLICATION_ID, SCHEMA_VERSION, Account
 LATE = "late/"
 """What topics of evidence begin with; they are never published, so no subscriber is told of them."""
 
-
+BATCH_BYTES = 16 << 20
+"""What `Reader.messages` holds at once. It reads ahead of whoever takes them, who may take long: an open reading keeps
+the write-ahead log from beginning anew.
+"""
 _END = (1 << 63) - 1
 
 
@@ -82,20 +85,26 @@ class Reader:
         """
         last = 0
         while True:
+            batch, size = [], 0
             with self._reading():
                 rows = self._db.execute(
                     "SELECT messages.id, session, topics.topic, at_ns, sequence, header, sizes, payloads "
                     "FROM messages JOIN topics ON topics.id = messages.topic WHERE messages.id > ? "
                     "AND substr(topics.topic, 1, length(?2)) = ?2 AND (?3 IS NULL OR session = ?3) "
-                    "AND sequence BETWEEN ? AND ? AND at_ns >= ? AND at_ns < ? ORDER BY messages.id LIMIT 100",
+                    "AND sequence BETWEEN ? AND ? AND at_ns >= ? AND at_ns < ? ORDER BY messages.id",
                     (last, choice.prefix, choice.session, choice.first, choice.last, choice.since_ns, choice.until_ns),
-                ).fetchall()
-            if not rows:
+                )
+                for number, session, topic, at_ns, sequence, header, sizes, payloads in rows:
+                    last = number
+                    kept = Kept(sequence, (topic.encode(), header, *_split(sizes, payloads)))
+                    batch.append(Recorded(session, topic, at_ns, kept))
+                    size += kept.size
+                    if size >= BATCH_BYTES:
+                        break
+                rows.close()
+            if not batch:
                 return
-            for _, session, topic, at_ns, sequence, header, sizes, payloads in rows:
-                parts = (topic.encode(), header, *_split(sizes, payloads))
-                yield Recorded(session, topic, at_ns, Kept(sequence, parts))
-            last = rows[-1][0]
+            yield from batch
 
     def last(self, session: int, topic: str) -> int:
         """The topic's last sequence in that session, as far as the journal was told; 0 if there is none."""

@@ -17,6 +17,7 @@ from inspector.archive import Chunk, Kept
 from inspector.clock import DOUBT_SECONDS, ManualClock
 from inspector.errors import DataError, OutputError
 from inspector.journal import journal as module
+from inspector.journal import reading
 from inspector.journal.opening import probe
 from inspector.journal.reading import Choice, Reader, gaps
 from inspector.journal.store import TRIMMED_AT_ONCE, Account, Entry, Store, note_damage
@@ -492,6 +493,25 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no journal of inspector's; move it away"), running(tmp_path / "j"):
         pass
     assert (tmp_path / "j").read_bytes() == before
+
+
+def test_a_replay_holds_few_messages_at_once_and_lets_the_file_go_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCH_BYTES", 3000)
+    store = Store(tmp_path / "j")
+    store.begin(1000, "line1", "test")
+    store.write([entry(sequence, RESULTS, payloads=[bytes(1000)]) for sequence in range(1, 11)])
+    reader = Reader(tmp_path / "j")
+    assert [one.kept.sequence for one in reader.messages(Choice())] == list(range(1, 11))
+    recorded = reader.messages(Choice())
+    assert next(recorded).kept.sequence == 1
+    store._db.execute("DELETE FROM messages WHERE sequence < 8")
+    (is_busy, *_) = store._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    assert not is_busy
+    assert [one.kept.sequence for one in recorded] == [2, 3, 8, 9, 10]
+    reader.close()
+    store.close()
 
 
 @pytest.mark.parametrize("what", ["missing", "text"])
