@@ -146,8 +146,8 @@ class Replay:
         for device in others:
             try:
                 return prepare(self._settings(camera, device, tag))
-            except (BundleError, DeviceError):
-                continue  # it is not here, or the bundle is not for it
+            except (BundleError, DeviceError, ModelError):
+                continue  # it is not here, cannot load it, or the bundle is not for it
         return prepare(self._settings(camera, last, tag))
 
     def _devices(self, provider: str) -> Sequence[str]:
