@@ -17,7 +17,7 @@ import time
 import zmq
 
 SUBSCRIBED = ("verdict/", "result/", "part/", "event/")
-ANSWER_SECONDS = 3.0  # so long an answer may take; then we ask again
+ANSWER_SECONDS, LONGEST_SECONDS = 3.0, 60.0  # so long an answer may take; then we ask again, and wait twice as long
 
 parser = argparse.ArgumentParser()
 parser.add_argument("endpoint")
@@ -56,6 +56,7 @@ catchup = None  # whom: an endpoint, or None where there is nobody
 asker = None  # the socket for that
 asked = None  # the request under way
 ask_after = 0.0  # when to ask (again)
+patience = ANSWER_SECONDS
 number = 0  # of the last request
 
 
@@ -131,7 +132,7 @@ def ask_at(endpoint: str | None) -> None:
 
 def ask() -> None:
     """Ask for the next thing that is missing."""
-    global asked, ask_after, number, listed
+    global asked, ask_after, number, listed, patience
     gaps = ((topic, go_on(topic)) for topic in list(place))
     topic, gap = next(((topic, gap) for topic, gap in gaps if gap is not None), (None, None))
     if catchup is None and told:  # there is nobody to ask
@@ -141,13 +142,15 @@ def ask() -> None:
         return
     if catchup is None or (gap is None and listed == running) or not asker.poll(0, zmq.POLLOUT):
         return
+    if asked is not None:  # no answer came in time: where the network is slow, it takes longer
+        patience = min(2 * patience, LONGEST_SECONDS)
     number += 1
     asked = {"schema": "inspector", "version": "1.4", "id": number}
     if gap is None:  # a session began: how did the last one end, and were there others?
         asked |= {"kind": "sessions", "since": listed}
     else:
         asked |= {"kind": "ask", "session": gap[0], "topic": topic, "first": gap[1], "last": gap[2]}
-    ask_after = time.monotonic() + ANSWER_SECONDS
+    ask_after = time.monotonic() + patience
     asker.send(json.dumps(asked).encode())
 
 
