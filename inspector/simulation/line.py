@@ -73,7 +73,9 @@ class Line:
         modality: str | None = None,
         defect_size: float | None = None,
     ) -> None:
-        _check(seed, width, height, defect_share, channels, light, modality, defect_size)
+        _check(seed, width, height, defect_share, channels, light, modality)
+        if defect_size is not None:
+            check_defect_size(defect_size, width, height)
         self.seed, self.width, self.height = seed, width, height
         self.defect_share, self.channels, self.modality = defect_share, channels, modality
         self._brightness = light
@@ -198,14 +200,7 @@ def _unit(width: int, height: int) -> float:
 
 
 def _check(
-    seed: int,
-    width: int,
-    height: int,
-    defect_share: float,
-    channels: int,
-    light: float,
-    modality: str | None,
-    defect_size: float | None,
+    seed: int, width: int, height: int, defect_share: float, channels: int, light: float, modality: str | None
 ) -> None:
     problems = []
     if seed < 0:
@@ -223,8 +218,6 @@ def _check(
         problems.append(f"modality = {modality!r} of the simulated line is not one of {', '.join(MODALITIES)}")
     if problems:
         raise ConfigError(*problems)
-    if defect_size is not None:
-        check_defect_size(defect_size, width, height)
 
 
 def check_defect_size(size: float, width: int, height: int) -> None:
