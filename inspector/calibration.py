@@ -25,7 +25,7 @@ from inspector.condition.limits import Limits, Range
 from inspector.condition.view import decoded, encoded
 from inspector.errors import ConfigError, DataError
 from inspector.mistakes import sentence
-from inspector.types import CalibrationTag, Precision
+from inspector.types import MAX_AREA, CalibrationTag, Precision
 from inspector.values import CameraName
 
 MAX_BYTES = 1 << 16
@@ -108,7 +108,7 @@ class Decision(_Part):
 
     threshold: Share
     """The model's own probability above which a pixel is defective; told as 0.5."""
-    min_area: Annotated[int, Field(ge=1, le=67_108_864)]
+    min_area: Annotated[int, Field(ge=1, le=MAX_AREA)]
     """Smallest defect, in pixels of the model's input."""
     chosen: str
     """How both were chosen, in a sentence."""

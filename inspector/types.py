@@ -19,6 +19,8 @@ MAX_CHANNELS = 16
 
 MAX_INPUT = 8192
 """Pixels of a detector's input, up and across."""
+MAX_AREA = MAX_INPUT**2
+"""Pixels of a detector's input that the smallest defect may have."""
 
 Mask: TypeAlias = NDArray[np.uint8]
 """A defect mask, uint8, [height, width]: 255 where a pixel is defective, else 0."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from inspector.arguments import number
 from inspector.errors import ConfigError, working_in
 from inspector.training.commands import add_fit, need, positive
 from inspector.values import CameraName
@@ -108,10 +109,7 @@ def _box(text: str) -> tuple[int, int, int, int]:
 
 
 def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0  # no number: refused as one out of range is
+    share = number(text)
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1, for example 0.02")
     return share

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from inspector.arguments import number
+
 
 def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command line."""
@@ -57,18 +59,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _rate(text: str) -> float:
-    return _number(text, 100_000.0, "frames a second, for example 30")
+    return _up_to(text, 100_000.0, "frames a second, for example 30")
 
 
 def _share(text: str) -> float:
-    return _number(text, 1.0, "a share above 0 and up to 1, for example 0.05")
+    return _up_to(text, 1.0, "a share above 0 and up to 1, for example 0.05")
 
 
-def _number(text: str, most: float, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0  # no number: refused as one out of range is
-    if not 0 < number <= most:
+def _up_to(text: str, most: float, what: str) -> float:
+    given = number(text)
+    if not 0 < given <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return number
+    return given

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inspector.arguments import number
 from inspector.companions import only_with
 
 if TYPE_CHECKING:
@@ -72,10 +73,7 @@ def _moment(text: str) -> datetime:
 
 
 def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = -1.0
+    speed = number(text)
     if not 0 <= speed <= 1e6:
         raise ArgumentTypeError(f"{text!r} is no speed; give a number from 0")
     return speed

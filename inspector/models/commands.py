@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inspector.arguments import number
 from inspector.companions import only_with
 from inspector.errors import ConfigError, OutputError
-
-MAX_AREA = 67_108_864
-"""Pixels of the smallest defect that may be asked for, as in a configuration."""
+from inspector.types import MAX_AREA
 
 
 def register(verbs: Any) -> None:
@@ -72,20 +71,14 @@ def register(verbs: Any) -> None:
 
 
 def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
+    share = number(text)
     if not 0 < share <= 1:
         raise ArgumentTypeError(f"{text!r} is no share; give a number above 0 and up to 1")
     return share
 
 
 def _threshold(text: str) -> float:
-    try:
-        threshold = float(text)
-    except ValueError:
-        threshold = -1.0
+    threshold = number(text)
     if not 0 < threshold < 1:  # with 1 nothing would be a defect
         raise ArgumentTypeError(f"{text!r} is no threshold; give a number above 0 and below 1")
     return threshold
@@ -105,10 +98,7 @@ def _area(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = number(text)
     if not 0 < seconds < math.inf:  # nan among them: no time is ever past it
         raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds

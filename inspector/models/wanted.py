@@ -13,6 +13,7 @@ from inspector.errors import ConfigError
 from inspector.inference import bundle
 from inspector.models.versions import KEYS
 from inspector.settings import Settings
+from inspector.types import MAX_AREA
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Use:
     cameras: tuple[str, ...] = ()
     calibration: Path | None = None
     threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
-    min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
+    min_area: Annotated[int | None, Field(ge=1, le=MAX_AREA)] = None
     uncalibrated: bool = False
 
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from inspector.condition.checks import CHECKS
 from inspector.condition.presence import SHORTEST_SILENCE
 from inspector.settings.part import Part
+from inspector.types import MAX_AREA
 from inspector.values import CameraName, Endpoint, Name, Sources
 
 
@@ -112,7 +113,7 @@ class Camera(Part):
     one of them, which alone reports it. At most half of `scan_rows`."""
     threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Probability above which a pixel is defective. Without it, the bundle's own."""
-    min_area: Annotated[int | None, Field(ge=1, le=67_108_864)] = None
+    min_area: Annotated[int | None, Field(ge=1, le=MAX_AREA)] = None
     """Smallest defect, in pixels of the model's input. Without it, the bundle's own."""
     calibration: Annotated[Path | None, AfterValidator(_alone)] = None
     """A file of `inspector calibrate`, relative to the configuration file: threshold and min_area with a guarantee. It

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from inspector import heap
+from inspector.arguments import number
 from inspector.companions import only_with
 from inspector.errors import ConfigError, working_in
 from inspector.extras import remedy
@@ -240,7 +240,7 @@ def add_fit(verb: argparse.ArgumentParser) -> None:
 
 
 def _share(text: str) -> float:
-    share = _number(text)
+    share = number(text)
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
     return share
@@ -250,20 +250,12 @@ def _up_to(most: float) -> Callable[[str], float]:
     """An argument that is a number from 0 to `most`."""
 
     def parse(text: str) -> float:
-        number = _number(text)
-        if not 0 <= number <= most:
+        given = number(text)
+        if not 0 <= given <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most:g}")
-        return number
+        return given
 
     return parse
-
-
-def _number(text: str) -> float:
-    """Not a number where it is none, so that it is in no range."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _seed(text: str) -> int:

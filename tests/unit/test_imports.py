@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "inspector"
 
-GROUND = "types errors extras companions clock mailbox redact address archive shifts signals"
+GROUND = "types errors extras arguments companions clock mailbox redact address archive shifts signals"
 """Imports nothing of ours; everybody may stand on it."""
 
 MAY_IMPORT = {
