@@ -46,7 +46,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     )
     with Process(config) as daemon:
         daemon.keep_reading()
-        with Observer(daemon.endpoint, keys=keys):
+        with Observer(daemon.endpoint, ("verdict", "result", "part"), keys=keys):
             yield daemon
 
 
