@@ -226,8 +226,7 @@ def _variable(name: str, label: str, query: str) -> dict[str, Any]:
         "refresh": 2,  # whenever the time range changes
         "sort": 1,
         "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
+        "includeAll": True,  # without an `allValue`: of what is offered, which is narrowed by what was chosen before
         "current": {"text": ["All"], "value": ["$__all"]},
     }
 

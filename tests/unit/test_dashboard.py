@@ -33,6 +33,14 @@ def test_it_can_be_imported_anywhere():
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
 
 
+def test_all_is_all_of_what_is_offered():
+    """All daemons are those of the chosen lines: the panels know a line by its daemons alone."""
+    for variable in DASHBOARD["templating"]["list"][1:]:
+        assert variable["includeAll"]
+        assert "allValue" not in variable
+    assert not any("$line" in target["expr"] for panel in CHARTS for target in panel["targets"])
+
+
 def test_its_rows_are_those_that_people_look_for():
     rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
     assert rows == ["Overview", "Cameras", "Latency", "Model and scores", "Journal and outputs", "Host"]
