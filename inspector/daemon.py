@@ -51,11 +51,11 @@ class Daemon:
     """Runs a pipeline from start to exit.
 
     drain: seconds that captured frames get for their verdict at the end
-    stall: seconds without a beat after which a stage counts as hung: it fails the health check, and the watchdog is
-    no longer fed, so that systemd restarts the process. A reader may wait for its camera, and the journal for its disk,
-    as long as they like.
+    stall: seconds without a beat after which a worker, the watch, the publisher or what is `beside` counts as hung: it
+    fails the health check, and the watchdog is no longer fed, so that systemd restarts the process. A reader may wait
+    for its camera, and the journal for its disk, as long as they like; so may all others that no verdict waits for.
     news: events to be published first
-    beside: stages that serve whoever is outside; watched like the pipeline's own, started and stopped by others
+    beside: stages that serve whoever is outside; watched like those, started and stopped by others
     reload: has the configuration read again, at SIGHUP, by another thread; it gives a sentence on what came of it, or
         raises InspectorError. Frames are judged meanwhile, and by what was in force where it fails
     status: makes a line for people of how the line does; without it, they are told the counts

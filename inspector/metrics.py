@@ -245,7 +245,8 @@ TABLE = (
     Metric("inspector_build_info", "gauge", "Always 1: which version runs, and for which line.", ("version", "line")),
     Metric("inspector_ready", "gauge", "1 while frames are being judged; 0 before that and while draining."),
     Metric("inspector_stages_failing", "gauge",
-           "Threads of the daemon that died or hang; /healthz names them."),
+           "Threads of the daemon that died, and workers, the watch over deadlines, the publisher and the guard of "
+           "keys where they hang; /healthz names them. What waits for a camera or a disk has metrics of its own."),
     Metric("inspector_process_start_time_seconds", "gauge",
            "When the process was started, in seconds since 1970 UTC."),
     Metric("inspector_process_cpu_seconds_total", "counter", "CPU time that the process has used."),

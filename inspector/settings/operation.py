@@ -180,7 +180,8 @@ class Daemon(Part):
     """Seconds after SIGTERM in which captured frames are still judged; the rest become `unknown`. Keep it below the
     unit's TimeoutStopSec."""
     stall: Annotated[float, Field(ge=1, le=3600)] = 30.0
-    """Seconds without progress after which a stage counts as hung: health fails and systemd's watchdog is not fed."""
+    """Seconds without progress after which a worker, the watch over deadlines, the publisher or the guard of keys
+    counts as hung: health fails and systemd's watchdog is not fed."""
     log: Literal["auto", "text", "json"] = "auto"
     """Format of the log on stderr; `auto` is text on a terminal and JSON lines elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
