@@ -212,7 +212,8 @@ TABLE = (
     Metric("inspector_journal_oldest_timestamp_seconds", "gauge",
            "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none."),
     Metric("inspector_recorder_failing", "gauge",
-           "1 while the recorder's disk is full, fails or hangs; else 0."),
+           "1 while the recorder's disk hangs, and once it was full or failed until a recording is written again; "
+           "else 0."),
     Metric("inspector_recorder_bytes", "gauge", "What the recorder's folder holds; 0 where there is none."),
     Metric("inspector_recorder_recordings", "gauge", "Recordings that are there."),
     Metric("inspector_recorder_memory_bytes", "gauge",

@@ -84,7 +84,7 @@ class Recorder(Service):
 
     @property
     def failing(self) -> bool:
-        """Whether the last recording could not be written, or its disk hangs."""
+        """Whether its disk was full or failed, and no recording has been written since, or hangs."""
         return self._ails() is not None
 
     def verdict(self, inspection: Inspection, header: bytes, late: bool = False) -> None:
