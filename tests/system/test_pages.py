@@ -1,8 +1,11 @@
-"""The pages for integrators, quality engineers and authors of subscribers: who reads copies the commands; so do we."""
+"""The pages for integrators, quality engineers, authors of subscribers and whoever changes alerts: who reads copies the
+commands; so do we.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +41,7 @@ def script(page: str) -> str:
 
 def follow(page: str, folder: Path) -> str:
     """Do what the page says in a folder with what it asks for; what was printed."""
-    for name in ("models", "examples"):
+    for name in ("models", "examples", "deploy", "tests"):
         (folder / name).symlink_to(ROOT / name)
     text = script(page)
     ports = {port: str(free_port()) for port in PORTS}
@@ -59,7 +62,7 @@ def follow(page: str, folder: Path) -> str:
 
 def test_every_page_with_commands_is_followed_here() -> None:
     with_commands = {path.name for path in PAGES.glob("*.md") if any(name == "sh" for name, _ in blocks(path.name))}
-    assert with_commands == {"integrators.md", "quality.md", "subscribers.md"}
+    assert with_commands == {"alerts.md", "integrators.md", "quality.md", "subscribers.md"}
 
 
 def test_integrators(tmp_path: Path) -> None:
@@ -76,6 +79,13 @@ def test_subscribers(tmp_path: Path) -> None:
     assert len(sequences) == 80
     assert sequences == list(range(sequences[0], sequences[0] + 80)), "the second run goes on where the first ended"
     assert re.search(r"frame \d+: \d+ defective pixels", told)
+
+
+@pytest.mark.full
+def test_alerts(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed: the alerts' cases are not tried")
+    assert follow("alerts.md", tmp_path).count("SUCCESS") == len(list((ROOT / "tests/unit").glob("alerts*.test.yml")))
 
 
 @pytest.mark.full
