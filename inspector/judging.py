@@ -62,7 +62,8 @@ class Workshop:
 class Judging:
     """What judges, as `settings` say. teams: by the bundle's sha256;  stations, calibrations: by camera
 
-    fallbacks: by the model's name and the setting, whether `auto` had to take less than this installation should give
+    fallbacks: by the model's name and the setting, whether `auto` had to take less than this installation should give;
+    of several bundles of one name, for any of them
     """
 
     settings: Settings
@@ -135,11 +136,11 @@ def prepare(settings: Settings, now: Judging | None = None) -> Judging:
     }
     if now is not None:
         stations |= {name: now.stations[name] for name in _kept(settings, stations, now)}
-    fallbacks = {
-        (team.tag.name, setting): fell_back
-        for team in teams.values()
-        for setting, fell_back in workshop.fallbacks(team)
-    }
+    fallbacks: dict[tuple[str, str], bool] = {}
+    for team in teams.values():
+        for setting, fell_back in workshop.fallbacks(team):
+            key = team.tag.name, setting
+            fallbacks[key] = fallbacks.get(key, False) or fell_back
     return Judging(settings, workshop, teams, stations, calibrations, fallbacks)
 
 

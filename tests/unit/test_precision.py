@@ -144,7 +144,9 @@ def test_auto_passes_over_a_precision_whose_model_cannot_be_loaded(
     assert "not int8: ONNX Runtime cannot load the model" in why
 
 
-def test_auto_that_may_not_take_int8_fell_back(reduced: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def strict(reduced: Path, tmp_path: Path) -> Path:
+    """`reduced` with a tolerance that its int8 detector does not meet."""
     strict = tmp_path / "strict"
     shutil.copytree(reduced, strict)
     card = strict / "bundle.toml"
@@ -153,9 +155,21 @@ def test_auto_that_may_not_take_int8_fell_back(reduced: Path, tmp_path: Path) ->
     )
     assert found == 1
     card.write_text(text)
+    return strict
+
+
+def test_auto_that_may_not_take_int8_fell_back(strict: Path) -> None:
     name = load(strict).card.name
     assert prepare(one_camera(strict, device="cpu", precision="auto")).fallbacks[name, "precision"]
     assert not prepare(one_camera(strict, device="cpu", precision="fp32")).fallbacks[name, "precision"]
+
+
+def test_a_bundle_that_fell_back_is_not_hidden_by_another_of_its_name(strict: Path, reduced: Path) -> None:
+    bundles = {"cam1": strict, "cam2": reduced}
+    cameras = [{"name": name, "source": "sim://line", "bundle": bundle} for name, bundle in bundles.items()]
+    judging = prepare(Settings(camera=cameras, workers={"count": 1, "device": "cpu", "precision": "auto"}))
+    assert [team.tag.precision for team in judging.teams.values()] == [Precision.FP32, Precision.INT8]
+    assert judging.fallbacks[load(strict).card.name, "precision"]
 
 
 def test_two_loads_of_one_precision_do_not_differ(reduced: Path) -> None:
