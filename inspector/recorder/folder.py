@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from inspector.errors import OutputError
 from inspector.recorder.draft import INDEX
-from inspector.recorder.setup import STORE
 
 LOCK = ".lock"
+_LEFT = re.compile(r"\.(deleted-)?[\w-]+-\d{8}T\d{6}\.\d{3}Z-\d+", re.ASCII)
+"""Recordings half written or half deleted, as the recorder names them: other hidden folders may be anybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,9 @@ class Folder:
     def tidy(self) -> None:
         """Delete what the last daemon left half written or half deleted, and see what is there. Raises OSError."""
         for entry in list(os.scandir(self.path)):
-            if entry.name in (LOCK, STORE):
-                continue
-            if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+            if _LEFT.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
-            elif (index := Path(entry.path, INDEX)).is_file():
+            elif not entry.name.startswith(".") and (index := Path(entry.path, INDEX)).is_file():
                 self._entries[entry.name] = Entry(index.stat().st_mtime, _size(Path(entry.path)))
 
     def keep_house(self, now: float) -> None:

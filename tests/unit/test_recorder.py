@@ -364,9 +364,10 @@ def test_number_and_age_are_bounded_too(tmp_path: Path) -> None:
 def test_what_was_cut_off_is_taken_away_and_the_rest_found_again(tmp_path: Path) -> None:
     folder = Folder(tmp_path, ROOMY)
     finished(folder, "r1")
-    draft = Draft(tmp_path, "r2")
+    draft = Draft(tmp_path, "cam-1-20260131T060102.123Z-4711")
     draft.add(kept(1, np.zeros((4, 4, 1), np.uint8)))
-    shutil.copytree(draft.folder, tmp_path / ".r3")
+    shutil.copytree(draft.folder, tmp_path / ".cam_2-20260131T060102.123Z-0")
+    shutil.copytree(draft.folder, tmp_path / ".deleted-cam-1-20260131T060102.123Z-4710")
     draft.abandon()
     assert not draft.folder.exists()
     (tmp_path / "notes.txt").write_text("somebody's")
@@ -511,6 +512,32 @@ def recorder(
     about = {key: ABOUT[key] for key in ("line", "session", "max_batch", "runtime")}
     setups = Setups(folder.path, setup(settings, folders))
     return Recorder(folder, setups, {"cam1": terms}, about, clock or SystemClock())
+
+
+def test_what_a_recorder_leaves_is_taken_away_and_nothing_of_others(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    root = tmp_path / "rec"
+    folder = Folder(root, ROOMY)
+    one = recorder(folder, line)
+    tell(one, inspection(5, 0.0, Verdict.NG))
+    one.stop()
+    run(one)
+    (place,) = root.glob("cam1-*-5")
+    shutil.copytree(place, root / f".deleted-{place.name}")
+    place.rename(root / f".{place.name}")  # as one that is being written
+    folder.close()
+    others = [".git", ".deleted-mail", ".copy-of-cam1-5", "notes"]
+    for name in others:
+        (root / name).mkdir()
+        (root / name / "HEAD").touch()
+    (root / ".git" / "recording.json").touch()
+    again = Folder(root, ROOMY)
+    again.tidy()
+    assert again.recordings == 0
+    assert {path.name for path in root.iterdir()} == {".lock", STORE, *others}
+    assert all((root / name / "HEAD").exists() for name in others)
+    again.close()
 
 
 def test_a_clock_that_is_set_forward_takes_no_recording_for_old(
