@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ AT_START = "the configuration at the start"
 """Why a version is in force that nobody asked for."""
 LIST = "versions.json"
 MAX_BYTES = 16 << 20
+_COPY = re.compile(r"[0-9a-f]{64}(\.half|\.toml|\.toml\.new)?")
+"""What copies are called, and the beginnings of them: all else beside them may be somebody's."""
 
 Keys: TypeAlias = dict[str, str | int | float | None]
 
@@ -211,5 +214,5 @@ class Versions:
 
 
 def _besides(folder: Path, wanted: Collection[str | None]) -> Iterator[Path]:
-    """What lies in `folder`, the `wanted` apart."""
-    return (copy for copy in folder.glob("*") if copy.name not in wanted)
+    """The copies in `folder`, the `wanted` apart."""
+    return (copy for copy in folder.glob("*") if _COPY.fullmatch(copy.name) and copy.name not in wanted)

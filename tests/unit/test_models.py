@@ -103,7 +103,7 @@ def test_versions_are_gone_back_from_and_the_oldest_forgotten(tmp_path: Path) ->
 def test_calibrations_go_with_the_last_version_that_needs_them(tmp_path: Path) -> None:
     versions = Versions(tmp_path, keep=2)
     names = {text: versions.keep_calibration(text) for text in (b"one", b"two", b"three")}
-    (tmp_path / "calibrations" / "half.toml.new").touch()  # of a daemon that was killed
+    (tmp_path / "calibrations" / f"{'a' * 64}.toml.new").touch()  # of a daemon that was killed
 
     def kept() -> set[str]:
         return {path.name for path in (tmp_path / "calibrations").iterdir()}
@@ -116,6 +116,21 @@ def test_calibrations_go_with_the_last_version_that_needs_them(tmp_path: Path) -
     assert kept() == {names[b"one"]}
     versions.put_back(version("rollback", row("a" * 64, chosen=True)))
     assert kept() == set()
+
+
+def test_what_others_keep_beside_the_copies_stays(tmp_path: Path) -> None:
+    own = make_bundle(tmp_path / "bundles" / "scratches")
+    (tmp_path / "calibrations").mkdir()
+    (tmp_path / "calibrations" / "cam1.toml").touch()
+    left = [tmp_path / "bundles" / f"{'a' * 64}{end}" for end in ("", ".half")]
+    for path in left:
+        path.mkdir()
+    versions = Versions(tmp_path, keep=1)
+    sha256 = load(own).sha256
+    versions.keep_bundle(own, sha256)
+    versions.put(version("start", row(sha256, chosen=False)))
+    assert {path.name for path in (tmp_path / "bundles").iterdir()} == {"scratches", sha256}
+    assert [path.name for path in (tmp_path / "calibrations").iterdir()] == ["cam1.toml"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root works in other users' folders")
