@@ -1,10 +1,11 @@
 """Files from strangers, read within limits: whatever is too large or no plain file is a DataError.
 
-Its sentence goes on after "PATH is", which the caller knows.
+Its sentence goes on after "PATH is", which the caller knows. And files of our own, which the power may fail for.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -35,6 +36,18 @@ def read_private(path: Path, most: int) -> tuple[bytes, int]:
     """The first `most` bytes of a file that should be its owner's alone, and its mode. Raises DataError and OSError."""
     with _open_plain(path) as file:
         return file.read(most), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+
+def sync(path: Path) -> None:
+    """Have what a file holds, or the names in a folder, on the disk before what is written after it. Raises OSError."""
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a shared folder's file system may have no such thing for folders
+            raise
+    finally:
+        os.close(place)
 
 
 def _open_plain(path: Path) -> BinaryIO:

@@ -28,14 +28,16 @@ def account(
     is not there any more.
     """
     before = {} if versions.now is None else versions.now.cameras
-    rows = {}
+    rows, copied = {}, set[str]()
     for camera, wanted in zip(settings.camera, target.camera, strict=True):
         row = before.get(camera.name)
         if row is not None and camera.name not in changed and row.configured == configured(wanted):
             rows[camera.name] = row
             continue
         kept = bundles[camera.name]
-        versions.keep_bundle(kept.folder, kept.sha256)
+        if kept.sha256 not in copied:
+            versions.keep_bundle(kept.folder, kept.sha256)
+            copied.add(kept.sha256)
         calibration = None if camera.calibration is None else versions.keep_calibration(_content(camera.calibration))
         rows[camera.name] = Judged(
             name=kept.card.name,

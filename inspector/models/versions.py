@@ -30,8 +30,8 @@ AT_START = "the configuration at the start"
 """Why a version is in force that nobody asked for."""
 LIST = "versions.json"
 MAX_BYTES = 16 << 20
-_COPY = re.compile(r"[0-9a-f]{64}(\.half|\.toml|\.toml\.new)?")
-"""What copies are called, and the beginnings of them: all else beside them may be somebody's."""
+_COPY = re.compile(r"[0-9a-f]{64}(\.half|\.old|\.toml|\.toml\.new)?")
+"""What copies are called, and beginnings and remains of them: all else beside them may be somebody's."""
 
 Keys: TypeAlias = dict[str, str | int | float | None]
 
@@ -135,20 +135,31 @@ class Versions:
                 )
 
     def keep_bundle(self, folder: Path, sha256: str) -> None:
-        """Copy the bundle in `folder`. Raises OutputError, and BundleError where it is not that one any more."""
+        """Have a whole copy of the bundle in `folder`, on disk before a version names it.
+
+        Raises OutputError, and BundleError where it is not that one any more.
+        """
         copy = self._bundle(sha256)
-        if copy.is_dir():
+        if folder == copy or _is_whole(copy, sha256):
             return
-        half = copy.with_name(f"{copy.name}.half")
+        half, old = (copy.with_name(f"{copy.name}.{end}") for end in ("half", "old"))
         with working_in(self.folder):
-            shutil.rmtree(half, ignore_errors=True)
+            for left in (half, old):
+                shutil.rmtree(left, ignore_errors=True)
             shutil.copytree(folder, half, symlinks=True)
             if bundle.load(half).sha256 != sha256:
                 raise BundleError(
                     f"bundle {str(folder)!r} was changed since it was loaded; leave it alone, and try again"
                 )
+            for path in (half, *half.rglob("*")):
+                if not path.is_symlink():
+                    files.sync(path)
+            self._hand_over(half)
+            with suppress(FileNotFoundError):  # a damaged one, which somebody may be reading: it is away for a moment
+                copy.rename(old)
             half.rename(copy)
-            self._hand_over(copy)
+            files.sync(copy.parent)
+            shutil.rmtree(old, ignore_errors=True)
 
     def keep_calibration(self, content: bytes) -> str:
         """Copy a calibration; the name of the copy. Raises OutputError."""
@@ -204,6 +215,7 @@ class Versions:
         if path.parent != self.folder:
             self._hand_over(path.parent)
         new.replace(path)
+        files.sync(path.parent)
 
     def _hand_over(self, path: Path) -> None:
         """What root writes here is the daemon's, who owns the folder."""
@@ -211,6 +223,17 @@ class Versions:
         if owner.st_uid != os.geteuid():
             for one in (path, *path.rglob("*")):
                 os.chown(one, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _is_whole(copy: Path, sha256: str) -> bool:
+    """Whether the bundle `copy` is there as it was copied, with its golden pictures."""
+    try:
+        there = bundle.load(copy)
+        for golden, _, _ in there.golden():
+            there.reference(golden)
+    except BundleError:
+        return False
+    return there.sha256 == sha256
 
 
 def _besides(folder: Path, wanted: Collection[str | None]) -> Iterator[Path]:

@@ -118,6 +118,47 @@ def test_calibrations_go_with_the_last_version_that_needs_them(tmp_path: Path) -
     assert kept() == set()
 
 
+def test_copies_are_on_the_disk_before_a_version_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    sync = os.fsync
+
+    def noted(file: int) -> None:
+        order.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    state = tmp_path / "state"
+    versions = Versions(state, keep=1)
+    folder = make_bundle(tmp_path / "a")
+    (folder / "notes.txt").symlink_to("nowhere")
+    sha256 = load(folder).sha256
+    versions.keep_bundle(folder, sha256)
+    name = versions.keep_calibration(b"one")
+    versions.put(version("start", row(sha256, chosen=False, calibration=name)))
+    half = state / "bundles" / f"{sha256}.half"
+    written = [half / path.relative_to(folder) for path in folder.rglob("*") if not path.is_symlink()]
+    assert len(written) > 3
+    before = order[: order.index(str(state / "versions.json.new"))]
+    assert {*map(str, written), str(half), f"{state}/bundles", f"{state}/calibrations"} <= set(before)
+
+
+@pytest.mark.parametrize("damaged", ["detector.onnx", "bundle.toml", "golden/bad.png"])
+def test_a_damaged_copy_is_made_anew(tmp_path: Path, damaged: str) -> None:
+    versions = Versions(tmp_path / "state", keep=1)
+    folder = make_bundle(tmp_path / "a")
+    sha256 = load(folder).sha256
+    versions.keep_bundle(folder, sha256)
+    copy = tmp_path / "state" / "bundles" / sha256
+    before = (copy / "detector.onnx").stat().st_ino
+    versions.keep_bundle(folder, sha256)
+    assert (copy / "detector.onnx").stat().st_ino == before  # a whole one is left alone
+    (copy / damaged).write_bytes(b"")
+    versions.keep_bundle(copy, sha256)  # it judges, and there is nothing to copy it from
+    versions.keep_bundle(folder, sha256)
+    assert (copy / damaged).read_bytes() == (folder / damaged).read_bytes()
+    assert [path.name for path in copy.parent.iterdir()] == [sha256]
+
+
 def test_what_others_keep_beside_the_copies_stays(tmp_path: Path) -> None:
     own = make_bundle(tmp_path / "bundles" / "scratches")
     (tmp_path / "calibrations").mkdir()
