@@ -9,7 +9,7 @@ Exit codes follow sysexits.h where it has a fitting one, so that systemd and peo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -89,4 +89,22 @@ def working_in(folder: Path) -> Iterator[None]:
         raise OutputError(
             f"{error.filename or folder} cannot be read or written: {error.strerror or error}; "
             "choose another place, or mend its rights or room"
+        ) from error
+
+
+@contextmanager
+def reading(path: Path, refuse: type[InspectorError], what: str = "") -> Iterator[None]:
+    """For what somebody named: an OSError inside becomes a `refuse` that names the path, and says why and the remedy.
+
+    So does a path that may not be looked at: some Pythons raise for it, others say that nothing is there.
+    what: words before the path
+    """
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+        yield
+    except OSError as error:
+        raise refuse(
+            f"{what}{str(error.filename or path)!r} cannot be read ({error.strerror or error}); mend its rights, or "
+            "those of the folders above it, or name another"
         ) from error

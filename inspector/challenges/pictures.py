@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from inspector import files
-from inspector.errors import ConfigError, DataError, ModelError
+from inspector.errors import ConfigError, DataError, ModelError, reading
 from inspector.inference import channels
 from inspector.pictures import SUFFIXES
 from inspector.types import Image, Mask, Verdict
@@ -49,14 +49,17 @@ class Picture:
 
 def load(folder: Path) -> tuple[Picture, ...]:
     """The pictures of `folder`, defective ones first; raises ConfigError with one sentence for each that is wrong."""
-    if not (folder / DEFECTIVE).is_dir():
-        raise ConfigError(f"{str(folder)!r} has no folder {DEFECTIVE!r} in it; put pictures of defective parts there")
-    found = [*_listed(folder, DEFECTIVE), *_listed(folder, GOOD)]
-    if not _listed(folder, DEFECTIVE):
+    with reading(folder, ConfigError):
+        if not (folder / DEFECTIVE).is_dir():
+            raise ConfigError(
+                f"{str(folder)!r} has no folder {DEFECTIVE!r} in it; put pictures of defective parts there"
+            )
+        found = [*_listed(folder, DEFECTIVE), *_listed(folder, GOOD)]
+        pictures, problems = [], list(_strays(folder))
+    if not any(path.parent.name == DEFECTIVE for path in found):
         raise ConfigError(f"folder {str(folder / DEFECTIVE)!r} has no picture in it ({', '.join(SUFFIXES)})")
     if len(found) > MOST:
         raise ConfigError(f"{str(folder)!r} has {len(found)} pictures; {MOST} are the most, so leave the best of them")
-    pictures, problems = [], list(_strays(folder))
     for path in found:
         try:
             pictures.append(_read(folder, path))

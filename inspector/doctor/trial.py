@@ -141,8 +141,8 @@ def _journal(settings: Settings) -> Iterator[Path | None]:
     if settings.journal.path is None:
         yield None
         return
-    place = next(one for one in settings.journal.path.absolute().parents if one.is_dir())
     try:
+        place = next(one for one in settings.journal.path.absolute().parents if one.is_dir())
         folder = tempfile.TemporaryDirectory(prefix=".inspector-doctor-", dir=place)
     except OSError:
         folder = tempfile.TemporaryDirectory(prefix="inspector-doctor-")  # the check of the journal says why

@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from inspector import files
-from inspector.errors import BundleError, DataError
+from inspector.errors import BundleError, DataError, reading
 from inspector.inference.channels import decode
 from inspector.inference.contained import check_contained
 from inspector.types import MAX_CHANNELS, MAX_INPUT, Image, Mask, Precision, Verdict
@@ -228,8 +228,9 @@ class Bundle:
 
 def load(folder: Path) -> Bundle:
     """Read and check a bundle; raises BundleError, naming the file and the remedy. Runs no model."""
-    if not folder.is_dir():
-        raise BundleError(f"bundle {str(folder)!r} is not a folder; give the folder that holds {CARD}")
+    with reading(folder, BundleError, "bundle "):
+        if not folder.is_dir():
+            raise BundleError(f"bundle {str(folder)!r} is not a folder; give the folder that holds {CARD}")
     card_bytes = _read(folder, CARD, MAX_CARD_BYTES)
     card = _card(folder / CARD, card_bytes)
     detector = _checked(folder, DETECTOR, card.files.detector)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector import files
-from inspector.errors import ConfigError, DataError
+from inspector.errors import ConfigError, DataError, reading
 from inspector.inference.channels import decode
 from inspector.inference.fit import with_channels
 from inspector.inference.registration import CLEAR, Placement, Reduced, laid, place
@@ -77,14 +77,17 @@ def load(path: Path, channels: int) -> References:
 
     Raises ConfigError, naming what cannot be read.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-        if not files:
-            raise ConfigError(f"folder {str(path)!r} holds no reference picture ({', '.join(SUFFIXES)})")
-    elif path.is_file():
-        files = [path]
-    else:
-        raise ConfigError(f"{str(path)!r} is neither a reference picture nor a folder of them; give one that is there")
+    with reading(path, ConfigError, "reference "):
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+            if not files:
+                raise ConfigError(f"folder {str(path)!r} holds no reference picture ({', '.join(SUFFIXES)})")
+        elif path.is_file():
+            files = [path]
+        else:
+            raise ConfigError(
+                f"{str(path)!r} is neither a reference picture nor a folder of them; give one that is there"
+            )
     stems = [file.stem for file in files]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise ConfigError(f"folder {str(path)!r} has more than one reference picture named {twice[0]!r}; rename one")

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from inspector.archive import Chunk, Kept, Session
-from inspector.errors import DataError
+from inspector.errors import DataError, reading
 from inspector.journal.store import APPLICATION_ID, SCHEMA_VERSION, Account
 
 LATE = "late/"
@@ -56,8 +56,9 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.is_file():
-            raise DataError(f"journal {path}: there is no such file; give the file that journal.path names")
+        with reading(path, DataError, "journal "):
+            if not path.is_file():
+                raise DataError(f"journal {path}: there is no such file; give the file that journal.path names")
         self._lock = Lock()
         with self._reading():
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)

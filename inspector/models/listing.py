@@ -42,11 +42,11 @@ class Row:
 def found(folders: Sequence[Path]) -> Iterator[Path]:
     """The bundles that `folders` are, or hold; a folder with neither is one of its own, to be told of."""
     for folder in folders:
-        if (folder / CARD).exists():
-            yield folder
-            continue
-        held = sorted(card.parent for card in folder.glob(f"*/{CARD}"))
-        yield from held or [folder]
+        try:
+            held = [folder] if (folder / CARD).exists() else [card.parent for card in folder.glob(f"*/{CARD}")]
+        except OSError:  # whoever loads it is told why
+            held = []
+        yield from sorted(held) or [folder]
 
 
 def rows(folders: Iterable[Path], device: str | None) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inspector.companions import is_given
+from inspector.errors import DataError, reading
 
 if TYPE_CHECKING:
     from inspector.recorder.recording import Recording
@@ -32,7 +33,8 @@ def extend(replay: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="of a recording: print JSON")
 
     def verb(options: argparse.Namespace) -> int:
-        is_recording = options.journal.is_dir()
+        with reading(options.journal, DataError):
+            is_recording = options.journal.is_dir()
         wrong = OF_JOURNALS if is_recording else OF_JUDGING
         for name in wrong:
             if is_given(replay, options, name):
@@ -55,7 +57,8 @@ def _replay(options: argparse.Namespace) -> int:
     from inspector.recorder.replay import Replay
 
     cv2.setNumThreads(1)  # as the daemon does it
-    recording = Recording(options.journal)
+    with reading(options.journal, DataError):
+        recording = Recording(options.journal)
     if options.save is not None:
         print(f"{_save(recording, options.save)} picture(s) written to {options.save}", file=sys.stderr)
         return 0

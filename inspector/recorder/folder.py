@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.errors import OutputError
+from inspector.errors import OutputError, reading
 from inspector.recorder.draft import INDEX
 
 LOCK = ".lock"
@@ -121,7 +121,8 @@ def _size(folder: Path) -> int:
 
 def probe(path: Path) -> None:
     """Raise OutputError where `Folder` could not have `path`, leaving everything as it is."""
-    place = next(one for one in (path, *path.absolute().parents) if one.exists())
+    with reading(path, OutputError, "recorder "):
+        place = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise OutputError(
             f"recorder {path}: {place} cannot be written; mend its rights, or choose another recorder.path"

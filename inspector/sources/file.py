@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from inspector.errors import SourceError
+from inspector.errors import ConfigError, SourceError, reading
 from inspector.pictures import MAX_PIXELS
 from inspector.sources.pace import Pace
 from inspector.sources.url import Url
@@ -99,6 +99,7 @@ def from_url(url: Url) -> VideoFile:
     loop = url.flag("loop")
     rate = url.number("rate", NATIVE, 0.001, 10_000, {"native": NATIVE, "max": math.inf})
     url.finish()
-    if not path.is_file():
-        url.refuse(f"{str(path)!r} is not a file; give the path of a video")
+    with reading(path, ConfigError, f"{url}: "):
+        if not path.is_file():
+            url.refuse(f"{str(path)!r} is not a file; give the path of a video")
     return VideoFile(path, rate, loop)

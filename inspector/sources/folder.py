@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from inspector import files, pictures
-from inspector.errors import DataError, SourceError
+from inspector.errors import ConfigError, DataError, SourceError, reading
 from inspector.sources.pace import Pace
 from inspector.sources.url import Url
 from inspector.types import Image, Shot
@@ -93,6 +93,7 @@ def from_url(url: Url) -> Folder:
     loop = url.flag("loop")
     rate = url.number("rate", math.inf, 0.001, 10_000, {"max": math.inf})
     url.finish()
-    if not path.is_dir():
-        url.refuse(f"{str(path)!r} is not a folder; give the path of a folder of pictures")
+    with reading(path, ConfigError, f"{url}: "):
+        if not path.is_dir():
+            url.refuse(f"{str(path)!r} is not a folder; give the path of a folder of pictures")
     return Folder(path, rate, loop)

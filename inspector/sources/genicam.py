@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from inspector.errors import SourceError
+from inspector.errors import ConfigError, SourceError, reading
 from inspector.extras import remedy
 from inspector.sources import features, genapi, pixels, producers
 from inspector.sources.frame_ids import FrameIds
@@ -212,8 +212,9 @@ def from_url(url: Url) -> GenicamCamera:
         producers.harvesters()
     except ImportError as error:
         url.refuse(f"harvesters is not installed ({error}); {remedy('genicam')}")
-    if given and not (Path(given).is_absolute() and Path(given).is_file()):
-        url.refuse(f"producer = {given!r} is no file; give the absolute path of the vendor's .cti file")
+    with reading(Path(given), ConfigError, f"{url}: producer = "):
+        if given and not (Path(given).is_absolute() and Path(given).is_file()):
+            url.refuse(f"producer = {given!r} is no file; give the absolute path of the vendor's .cti file")
     paths = (Path(given),) if given else producers.installed()
     if not paths:
         url.refuse(f"no GenTL producer is known; give producer=/PATH/OF.cti, or set {producers.VARIABLE}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from inspector import files
-from inspector.errors import ConfigError, DataError, OutputError
+from inspector.errors import ConfigError, DataError, OutputError, reading
 
 COOKIE = "inspector_view"
 COOKIE_SECONDS = 365 * 86_400
@@ -83,8 +83,9 @@ class Access:
 
 def read_token(path: Path) -> str:
     """The token in a file of mode 600, which is made if it is missing. Raises ConfigError and OutputError."""
-    if not path.exists():
-        _make(path)
+    with reading(path, ConfigError, "token "):
+        if not path.exists():
+            _make(path)
     remedy = "delete it, and `inspector view` makes a new one"
     try:
         content, mode = files.read_private(path, _MOST_BYTES)
