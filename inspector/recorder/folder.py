@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from inspector.errors import OutputError, reading
 from inspector.recorder.draft import INDEX
+
+log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 _LEFT = re.compile(r"\.(deleted-)?[\w-]+-\d{8}T\d{6}\.\d{3}Z-\d+", re.ASCII)
@@ -78,10 +81,13 @@ class Folder:
     def tidy(self) -> None:
         """Delete what the last daemon left half written or half deleted, and see what is there. Raises OSError."""
         for entry in list(os.scandir(self.path)):
-            if _LEFT.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            elif not entry.name.startswith(".") and (index := Path(entry.path, INDEX)).is_file():
-                self._entries[entry.name] = Entry(index.stat().st_mtime, _size(Path(entry.path)))
+            try:
+                if _LEFT.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                elif not entry.name.startswith(".") and (index := Path(entry.path, INDEX)).is_file():
+                    self._entries[entry.name] = Entry(index.stat().st_mtime, _size(Path(entry.path)))
+            except OSError as error:  # a disk's own folder lost+found is root's
+                log.info("recorder %s: %s is not counted, it cannot be read: %s", self.path, entry.name, error.strerror)
 
     def keep_house(self, now: float) -> None:
         """Delete recordings that are too old, and forget those that somebody else deleted. now: seconds since 1970."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -377,6 +380,31 @@ def test_what_was_cut_off_is_taken_away_and_the_rest_found_again(tmp_path: Path)
     assert again.recordings == 1
     assert again.size == folder.size
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "r1", "notes.txt"}
+    again.close()
+
+
+def test_what_may_not_be_entered_keeps_nothing_else_from_being_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path, ROOMY)
+    names = [f"r{number}" for number in range(9)]
+    for name in names:
+        finished(folder, name)
+    folder.close()
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / ".cam1-20260131T060102.123Z-4711").mkdir()
+    real: Callable[..., os.stat_result] = os.stat
+
+    def stat(path: Any, *rest: Any, **more: Any) -> os.stat_result:
+        if path == tmp_path / "lost+found" / "recording.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    again = Folder(tmp_path, ROOMY)
+    again.tidy()
+    assert (again.recordings, again.size) == (9, folder.size)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "lost+found", *names}
     again.close()
 
 
