@@ -90,23 +90,30 @@ class Folder:
                 log.info("recorder %s: %s is not counted, it cannot be read: %s", self.path, entry.name, error.strerror)
 
     def keep_house(self, now: float) -> None:
-        """Delete recordings that are too old, and forget those that somebody else deleted. now: seconds since 1970."""
+        """Delete recordings that are too old or too many, and forget those that somebody else deleted.
+
+        now: seconds since 1970
+        """
         for name, entry in list(self._entries.items()):
             if entry.at < now - self._bounds.keep_seconds or not (self.path / name).is_dir():
                 self._delete(name)
+        self._make_way(self._bounds.max_bytes, self._bounds.max_recordings)
 
     def has_room(self, size: int) -> bool:
         """Whether there is room for one more recording of so many bytes; the oldest make way, if that is enough."""
-        bounds = self._bounds
-        if self.shared + size > bounds.max_bytes:
-            return False
-        while self._entries and (len(self._entries) >= bounds.max_recordings or self.size + size > bounds.max_bytes):
-            self._delete(min(self._entries, key=lambda name: self._entries[name].at))
-        return True
+        return self._make_way(self._bounds.max_bytes - size, self._bounds.max_recordings - 1)
 
     def add(self, name: str) -> None:
         """Count a recording that is finished. Raises OSError."""
         self._entries[name] = Entry(time.time(), _size(self.path / name))
+
+    def _make_way(self, max_bytes: int, max_recordings: int) -> bool:
+        """Delete the oldest until there are no more than that; False where not even what they share fits."""
+        if self.shared > max_bytes:
+            return False
+        while self._entries and (len(self._entries) > max_recordings or self.size > max_bytes):
+            self._delete(min(self._entries, key=lambda name: self._entries[name].at))
+        return True
 
     def _delete(self, name: str) -> None:
         """One that is half deleted is no recording either."""

@@ -141,8 +141,8 @@ class Recorder(Service):
         self._work.set()
 
     def _keep_house(self) -> None:
-        self.folder.keep_house(self._ages.now_ns() / 1e9)
         self.folder.shared = self._setups.size
+        self.folder.keep_house(self._ages.now_ns() / 1e9)
 
     def _take(self, camera: str, step: Step) -> None:
         """Do one step of a recording; once one failed, the rest of that recording is lost."""

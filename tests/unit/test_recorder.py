@@ -364,6 +364,29 @@ def test_number_and_age_are_bounded_too(tmp_path: Path) -> None:
     folder.close()
 
 
+@pytest.mark.parametrize("bounds", [Bounds(1 << 30, 3, 3600.0), Bounds(10_000, 100, 3600.0)])
+def test_bounds_that_were_lowered_hold_without_another_recording(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path, bounds: Bounds
+) -> None:
+    root = tmp_path / "rec"
+    folder = Folder(root, ROOMY)
+    for number in range(9):
+        finished(folder, f"r{number}")
+    folder.close()
+    again = Folder(root, bounds)
+    one = recorder(again, line)
+    one.stop()
+    run(one)
+    left = sorted(path.name for path in root.glob("r*"))
+    assert 1 <= len(left) == again.recordings <= 3
+    assert again.size <= bounds.max_bytes
+    for _ in range(3):
+        one._keep_house()  # makes no room for one that nobody has begun
+    assert sorted(path.name for path in root.glob("r*")) == left
+    assert left[-1] == "r8"
+    again.close()
+
+
 def test_what_was_cut_off_is_taken_away_and_the_rest_found_again(tmp_path: Path) -> None:
     folder = Folder(tmp_path, ROOMY)
     finished(folder, "r1")
