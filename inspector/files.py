@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +38,28 @@ def read_private(path: Path, most: int) -> tuple[bytes, int]:
     """The first `most` bytes of a file that should be its owner's alone, and its mode. Raises DataError and OSError."""
     with _open_plain(path) as file:
         return file.read(most), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+
+def beside(path: Path, content: bytes) -> Path:
+    """Write what is to replace `path`, with the owner and rights of what is there: whole, and on the disk; where.
+
+    Raises OSError, and leaves nothing then.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            there = path.stat()
+            with suppress(PermissionError):  # another user's, who lets us write here
+                os.chown(new, there.st_uid, there.st_gid)
+            shutil.copymode(path, new)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    return new
 
 
 def sync(path: Path) -> None:

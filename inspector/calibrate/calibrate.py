@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from inspector import calibration
+from inspector import calibration, files
 from inspector.calibrate.choose import Choice, Wish, candidates, choose
 from inspector.calibrate.conformal import Interval
 from inspector.calibrate.session import Session, detail, part_names
@@ -110,9 +111,19 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
 
 
 def write(path: Path, found: Calibration) -> None:
-    """Write the file, and read it back as the daemon will."""
-    path.write_text(COMMENT + tomli_w.dumps(found.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-    calibration.load(path)
+    """Write the file, and read it as the daemon will before it replaces the one that is there.
+
+    Raises ConfigError and OSError, and what is there stays.
+    """
+    path = Path(os.path.realpath(path))  # so that what stands at a link's end is replaced, and not the link
+    content = COMMENT + tomli_w.dumps(found.model_dump(mode="json", exclude_none=True))
+    new = files.beside(path, content.encode())
+    try:
+        calibration.load(new)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def _references(bundle: Bundle, path: Path | None) -> References | None:

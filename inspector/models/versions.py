@@ -206,11 +206,7 @@ class Versions:
     def _write(self, path: Path, content: bytes) -> None:
         """Write it whole or not at all, also where the power fails."""
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        new = path.with_name(f"{path.name}.new")
-        with new.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        new = files.beside(path, content)
         self._hand_over(new)
         if path.parent != self.folder:
             self._hand_over(path.parent)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 
 from inspector import calibration
-from inspector.calibration import Seen
+from inspector.calibration import Calibration, Seen
 from inspector.condition.checks import CHECKS
 from inspector.condition.limits import ANY, Limits, Range
 from inspector.errors import ConfigError
@@ -79,12 +83,63 @@ def test_what_a_healthy_camera_shows_is_read_as_limits(bright: Path, tmp_path: P
     assert health.limits == Limits({Cause.BLACK: Range(high=5.0), Cause.DRIFTED: Range(88.0, 98.5)}, 0.1)
 
 
-def survived(limits: Limits, path: Path, bundle: Path) -> Limits:
-    """What the daemon reads of limits that `inspector calibrate` wrote."""
+Write: TypeAlias = Callable[[Path, Calibration], None]
+
+
+@pytest.fixture
+def write() -> Write:
     pytest.importorskip("scipy")
     pytest.importorskip("tomli_w")
     from inspector.calibrate.calibrate import write
 
+    return write
+
+
+def test_a_full_disk_leaves_the_calibration_in_force(
+    write: Write, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text := calibration_text(bright))
+    found = calibration.load(path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(path, found.model_copy(update={"date": "2026-02-01T12:00:00Z"}))
+    assert path.read_text() == text
+    assert list(tmp_path.glob("c.toml*")) == [path]
+
+
+def test_one_that_cannot_be_read_back_replaces_none(write: Write, bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text := calibration_text(bright))
+    with pytest.raises(ConfigError, match="date"):
+        write(path, calibration.load(path).model_copy(update={"date": "today"}))
+    assert path.read_text() == text
+    assert list(tmp_path.glob("c.toml*")) == [path]
+
+
+def test_a_calibration_is_replaced_where_its_link_leads_with_its_rights(
+    write: Write, bright: Path, tmp_path: Path
+) -> None:
+    path, link = tmp_path / "c.toml", tmp_path / "link.toml"
+    path.write_text(calibration_text(bright))
+    path.chmod(0o640)
+    link.symlink_to(path)
+    if os.geteuid() == 0:
+        os.chown(path, 4711, 4712)
+    before = path.stat()
+    write(link, calibration.load(path).model_copy(update={"date": "2026-02-01T12:00:00Z"}))
+    assert link.is_symlink()
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert calibration.load(path).date == "2026-02-01T12:00:00Z"
+
+
+def survived(write: Write, limits: Limits, path: Path, bundle: Path) -> Limits:
+    """What the daemon reads of limits that `inspector calibrate` wrote."""
     path.write_text(calibration_text(bundle, format=2))
     health = calibration.Health.of(limits, 700)
     write(path, calibration.load(path).model_copy(update={"health": health}))
@@ -94,24 +149,26 @@ def survived(limits: Limits, path: Path, bundle: Path) -> Limits:
     return read.limits
 
 
-def test_limits_survive_the_file(bright: Path, tmp_path: Path) -> None:
+def test_limits_survive_the_file(write: Write, bright: Path, tmp_path: Path) -> None:
     reference = np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)
     ranges = {cause: Range(index, index + 0.5) for index, cause in enumerate(CHECKS)}
     limits = Limits(ranges, 0.05, reference)
-    read = survived(limits, tmp_path / "c.toml", bright)
+    read = survived(write, limits, tmp_path / "c.toml", bright)
     assert (read.ranges, read.noise) == (limits.ranges, limits.noise)
     assert read.reference is not None
     assert np.array_equal(read.reference, reference)
 
 
-def test_limits_of_a_scene_without_a_place_survive_it_too(bright: Path, tmp_path: Path) -> None:
+def test_limits_of_a_scene_without_a_place_survive_it_too(write: Write, bright: Path, tmp_path: Path) -> None:
     limits = Limits({Cause.BLACK: Range(high=5.0)}, 0.05)
-    assert survived(limits, tmp_path / "c.toml", bright) == limits
+    assert survived(write, limits, tmp_path / "c.toml", bright) == limits
 
 
-def test_a_check_that_is_off_is_not_taken_for_one_that_was_not_learnt(bright: Path, tmp_path: Path) -> None:
+def test_a_check_that_is_off_is_not_taken_for_one_that_was_not_learnt(
+    write: Write, bright: Path, tmp_path: Path
+) -> None:
     limits = Limits({Cause.FROZEN: ANY})
-    assert survived(limits, tmp_path / "c.toml", bright) == limits
+    assert survived(write, limits, tmp_path / "c.toml", bright) == limits
     assert "[health.ranges.frozen]\n" in (tmp_path / "c.toml").read_text()
 
 

@@ -96,7 +96,7 @@ MAY_IMPORT = {
     # the daemon never imports training, nor what others test with
     "testing": "sources",
     "training": "critical files heap inference judge",
-    "calibrate": "calibration condition critical inference judge sources training values",
+    "calibrate": "calibration condition critical files inference judge sources training values",
     "view": "asking client codecs files keys messages wire",
     "cli": "assemble calibrate doctor journal keys listen logs models notify reading recorder simulation training view",
     "__main__": "cli",
