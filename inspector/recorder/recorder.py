@@ -125,14 +125,15 @@ class Recorder(Service):
             if carried is not self._setups.now:
                 carried = self._setups.now
                 self._try(self._setups.carry)
-            for camera, ring in self.rings.items():
-                while (step := ring.take(self._clock.monotonic(), flush=over)) is not None:
+            for camera, ring in self.rings.items():  # one step each: no camera that outruns the disk holds up the rest
+                if (step := ring.take(self._clock.monotonic(), flush=over)) is not None:
+                    self._work.set()
                     beat()
                     self._take(camera, step)
             if self._clock.monotonic() >= house_due:
                 house_due = self._clock.monotonic() + HOUSE_SECONDS
                 self._try(self._keep_house)
-            if over:
+            if over and not self._work.is_set():
                 return
 
     def stop(self) -> None:

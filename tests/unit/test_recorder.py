@@ -630,6 +630,39 @@ def test_stopping_ends_the_recordings_that_are_begun(line: tuple[Settings, dict[
     folder.close()
 
 
+def test_a_camera_that_outruns_the_disk_holds_up_nothing_else(
+    bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = configuration.load(configure(tmp_path / "c.toml", bright, "sim://line", "sim://line"), {})
+    sha256 = bundle.load(bright).sha256
+    folder, clock = Folder(tmp_path / "rec", ROOMY), ManualClock(wall_ns=time.time_ns())
+    setups = Setups(folder.path, Setup(settings, {"cam1": sha256, "cam2": sha256}, {sha256: bright}))
+    about = {key: ABOUT[key] for key in ("line", "session", "max_batch", "runtime")}
+    one = Recorder(folder, setups, {"cam1": TERMS, "cam2": TERMS}, about, clock)
+    done, add, keep_house = [], Draft.add, Folder.keep_house
+
+    def write(self: Draft, frame: Kept) -> None:
+        done.append(self.name[:4])
+        clock.advance(61.0)
+        if done[-1] == "cam1" and frame.number < 50:  # the next one is there before this one is written
+            tell(one, inspection(frame.number + 1, (frame.number + 1) / 100))
+        add(self, frame)
+
+    def tidy_up(self: Folder, now: float) -> None:
+        done.append("house")
+        keep_house(self, now)
+
+    monkeypatch.setattr(Draft, "add", write)
+    monkeypatch.setattr(Folder, "keep_house", tidy_up)
+    first = inspection(0, 0.0, Verdict.NG)
+    tell(one, first, replace(first, frame=replace(first.frame, camera="cam2")))
+    one.stop()
+    run(one)
+    assert done[:6] == ["house", "cam1", "cam2", "house", "cam1", "house"]
+    assert (one.recordings, one.written) == (2, {"cam1": 51, "cam2": 1})
+    folder.close()
+
+
 def test_recordings_carry_the_settings_in_force_when_they_began(
     line: tuple[Settings, dict[str, Path]], tmp_path: Path
 ) -> None:
