@@ -102,11 +102,11 @@ def assemble(
         if versions is not None and not rehearsal:
             aside["control"] = control = Control(versions.folder, lambda *asked: changes.act(*asked), jobs.submit)
             stack.callback(control.close)
-        metrics, recent = Metrics(sources, judging.tags, clock), Recent(clock)
+        metrics, recent = Metrics(sources, judging.tags), Recent(clock)
 
-        def observe(inspection: Inspection, encode_seconds: float, publish_seconds: float) -> None:
-            metrics.observe(inspection, encode_seconds, publish_seconds)
-            recent.observe(inspection)
+        def observe(inspection: Inspection, encode_seconds: float, handed_over: float) -> None:
+            metrics.observe(inspection, encode_seconds, handed_over)
+            recent.observe(inspection, handed_over)
             shadow.offer(inspection)
 
         catchup = None if around.catchup is None else around.catchup.endpoint

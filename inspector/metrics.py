@@ -18,7 +18,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.clock import Clock
 from inspector.condition.checks import CHECKS
 from inspector.condition.presence import State
 from inspector.mailbox import Batch, BatchEnd
@@ -339,8 +338,7 @@ class _Model:
 class Metrics:
     """Takes what only a frame or a batch knows; every method may be called from any thread."""
 
-    def __init__(self, cameras: Iterable[str], models: Sequence[ModelTag], clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, cameras: Iterable[str], models: Sequence[ModelTag]) -> None:
         self._lock = Lock()
         self._cameras = {camera: _Camera() for camera in cameras}
         self._models: dict[str, _Model] = {}
@@ -351,10 +349,10 @@ class Metrics:
         """The names on the models' cards."""
         return self._models
 
-    def observe(self, inspection: Inspection, encode_seconds: float, publish_seconds: float) -> None:
-        """Take a frame whose verdict was handed to the socket just now."""
+    def observe(self, inspection: Inspection, encode_seconds: float, handed_over: float) -> None:
+        """Take a frame whose verdict was `handed_over` to the socket then: monotonic seconds."""
         frame, receipt = inspection.frame, inspection.receipt
-        now = self._clock.monotonic()
+        latency = handed_over - frame.captured
         row = (
             receipt.queue or NONE,
             receipt.batch or NONE,
@@ -362,15 +360,15 @@ class Metrics:
             receipt.judge or NONE,
             receipt.repair or NONE,
             encode_seconds or NONE,
-            publish_seconds or NONE,
-            now - frame.captured,
+            max(latency - receipt.total, 0.0) or NONE,
+            latency,
             NONE if inspection.score is None else inspection.score,
             NONE if inspection.residual is None else inspection.residual,
         )
         camera = self._cameras[frame.camera]
         with self._lock:
             camera.rows.append(row)
-            if now > frame.deadline or inspection.reason is Reason.DEADLINE:
+            if handed_over > frame.deadline or inspection.reason is Reason.DEADLINE:
                 camera.missed += 1
             if len(camera.rows) == MOST_ROWS:
                 camera.fold()

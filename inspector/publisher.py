@@ -60,8 +60,8 @@ class Publisher:
     """Publishes the inspections of `cameras`, and the parts of `stations`, to `outputs`; belongs to one thread, but any
     may read its counts.
 
-    observe: called once an inspection with (inspection, encode_seconds, publish_seconds): what encoding its payloads
-    took, and the wait from its completion until its verdict was handed over
+    observe: called once an inspection with (inspection, encode_seconds, handed_over): what encoding its payloads took,
+    and when its verdict was handed to the outputs, monotonic seconds
     keeping: the journal that has each message before an output has it, if there is one
     recorder: told of every verdict and late result once it is out
     preview_rate: pictures a second of each camera, at the most, for whoever wants to look
@@ -135,11 +135,11 @@ class Publisher:
                 self._verdict(item, batch)
                 judged.append(item)
         self._send(batch)
-        waited = [self._since(inspection) for inspection in judged]
+        handed_over = self._clock.monotonic()  # before any result is encoded, which no verdict waits for
         results: list[Entry] = []
-        for inspection, seconds in zip(judged, waited, strict=True):
+        for inspection in judged:
             took = self._result(inspection, results) if inspection.verdict is Verdict.NG else 0.0
-            self._observe(inspection, took, seconds)
+            self._observe(inspection, took, handed_over)
         self._send(results)
         if self._keeping is not None:  # a result may have been counted and not kept: whoever asks for it has to know
             self._keeping.journal.told(self._sequences)

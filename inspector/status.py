@@ -26,11 +26,13 @@ class Recent:
         self._clock = clock
         self._rows: deque[tuple[float, float, Verdict]] = deque(maxlen=MOST_FRAMES)
 
-    def observe(self, inspection: Inspection) -> None:
-        """Take a frame whose verdict was handed to the outputs just now; by the publisher's thread."""
-        now, rows = self._clock.monotonic(), self._rows
-        rows.append((now, now - inspection.frame.captured, inspection.verdict))
-        while now - rows[0][0] > WINDOW:
+    def observe(self, inspection: Inspection, handed_over: float) -> None:
+        """Take a frame whose verdict was `handed_over` to the outputs then: monotonic seconds; by the publisher's
+        thread.
+        """
+        rows = self._rows
+        rows.append((handed_over, handed_over - inspection.frame.captured, inspection.verdict))
+        while handed_over - rows[0][0] > WINDOW:
             rows.popleft()
 
     def figures(self) -> str:

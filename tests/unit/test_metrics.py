@@ -77,7 +77,7 @@ class House:
 
     def __init__(self, **more: Any) -> None:
         self.clock = ManualClock()
-        self.metrics = Metrics(CAMERAS, [TAG], self.clock)
+        self.metrics = Metrics(CAMERAS, [TAG])
         self.ledger = Ledger(CAMERAS)
         self.cameras = {name: Camera() for name in CAMERAS}
         self.traffic = Traffic()
@@ -306,8 +306,8 @@ def test_a_frame_enters_the_histograms_of_its_camera(house):
     house.clock.advance(0.1)
     receipt = Receipt(queue=0.02, batch=0.005, infer=0.03, judge=0.001, repair=0.04)
     inspection = Inspection(frame, Verdict.NG, score=0.93, threshold=0.5, residual=0.02, receipt=receipt)
-    house.metrics.observe(inspection, 0.003, 0.0001)
-    spent = {**{name: getattr(receipt, name) for name in STAGES[:5]}, "encode": 0.003, "publish": 0.0001}
+    house.metrics.observe(inspection, 0.003, house.clock.monotonic())
+    spent = {**{name: getattr(receipt, name) for name in STAGES[:5]}, "encode": 0.003, "publish": 0.004}
     for stage, seconds in spent.items():
         assert house.value("inspector_stage_seconds_sum", camera="cam1", stage=stage) == pytest.approx(seconds)
         assert house.value("inspector_stage_seconds_count", camera="cam1", stage=stage) == 1
@@ -321,7 +321,7 @@ def test_a_frame_enters_the_histograms_of_its_camera(house):
 
 
 def test_what_a_frame_did_not_have_is_not_observed(house):
-    house.metrics.observe(Inspection(house.frame(), Verdict.UNKNOWN, Reason.OVERLOAD), 0.001, 0.001)
+    house.metrics.observe(Inspection(house.frame(), Verdict.UNKNOWN, Reason.OVERLOAD), 0.001, house.clock.monotonic())
     assert house.value("inspector_stage_seconds_count", camera="cam1", stage="infer") == 0
     assert house.value("inspector_stage_seconds_count", camera="cam1", stage="encode") == 1
     assert house.value("inspector_defect_score_count", camera="cam1") == 0
@@ -330,7 +330,7 @@ def test_what_a_frame_did_not_have_is_not_observed(house):
 
 
 def test_a_score_of_zero_is_a_score(house):
-    house.metrics.observe(Inspection(house.frame(), Verdict.OK, score=0.0, threshold=0.5), 0.0, 0.0)
+    house.metrics.observe(Inspection(house.frame(), Verdict.OK, score=0.0, threshold=0.5), 0.0, house.clock.monotonic())
     assert house.value("inspector_defect_score_count", camera="cam1") == 1
 
 
@@ -341,7 +341,8 @@ def test_a_score_of_zero_is_a_score(house):
 def test_a_missed_deadline_counts_once(house, late, reason, missed):
     frame = house.frame(deadline=1.0)
     house.clock.advance(late)
-    house.metrics.observe(Inspection(frame, Verdict.UNKNOWN if reason else Verdict.OK, reason), 0.0, 0.0)
+    inspection = Inspection(frame, Verdict.UNKNOWN if reason else Verdict.OK, reason)
+    house.metrics.observe(inspection, 0.0, house.clock.monotonic())
     assert house.value("inspector_deadline_missed_total", camera="cam1") == missed
 
 
@@ -365,7 +366,7 @@ def test_no_frame_is_lost_between_threads_and_scrapes(house):
 
     def observe() -> None:
         for _ in range(frames):
-            house.metrics.observe(inspection, 0.5, 0.0)
+            house.metrics.observe(inspection, 0.5, house.clock.monotonic())
 
     running = [threading.Thread(target=observe) for _ in range(threads)]
     for thread in running:

@@ -575,7 +575,7 @@ def test_a_model_is_counted_from_its_first_frame_on(tmp_path: Path) -> None:
     card.write_text(card.read_text().replace('name = "bright"', 'name = "bright-2"'))
     shop.changes.use(Use(other, ("cam1",)), None)
     before, now = shop.before, shop.changes.judging
-    metrics = Metrics(("cam1", "cam2"), before.tags, SystemClock())
+    metrics = Metrics(("cam1", "cam2"), before.tags)
     stations = InForce(before.stations, metrics)
     challenged: list[str] = []
     Adoption(stations, metrics, Encoder("line1", 1, "0" * 64), None, challenged.extend, {}, {})(before, now)

@@ -452,12 +452,12 @@ def judged(clock: ManualClock, verdict: Verdict) -> Inspection:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.OK, Verdict.NG])
-def test_each_inspection_is_observed_once_with_its_wait(verdict):
+def test_each_inspection_is_observed_once_with_when_its_verdict_left(verdict):
     house = House()
     inspection = judged(house.clock, verdict)
     house.clock.advance(1.0)
     house.publisher.publish([inspection])
-    assert house.observed == [(inspection, 0.0, 0.25)]
+    assert house.observed == [(inspection, 0.0, house.clock.monotonic())]
     assert {m.latency.publish for m in house.messages() if isinstance(m, VerdictMessage | ResultMessage)} == {0.25}
 
 
@@ -471,10 +471,11 @@ def test_encoding_is_measured_apart_from_the_wait(monkeypatch):
         return []
 
     monkeypatch.setattr("inspector.codecs.encode", slowly)
-    house.publisher.publish([inspection])
-    assert house.observed == [(inspection, 0.5, 0.25)]
-    (result,) = [m for m in house.messages() if isinstance(m, ResultMessage)]
-    assert (result.latency.encode, result.latency.publish) == (0.5, 0.25)
+    left = house.clock.monotonic()
+    house.publisher.publish([inspection, inspection])
+    assert house.observed == 2 * [(inspection, 0.5, left)], "no verdict waits for a result, whosever it is"
+    first, _ = [m for m in house.messages() if isinstance(m, ResultMessage)]
+    assert (first.latency.encode, first.latency.publish) == (0.5, 0.25)
 
 
 def test_a_frame_that_no_worker_finished_waited_since_its_capture():
@@ -482,7 +483,7 @@ def test_a_frame_that_no_worker_finished_waited_since_its_capture():
     frame = Frame("cam1", 1, 5, house.clock.monotonic(), house.clock.monotonic() + 1, None)
     house.clock.advance(1.5)
     house.publisher.publish([Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE)])
-    assert [(encode, publish) for _, encode, publish in house.observed] == [(0.0, 1.5)]
+    assert [m.latency.publish for m in house.messages() if isinstance(m, VerdictMessage)] == [1.5]
 
 
 def test_a_recorder_is_told_of_each_frame_once_all_is_out():

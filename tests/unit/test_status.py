@@ -20,9 +20,11 @@ def recent(clock):
     return Recent(clock)
 
 
-def judged(clock, verdict=Verdict.OK, latency=0.02):
-    frame = Frame("cam1", 1, 0, clock.monotonic() - latency, float("inf"), None)
-    return Inspection(frame, verdict, Reason.CAMERA if verdict is Verdict.UNKNOWN else None)
+def observe(recent, clock, verdict=Verdict.OK, latency=0.02):
+    """A verdict is handed over now, so many seconds after its capture."""
+    now = clock.monotonic()
+    frame = Frame("cam1", 1, 0, now - latency, float("inf"), None)
+    recent.observe(Inspection(frame, verdict, Reason.CAMERA if verdict is Verdict.UNKNOWN else None), now)
 
 
 def reader(name, state=State.STREAMING, *failing):
@@ -36,11 +38,11 @@ def test_before_the_first_verdict(recent):
 
 def test_the_figures_are_of_the_last_seconds(recent, clock):
     for _ in range(100):
-        recent.observe(judged(clock, Verdict.UNKNOWN, latency=5.0))
+        observe(recent, clock, Verdict.UNKNOWN, latency=5.0)
     clock.advance(20.0)
     for number in range(1000):
         clock.advance(0.01)
-        recent.observe(judged(clock, Verdict.NG if number % 100 == 0 else Verdict.OK, 0.1 if number > 985 else 0.02))
+        observe(recent, clock, Verdict.NG if number % 100 == 0 else Verdict.OK, 0.1 if number > 985 else 0.02)
     assert recent.figures() == "100 frames/s, p99 100 ms, 10 ng, 0 unknown in 10 s"
     clock.advance(11.0)
     assert recent.figures() == "no verdicts in 10 s"
@@ -48,7 +50,7 @@ def test_the_figures_are_of_the_last_seconds(recent, clock):
 
 def test_a_line_that_just_began_is_not_slow(recent, clock):
     for _ in range(20):
-        recent.observe(judged(clock))
+        observe(recent, clock)
         clock.advance(0.1)
     assert recent.figures() == "10 frames/s, p99 20 ms, 0 ng, 0 unknown in 2 s"
 
@@ -56,13 +58,13 @@ def test_a_line_that_just_began_is_not_slow(recent, clock):
 def test_a_flood_takes_no_more_memory(recent, clock):
     for _ in range(2 * MOST_FRAMES):
         clock.advance(0.0001)
-        recent.observe(judged(clock, latency=0.001))
+        observe(recent, clock, latency=0.001)
     assert len(recent._rows) == MOST_FRAMES
     assert recent.figures().startswith("10001 frames/s")
 
 
 def test_a_slow_line_is_told_in_plain_numbers(recent, clock):
-    recent.observe(judged(clock, latency=1.25))
+    observe(recent, clock, latency=1.25)
     clock.advance(10.0)
     assert recent.figures() == "0.1 frames/s, p99 1250 ms, 0 ng, 0 unknown in 10 s"
 
@@ -81,6 +83,6 @@ def test_a_line_stays_a_line(recent):
 
 def test_what_is_older_than_the_window_is_let_go(clock, recent):
     for _ in range(100):
-        recent.observe(judged(clock))
+        observe(recent, clock)
         clock.advance(1.0)
     assert len(recent._rows) <= WINDOW + 1
