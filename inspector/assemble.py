@@ -239,7 +239,6 @@ def _core(
         journal=around.journal,
         catchup=around.catchup,
         recorder=around.recorder,
-        shift=around.record.shift,
         parts=around.arrivals.parts.counts,
         triggers=around.arrivals.triggers,
         trigger_endpoint=around.arrivals.endpoint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -28,7 +28,6 @@ class Record:
 
     session: the number of the session that begins
     aside: the stages of the journal;  news: what became of the daemon before
-    shift: the frames of this shift, by camera and outcome
     """
 
     ledger: Ledger
@@ -36,7 +35,6 @@ class Record:
     keeping: Keeping | None = None
     aside: Mapping[str, Service] = field(default_factory=dict)
     news: Sequence[Event] = ()
-    shift: Callable[[], Mapping[tuple[str, str], int]] = dict
 
 
 def open_record(stack: ExitStack, settings: Settings, cameras: Sequence[str], clock: Clock, rehearsal: bool) -> Record:
@@ -69,7 +67,6 @@ def open_record(stack: ExitStack, settings: Settings, cameras: Sequence[str], cl
         Keeping(begun.journal, shifts.at, wish.results),
         {"journal": begun.journal, "keep": begun.keeper},
         news,
-        lambda: begun.journal.shift(shifts.at(clock.wall_ns())),
     )
 
 

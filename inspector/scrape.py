@@ -111,6 +111,9 @@ class Journal(Protocol):
     max_bytes: int
     free: int
 
+    def shift(self) -> Mapping[tuple[str, str], int]:
+        """The frames of this shift, by camera and outcome; what is missing is 0."""
+
 
 class Keys(Protocol):
     """How old the keys are; seconds since 1970 UTC, 0 for none."""
@@ -243,7 +246,6 @@ class Core:
     line: its name
     queues: how many frames wait, by the stage that takes them
     failing: one line for each stage that died or hangs
-    shift: the frames of this shift, by camera and outcome
     calibrated: when the cameras that are calibrated were, in seconds since 1970 UTC
     changes: of what judges, by what came of them;  shadow: frames seen in shadow, by camera and outcome
     elsewhere: the cameras whose calibration was made on something else than what judges
@@ -270,7 +272,6 @@ class Core:
     journal: Journal | None = None
     catchup: CatchUp | None = None
     recorder: Recorder | None = None
-    shift: Callable[[], Mapping[tuple[str, str], int]] = dict
     parts: Callable[[], Mapping[str, PartCounts]] = dict
     triggers: Mapping[str, Triggers] = field(default_factory=dict)
     trigger_endpoint: TriggerEndpoint | None = None
@@ -386,11 +387,11 @@ class Scrape(Collector):
             yield Sample("inspector_trigger_requests_total", (answer,), endpoint.answers[answer] if endpoint else 0)
 
     def _of_journal(self) -> Iterator[Sample]:
-        frames = self._core.shift()
+        journal = self._core.journal
+        frames = journal.shift() if journal else {}
         for camera in self._core.cameras:
             for outcome in (CAPTURED, *ENDS):
                 yield Sample("inspector_shift_frames", (camera, outcome), frames.get((camera, outcome), 0))
-        journal = self._core.journal
         yield Sample("inspector_journal_failing", (), journal is not None and journal.failing)
         yield Sample("inspector_journal_unkept_messages_total", (), journal.unkept_messages if journal else 0)
         yield Sample("inspector_journal_bytes", (), journal.size if journal else 0)

@@ -54,11 +54,19 @@ class Parts:
 
     def __init__(self, path: Path, memory_bytes: int = 1 << 20, clock: Clock | None = None) -> None:
         self.captured: dict[tuple[str, str], int] = {}
+        self.shift = SHIFT
         self.store = Store(path, "normal")
         self.session = self.store.begin(1000, "line1", "test")
         self.reader = Reader(path)
         self.journal = Journal(
-            self.store, self.reader, lambda: self.captured, 3600.0, 1 << 30, memory_bytes, clock or SystemClock()
+            self.store,
+            self.reader,
+            lambda: self.captured,
+            lambda _: self.shift,
+            3600.0,
+            1 << 30,
+            memory_bytes,
+            clock or SystemClock(),
         )
         self.stage = Stage("journal", lambda stage: self.journal.run(stage.beat), SystemClock(), lambda: None)
 

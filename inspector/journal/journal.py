@@ -41,6 +41,7 @@ class Journal(Service):
 
     reader: reads what `store` wrote
     captured: by camera and shift, how many frames the running session has captured so far
+    shift: names the shift of a moment (nanoseconds since 1970 UTC)
     keep_seconds, max_bytes: what is older, or more, is deleted, the oldest first
     memory_bytes: how much may wait for a disk that fails
 
@@ -56,6 +57,7 @@ class Journal(Service):
         store: Store,
         reader: Reader,
         captured: Callable[[], Mapping[tuple[str, str], int]],
+        shift: Callable[[int], str],
         keep_seconds: float,
         max_bytes: int,
         memory_bytes: int,
@@ -70,6 +72,8 @@ class Journal(Service):
         self._store = store
         self._reader = reader
         self._captured = captured
+        self._shift = shift
+        self._frames: tuple[str, Mapping[tuple[str, str], int]] = "", {}  # of the shift that it was, as last found
         self._memory_bytes = memory_bytes
         self._clock = clock
         self._ages = AgeClock(clock, f"the journal {store.path}")
@@ -182,15 +186,12 @@ class Journal(Service):
                 messages.append(kept)
         return replace(chunk, last=end, messages=tuple(messages), gone=gaps(first, end, messages))
 
-    def shift(self, shift: str) -> Mapping[tuple[str, str], int]:
-        """The frames of a shift by camera and outcome, over all sessions, as far as they are on disk; empty where that
-        cannot be read.
+    def shift(self) -> Mapping[tuple[str, str], int]:
+        """The frames of this shift by camera and outcome, over all sessions, as of the last second: who asks waits for
+        no disk.
         """
-        try:
-            return self._reader.shift(shift)
-        except DataError as error:
-            log.warning("%s", error)
-            return {}
+        shift, frames = self._frames
+        return frames if shift == self._shift(self._clock.wall_ns()) else {}
 
     def sessions(self, since: int) -> list[Session]:
         """See `archive.Archive`."""
@@ -242,6 +243,8 @@ class Journal(Service):
         self._store.account(captured, ended)
         with self._changed:
             self._ended = self._ended - ended
+        shift = self._shift(self._clock.wall_ns())
+        self._frames = shift, self._store.shift(shift)
 
     def _end(self) -> None:
         with self._changed:

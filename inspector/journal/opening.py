@@ -94,7 +94,9 @@ def opened(
                 f"journal {path} cannot be written: {error}; make room, mend the disk, or choose another journal.path"
             ) from error
         captures.begin(store.session, cameras)
-        journal = Journal(store, reader, captured, terms.keep_seconds, terms.max_bytes, terms.memory_bytes, clock)
+        journal = Journal(
+            store, reader, captured, shift, terms.keep_seconds, terms.max_bytes, terms.memory_bytes, clock
+        )
         if damaged is not None:
             journal.report("damaged", damaged)
         yield Opened(journal, Keeper(path, bool(cut_off), journal.report), captures, store.session, losses, parts)

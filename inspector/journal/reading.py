@@ -137,14 +137,6 @@ class Reader:
             )
             return [header for (header,) in rows]
 
-    def shift(self, shift: str) -> dict[tuple[str, str], int]:
-        """The frames of a shift by camera and outcome, over all sessions."""
-        with self._reading():
-            rows = self._db.execute(
-                "SELECT camera, outcome, sum(frames) FROM accounts WHERE shift = ? GROUP BY camera, outcome", (shift,)
-            )
-            return {(camera, outcome): frames for camera, outcome, frames in rows}
-
     def check(self) -> str | None:
         """What is damaged, or None; reads the whole file (PRAGMA quick_check)."""
         with self._reading():

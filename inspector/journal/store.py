@@ -181,6 +181,13 @@ class Store:
                 (self._session,),
             )
 
+    def shift(self, shift: str) -> dict[tuple[str, str], int]:
+        """The frames of a shift by camera and outcome, over all sessions."""
+        rows = self._db.execute(
+            "SELECT camera, outcome, sum(frames) FROM accounts WHERE shift = ? GROUP BY camera, outcome", (shift,)
+        )
+        return {(camera, outcome): frames for camera, outcome, frames in rows}
+
     def settle(self, session: int, state: State, accounts: Mapping[Account, int]) -> None:
         """Close the books of `session`: its state, and what is to be added to its accounts."""
         with self._transaction():

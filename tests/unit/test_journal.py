@@ -194,7 +194,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(t
             ("recovered", f"the journal {tmp_path / 'j'} works again; every message was kept")
         ]
         assert parts.sequences() == list(range(1, after + 10))
-        until(lambda: parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 9})
+        until(lambda: parts.journal.shift() == {("cam1", "ok"): after + 9})
         assert parts.journal.unkept_messages == 0
 
 
@@ -233,7 +233,7 @@ def test_what_there_is_no_room_for_is_named_by_its_sequences(tmp_path: Path) -> 
         assert (state, detail.partition("; ")[2]) == ("recovered", f"not kept: {VERDICTS} {lost[0]} to {lost[-1]}")
         assert lost == list(range(lost[0], lost[-1] + 1))
         assert parts.sequences() == there, "what was not kept is gone, all else is there"
-        until(lambda: parts.journal.shift(SHIFT) == {("cam1", "ok"): after + 99})  # the account balances all the same
+        until(lambda: parts.journal.shift() == {("cam1", "ok"): after + 99})  # the account balances all the same
 
 
 def test_a_disk_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,11 +527,24 @@ def test_captured_frames_are_set_and_ended_ones_added(tmp_path: Path) -> None:
         for captured in (1, 3, 4):
             parts.captured["cam1", SHIFT] = captured
             parts.journal.append([entry(captured)])
+    assert parts.journal.shift() == {("cam1", CAPTURED): 4, ("cam1", "ok"): 3}
     reader = Reader(tmp_path / "j")
-    assert reader.shift(SHIFT) == {("cam1", CAPTURED): 4, ("cam1", "ok"): 3}
     assert [account for _, _, account, _ in reader.accounts()] == [Account(SHIFT, "cam1", CAPTURED), OK]
     assert reader.unaccounted(parts.session) == []
     reader.close()
+
+
+def test_the_frames_of_this_shift_are_told_without_a_look_at_the_disk(tmp_path: Path) -> None:
+    clock = ManualClock()
+    for captured in (3, 4):
+        parts = Parts(tmp_path / "j", clock=clock)
+        parts.captured["cam1", SHIFT] = captured
+        parts.journal._keep_house()
+        parts.reader.close()
+        parts.store.close()
+    assert parts.journal.shift() == {("cam1", CAPTURED): 7}, "over all sessions"
+    parts.shift = "2026-01-31 14:00"
+    assert parts.journal.shift() == {}, "a shift that has just begun has none"
 
 
 def test_a_journal_out_of_reach_is_one_sentence(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ class Journal:
     max_bytes: int = 2000
     free: int = 500
 
+    def shift(self) -> dict[tuple[str, str], int]:
+        return {("cam1", "captured"): 9}
+
 
 @dataclass
 class Keys:
@@ -272,6 +275,8 @@ def test_journal_keys_and_stages_are_read_at_the_scrape():
     house = House(
         journal=Journal(), keys=Keys(), failing=lambda: failing, elsewhere=lambda: {"cam2"}, fallbacks=lambda: fallbacks
     )
+    assert house.value("inspector_shift_frames", camera="cam1", outcome="captured") == 9
+    assert house.value("inspector_shift_frames", camera="cam2", outcome="captured") == 0
     assert house.value("inspector_journal_failing") == 1
     assert house.value("inspector_journal_bytes") == 1000
     assert house.value("inspector_journal_limit_bytes") == 2000
