@@ -43,4 +43,5 @@ class Adoption:
             learnt = now.calibrations.get(camera.name)
             if learnt != before.calibrations.get(camera.name):
                 modalities = now.stations[camera.name].team.bundle.card.input.modalities
-                self.cameras[camera.name].monitor = monitor_of(camera, self.live[camera.name], learnt, modalities)
+                state = self.cameras[camera.name]
+                state.monitor = monitor_of(camera, self.live[camera.name], learnt, modalities, state.monitor)

@@ -87,17 +87,22 @@ def camera_of(
 
 
 def monitor_of(
-    settings: configuration.Camera, live: bool, calibrated: Calibration | None, modalities: Mapping[str, int]
+    settings: configuration.Camera,
+    live: bool,
+    calibrated: Calibration | None,
+    modalities: Mapping[str, int],
+    before: Monitor | None = None,
 ) -> Monitor:
     """Its health checks, with the limits that were learnt and fixed ones where none were.
 
     modalities: that its bundle names, with the channels of each; what a frame of `sources` is made of
+    before: the one whose place it takes
     """
     health = None if calibrated is None else calibrated.health
     fixed = limits.fixed(live)
     healthy = fixed if health is None else limits.completed(health.limits, live)
     stacked = {} if settings.sources is None else modalities
-    return Monitor(healthy, [Cause(name) for name in settings.health], stacked, fixed)
+    return Monitor(healthy, [Cause(name) for name in settings.health], stacked, fixed, before)
 
 
 def challenges_of(cameras: Sequence[configuration.Camera], stations: Mapping[str, Station]) -> dict[str, Challenges]:

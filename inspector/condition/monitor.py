@@ -36,6 +36,7 @@ class Monitor:
     asked: the checks that turn a verdict; the others are only measured
     modalities: of a stack, by name, the channels that each has in a frame, in their order
     beside: the limits of those after the first, for the checks that need no learning: `limits` are the first's
+    before: whose place it takes; what failed there fails until as many frames pass as ever
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Monitor:
         asked: Collection[Cause] = tuple(CHECKS),
         modalities: Mapping[str, int] = MappingProxyType({}),
         beside: Limits = NOTHING,
+        before: Monitor | None = None,
     ) -> None:
         self.values: Values = dict.fromkeys(CHECKS, math.nan)
         """Of the last frame; of a stack, of the modality where each is highest."""
@@ -53,15 +55,20 @@ class Monitor:
         self._gauge = Gauge(limits.noise, limits.reference)
         self._signals = [Signal(beside.noise) for _ in self._names[1:]]
         self._calm: dict[Cause, int] = {}  # frames until a check that fails is well again
+        self._before = before  # until the first look: that one may be looking still
         self._seen: list[tuple[Limits, Values]] = []  # of the last frame; of a stack, of each modality
 
     @property
     def failing(self) -> frozenset[Cause]:
         """The checks that fail, or did just now."""
-        return frozenset(self._calm.copy())
+        before = self._before
+        return frozenset(self._calm.copy()) if before is None else before.failing
 
     def look(self, image: Image, captured: float) -> Finding:
         """Measure the next frame, uint8 [height, width, channels], captured at that time in seconds, and decide."""
+        if self._before is not None:
+            self._calm = dict.fromkeys(self._before.failing, CALM)
+            self._before = None
         cause, detail = self._judged(image, captured)
         if cause is None and not self._calm:
             return _WELL

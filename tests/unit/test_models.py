@@ -13,12 +13,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from inspector.adoption import Adoption
 from inspector.cli import build_parser
 from inspector.clock import SystemClock
+from inspector.condition.limits import fixed
+from inspector.condition.monitor import CALM, Monitor
+from inspector.condition.presence import Presence
 from inspector.errors import BundleError, ConfigError, DataError, ModelError, OutputError
 from inspector.inference.bundle import load
 from inspector.inference.engine import Team, start
@@ -35,7 +39,8 @@ from inspector.models.shadow import Shadow, Wish
 from inspector.models.versions import Judged, Version, Versions, configured
 from inspector.models.wanted import USE, Use
 from inspector.settings import Camera, Settings, Workers
-from inspector.types import Event, Frame, Inspection, Verdict
+from inspector.sources.state import CameraState
+from inspector.types import Cause, Event, Frame, Inspection, Verdict
 from inspector.wire import Encoder
 from inspector.worker import Station
 from tests.bundles import make_bundle, picture
@@ -582,6 +587,21 @@ def test_a_model_is_counted_from_its_first_frame_on(tmp_path: Path) -> None:
     assert stations == now.stations
     assert challenged == ["cam1"]
     assert ("inspector_batch_closed_total", ("bright-2", "full"), 1) in metrics.samples()
+
+
+def test_what_fails_while_another_calibration_comes_is_well_again_by_it(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, make_bundle(tmp_path / "second"))
+    calibration = tmp_path / "c.toml"
+    calibration.write_text(calibration_text(shop.first))
+    shop.changes.use(Use(shop.first, ("cam1",), calibration), None)
+    state = CameraState(Presence(live=True), Monitor(fixed(live=True)))
+    state.monitor.look(np.zeros((48, 64, 1), np.uint8), 0)
+    before, now = shop.before, shop.changes.judging
+    stations, metrics = dict(before.stations), Metrics(("cam1", "cam2"), before.tags)
+    encoder, cameras, live = Encoder("line1", 1, "0" * 64), {"cam1": state}, {"cam1": True}
+    Adoption(stations, metrics, encoder, None, lambda _: None, cameras, live)(before, now)
+    found = [state.monitor.look(np.full((48, 64, 1), 60 + number, np.uint8), 0) for number in range(CALM)]
+    assert [one.over for one in found] == [*(CALM - 1) * [()], (Cause.BLACK,)]
 
 
 # ---- the list

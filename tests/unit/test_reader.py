@@ -584,6 +584,33 @@ def test_a_live_camera_that_repeats_its_picture_is_frozen_within_ten_frames_and_
     assert [event.state for event in bench.events] == ["streaming", "frozen", "streaming", "ended"]
 
 
+@pytest.mark.parametrize(
+    ("ill", "told"),
+    [(BLACK, ["streaming", "black", "healthy", "ended"]), (lively(1), ["streaming", "frozen", "streaming", "ended"])],
+)
+def test_what_failed_by_other_limits_is_well_again_by_those_that_take_their_place(
+    ill: np.ndarray, told: list[str]
+) -> None:
+    source = HandSource(live=True)
+    bench = Bench(source, queue=100, limits=fixed(live=True))
+    state, frames = bench.reader.state, source.frames
+
+    def replaced() -> Iterator[Shot]:
+        for number, shot in enumerate(frames()):
+            if number == 6:
+                state.monitor = Monitor(NOTHING, before=state.monitor)
+                assert state.failing
+            yield shot
+
+    source.frames = replaced  # type: ignore[method-assign]
+    for image in (*6 * [ill], *(lively(number) for number in range(2, CALM + 2))):
+        source.show(image)
+    source.end()
+    bench.run()
+    assert [event.state for event in bench.events] == told
+    assert state.failing == frozenset()
+
+
 def test_a_file_may_repeat_its_picture() -> None:
     source = HandSource(live=False)
     bench = Bench(source, queue=100, limits=fixed(live=False))
