@@ -208,6 +208,9 @@ TABLE = (
     Metric("inspector_journal_unkept_messages_total", "counter",
            "Messages that were published and could not be kept."),
     Metric("inspector_journal_bytes", "gauge", "What the journal holds; 0 where there is none."),
+    Metric("inspector_journal_file_bytes", "gauge",
+           "What the journal's file takes on its disk: what it holds, and the room that it will use again, for it "
+           "never shrinks; 0 where there is none."),
     Metric("inspector_journal_oldest_timestamp_seconds", "gauge",
            "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none."),
     Metric("inspector_recorder_failing", "gauge",

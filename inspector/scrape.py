@@ -106,6 +106,7 @@ class Journal(Protocol):
     failing: bool
     unkept_messages: int
     size: int
+    file_size: int
     oldest_ns: int | None
     keep_seconds: float
     max_bytes: int
@@ -395,6 +396,7 @@ class Scrape(Collector):
         yield Sample("inspector_journal_failing", (), journal is not None and journal.failing)
         yield Sample("inspector_journal_unkept_messages_total", (), journal.unkept_messages if journal else 0)
         yield Sample("inspector_journal_bytes", (), journal.size if journal else 0)
+        yield Sample("inspector_journal_file_bytes", (), journal.file_size if journal else 0)
         oldest = journal.oldest_ns if journal else None
         yield Sample("inspector_journal_oldest_timestamp_seconds", (), (oldest or 0) / 1e9)
         yield Sample("inspector_journal_limit_bytes", (), journal.max_bytes if journal else 0)

@@ -48,8 +48,8 @@ class Journal(Service):
     keep_seconds, max_bytes: as given
     failing: whether the disk fails or hangs just now
     unkept_messages: how many messages could not be kept
-    size, oldest_ns, free: bytes of the file, when its oldest message was kept, and bytes of room on its disk, as of
-        the last second
+    size, file_size: bytes that the file holds, and that it takes on the disk, as of the last second
+    oldest_ns, free: when its oldest message was kept, and bytes of room on its disk, as of the last second
     """
 
     def __init__(
@@ -65,11 +65,9 @@ class Journal(Service):
     ) -> None:
         self.failing = False
         self.unkept_messages = 0
-        self.size = store.size()
-        self.oldest_ns = store.oldest_ns()
-        self.free = store.free()
-        self.keep_seconds, self.max_bytes = keep_seconds, max_bytes
         self._store = store
+        self._look()
+        self.keep_seconds, self.max_bytes = keep_seconds, max_bytes
         self._reader = reader
         self._captured = captured
         self._shift = shift
@@ -234,7 +232,11 @@ class Journal(Service):
         self._account()
         more = self._store.trim(self._ages.now_ns() - round(self.keep_seconds * 1e9), self.max_bytes)
         self._house_due = self._clock.monotonic() + (0 if more else HOUSE_SECONDS)
-        self.size, self.oldest_ns, self.free = self._store.size(), self._store.oldest_ns(), self._store.free()
+        self._look()
+
+    def _look(self) -> None:
+        self.size, self.file_size = self._store.size(), self._store.file_size()
+        self.oldest_ns, self.free = self._store.oldest_ns(), self._store.free()
 
     def _account(self) -> None:
         captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}

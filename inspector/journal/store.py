@@ -238,11 +238,12 @@ class Store:
         return is_full or self.size() > max_bytes
 
     def size(self) -> int:
-        """What the file holds, without the pages that are free to be used again."""
-        return sum(
-            factor * self._pragma(name) * self._pragma("page_size")
-            for factor, name in ((1, "page_count"), (-1, "freelist_count"))
-        )
+        """Bytes that the file holds, without the pages that are free to be used again."""
+        return self.file_size() - self._pragma("freelist_count") * self._pragma("page_size")
+
+    def file_size(self) -> int:
+        """Bytes of the file, free pages included: it never shrinks."""
+        return self._pragma("page_count") * self._pragma("page_size")
 
     def free(self) -> int:
         """Bytes of room on its disk for this user; 0 where nobody can tell."""

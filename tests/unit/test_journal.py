@@ -335,6 +335,7 @@ def test_trimming_deletes_a_little_at_a_time_and_down_to_the_limit(tmp_path: Pat
     while store.trim(before_ns=0, max_bytes=full // 2):
         pass
     assert full * 0.45 < store.size() <= full // 2
+    assert store.file_size() >= full, "what is free again is still on the disk"
     store.close()
 
 

@@ -58,6 +58,7 @@ class Journal:
     failing: bool = True
     unkept_messages: int = 3
     size: int = 1000
+    file_size: int = 1500
     oldest_ns: int | None = 1_700_000_000_500_000_000
     keep_seconds: float = 60.0
     max_bytes: int = 2000
@@ -279,6 +280,7 @@ def test_journal_keys_and_stages_are_read_at_the_scrape():
     assert house.value("inspector_shift_frames", camera="cam2", outcome="captured") == 0
     assert house.value("inspector_journal_failing") == 1
     assert house.value("inspector_journal_bytes") == 1000
+    assert house.value("inspector_journal_file_bytes") == 1500
     assert house.value("inspector_journal_limit_bytes") == 2000
     assert house.value("inspector_journal_keep_seconds") == 60
     assert house.value("inspector_journal_free_bytes") == 500
