@@ -212,7 +212,8 @@ TABLE = (
            "What the journal's file takes on its disk: what it holds, and the room that it will use again, for it "
            "never shrinks; 0 where there is none."),
     Metric("inspector_journal_oldest_timestamp_seconds", "gauge",
-           "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none."),
+           "When the journal's oldest message was kept, in seconds since 1970 UTC; 0 where there is none, or only the "
+           "last one, which stays though it is too old."),
     Metric("inspector_recorder_failing", "gauge",
            "1 while the recorder's disk hangs, and once it was full or failed until a recording is written again; "
            "else 0."),

@@ -65,9 +65,8 @@ class Journal(Service):
     ) -> None:
         self.failing = False
         self.unkept_messages = 0
-        self._store = store
-        self._look()
         self.keep_seconds, self.max_bytes = keep_seconds, max_bytes
+        self._store = store
         self._reader = reader
         self._captured = captured
         self._shift = shift
@@ -75,6 +74,7 @@ class Journal(Service):
         self._memory_bytes = memory_bytes
         self._clock = clock
         self._ages = AgeClock(clock, f"the journal {store.path}")
+        self._look()
         self._changed = threading.Condition()
         self._pending: deque[Entry] = deque()
         self._pending_bytes = 0
@@ -230,13 +230,17 @@ class Journal(Service):
             self._house_due = self._clock.monotonic() + HOUSE_SECONDS
             return
         self._account()
-        more = self._store.trim(self._ages.now_ns() - round(self.keep_seconds * 1e9), self.max_bytes)
+        more = self._store.trim(self._too_old_ns(), self.max_bytes)
         self._house_due = self._clock.monotonic() + (0 if more else HOUSE_SECONDS)
         self._look()
 
     def _look(self) -> None:
         self.size, self.file_size = self._store.size(), self._store.file_size()
-        self.oldest_ns, self.free = self._store.oldest_ns(), self._store.free()
+        self.oldest_ns, self.free = self._store.oldest_ns(self._too_old_ns()), self._store.free()
+
+    def _too_old_ns(self) -> int:
+        """What was kept before (nanoseconds since 1970 UTC) is older than `keep_seconds`."""
+        return self._ages.now_ns() - round(self.keep_seconds * 1e9)
 
     def _account(self) -> None:
         captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}

@@ -252,9 +252,14 @@ class Store:
         except OSError:  # a disk that fails is found by writing
             return 0
 
-    def oldest_ns(self) -> int | None:
-        """When the oldest message was kept (wall clock), None where there is none."""
-        row = self._db.execute("SELECT at_ns FROM messages ORDER BY id LIMIT 1").fetchone()
+    def oldest_ns(self, before_ns: int) -> int | None:
+        """When the oldest message was kept (wall clock), None where there is none, or none but the newest, which `trim`
+        leaves though it is older than `before_ns`.
+        """
+        row = self._db.execute(
+            "SELECT at_ns FROM messages WHERE at_ns >= ? OR id < (SELECT max(id) FROM messages) ORDER BY id LIMIT 1",
+            (before_ns,),
+        ).fetchone()
         return None if row is None else row[0]
 
     def close(self) -> None:

@@ -306,6 +306,24 @@ def test_what_is_too_old_is_deleted_and_then_gone(tmp_path: Path) -> None:
         assert [kept.sequence for kept in chunk.messages] == [451, 452, 453, 454, 455]
 
 
+def test_the_last_message_of_an_idle_line_stays_and_is_not_told_as_too_old(tmp_path: Path) -> None:
+    clock = ManualClock()
+    parts = Parts(tmp_path / "j", clock=clock)
+    parts.store.write(entries(1, 5, at_ns=clock.wall_ns()))
+    parts.journal._keep_house()
+    assert parts.journal.oldest_ns == clock.wall_ns()
+    clock.advance(7200.0)
+    parts.journal._keep_house()
+    assert kept_in(parts.store) == 1
+    assert parts.journal.oldest_ns is None
+    parts.store.write(entries(6, 7, at_ns=clock.wall_ns()))
+    clock.advance(1.0)
+    parts.journal._keep_house()
+    assert parts.journal.oldest_ns == clock.wall_ns() - 10**9
+    parts.reader.close()
+    parts.store.close()
+
+
 def test_a_clock_that_is_set_forward_makes_nothing_old_until_a_day_has_passed(tmp_path: Path) -> None:
     clock = ManualClock()
     parts = Parts(tmp_path / "j", clock=clock)
