@@ -146,7 +146,7 @@ class Challenger(Service):
         except Exception as error:  # a picture that nobody foresaw fails by itself and ends nothing else
             detail = f"{picture.name}: looking at it failed with {error!r}"
             if picture.name not in course.rounds.failing:  # where it came from is told when it is news
-                log.error("camera %s: %s", camera, detail, exc_info=error)
+                log.error("camera %s: %s", camera, detail, exc_info=error, extra={"camera": camera})
             self._ended(camera, picture, Outcome.FAILED, detail)
             return
         if misfit is not None:

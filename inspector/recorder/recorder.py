@@ -199,7 +199,9 @@ class Recorder(Service):
         self._trouble = ""
         (number, end), more = window.triggers[0], len(window.triggers) - 1
         what = f"frame {number} was {end}" + (f", and {more} more" if more else "")
-        log.info("camera %s: %s; recorded with %d frame(s) in %s", camera, what, draft.frames, place)
+        log.info(
+            "camera %s: %s; %d frame(s) recorded in %s", camera, what, draft.frames, place, extra={"camera": camera}
+        )
 
     def _give_up(self, camera: str, begun: _Begun) -> None:
         if begun.draft is not None:

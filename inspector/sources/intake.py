@@ -259,7 +259,8 @@ class Intake:
             detail = f"looking at it failed with {error!r}"
             if detail != self._puzzled:  # where it came from is told when it is news
                 self._puzzled = detail
-                log.error("camera %s: %s", self._camera.name, detail, exc_info=error)
+                camera = self._camera.name
+                log.error("camera %s: %s", camera, detail, exc_info=error, extra={"camera": camera})
             return finding, None, detail
 
     def fit(self, image: Image) -> tuple[Standard, Image | None, str | None]:

@@ -103,7 +103,7 @@ class Reader:
         detail = f"reading it failed with {error!r}"
         if detail != self._puzzled:
             self._puzzled = detail
-            log.error("camera %s: %s", self.camera, detail, exc_info=error)
+            log.error("camera %s: %s", self.camera, detail, exc_info=error, extra={"camera": self.camera})
         return detail
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class Reader:
         try:
             self._source.close()
         except Exception:  # of sources of other packages anything: it must not keep others from their end
-            log.exception("camera %s: its source could not be closed", self.camera)
+            log.exception("camera %s: its source could not be closed", self.camera, extra={"camera": self.camera})
 
     @property
     def stalls_at(self) -> float:

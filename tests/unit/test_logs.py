@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -122,14 +123,25 @@ def test_the_page_names_the_fields_that_lines_have(monkeypatch):
     assert [name for name, always in fields if always] == list(logs.ALWAYS)
 
 
+def program() -> Iterator[ast.AST]:
+    for path in (Path(__file__).parents[2] / "inspector").rglob("*.py"):
+        yield from ast.walk(ast.parse(path.read_text()))
+
+
 def test_no_call_gives_a_field_that_is_not_on_the_page():
     given = set()
-    for path in (Path(__file__).parents[2] / "inspector").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
-                given |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+    for node in program():
+        if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
+            given |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
     assert given
     assert given <= logs.SOMETIMES.keys()
+
+
+def test_whatever_is_about_a_camera_has_fields():
+    calls = [ast.unparse(node) for node in program() if isinstance(node, ast.Call)]
+    about = [call for call in calls if re.match(r"log\.\w+\((\S+, )?'camera %s", call)]
+    assert len(about) >= 6
+    assert [call for call in about if "extra=" not in call] == []
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -341,6 +341,7 @@ def test_a_picture_that_nobody_foresaw_costs_its_own_verdict_alone(caplog: pytes
     assert [(one.verdict, one.reason) for one in bench.settled] == 3 * [(Verdict.UNKNOWN, Reason.MODEL)]
     assert [event.state for event in bench.events] == ["streaming", "ended"]
     traced = [record for record in caplog.records if record.exc_info]
+    assert {record.camera for record in traced} == {"cam"}  # type: ignore[attr-defined]
     assert [record.message for record in traced] == [
         "camera cam: looking at it failed with ZeroDivisionError('a bug')"
     ], "where it came from is told once"
