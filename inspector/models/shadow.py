@@ -78,6 +78,7 @@ class Shadow:
         self._told = 0
         try:
             while seen < wish.frames:
+                self._worker.tick()
                 if self._stopped or self._clock.monotonic() >= end:
                     raise ModelError(
                         f"in shadow it saw {seen} of {wish.frames} frames in {wish.within:g} s, for it sees only what "
@@ -94,6 +95,7 @@ class Shadow:
         finally:
             self._stations = {}
             self._forget()
+            self._worker.flush()
         sentence = f"in shadow it said the same of {same} of {seen} frames"
         if wish.agree is not None and same < wish.agree * seen:
             raise ModelError(f"{sentence}, less than {wish.agree:.2%}; look at the events, or ask for less")

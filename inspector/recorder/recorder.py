@@ -134,6 +134,7 @@ class Recorder(Service):
                 house_due = self._clock.monotonic() + HOUSE_SECONDS
                 self._try(self._keep_house)
             if over and not self._work.is_set():
+                self._resting.flush()  # whoever publishes, and counts, has come to an end before
                 return
 
     def stop(self) -> None:

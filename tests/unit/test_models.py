@@ -385,6 +385,21 @@ def test_what_it_says_is_counted_and_disagreement_published(gallery: Gallery) ->
     assert gallery.seen() == 3
 
 
+def test_at_its_end_no_frame_that_it_failed_on_is_left_out_of_the_log(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ModelError("out of memory")
+
+    monkeypatch.setattr(gallery.station.team.engines[0].detector, "look", fail)
+    future = gallery.watch(3)
+    for number in range(1, 4):
+        gallery.offer(Verdict.OK)
+        until(lambda number=number: gallery.seen() == number)  # type: ignore[misc]
+    future.result(30)
+    assert sum(record.count for record in caplog.records if hasattr(record, "count")) == 3
+
+
 def test_it_sees_nothing_while_all_are_busy_and_says_so(gallery: Gallery) -> None:
     gallery.idle = False
     future = gallery.watch(1, within=0.5)

@@ -663,6 +663,20 @@ def test_a_camera_that_outruns_the_disk_holds_up_nothing_else(
     folder.close()
 
 
+def test_at_the_end_no_frame_that_began_no_recording_is_left_out_of_the_log(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = Folder(tmp_path / "rec", ROOMY)
+    one = recorder(folder, line, clock=ManualClock())
+    tell(one, *(inspection(n, n / 10, Verdict.NG) for n in range(60)))
+    one.stop()
+    run(one)
+    told = [record.count for record in caplog.records if hasattr(record, "count")]
+    assert told == [1, one.rings["cam1"].skipped - 1]
+    folder.close()
+
+
 def test_recordings_carry_the_settings_in_force_when_they_began(
     line: tuple[Settings, dict[str, Path]], tmp_path: Path
 ) -> None:
