@@ -112,7 +112,9 @@ class JsonFormatter(logging.Formatter):
 
 
 class JournalFormatter(logging.Formatter):
-    """What `inner` makes of a record, with its priority before it, which systemd takes off: `journalctl -p warning`."""
+    """What `inner` makes of a record, with its priority before each line, which systemd takes off: `journalctl -p
+    warning`.
+    """
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -120,7 +122,8 @@ class JournalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's text."""
-        return f"<{PRIORITIES.get(record.levelno, 6)}>{self._inner.format(record)}"
+        priority = f"<{PRIORITIES.get(record.levelno, 6)}>"
+        return priority + self._inner.format(record).replace("\n", f"\n{priority}")
 
 
 class Tally:
