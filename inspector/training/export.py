@@ -17,7 +17,6 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inspector.errors import BundleError
 from inspector.inference import runtimes
@@ -42,8 +41,10 @@ class DetectorGraph(nn.Module):
         """The score is the highest mean of 3x3 pixels: one hot pixel does not make a defect."""
         logits = self.network(image.permute(0, 3, 1, 2).float() / 255)
         probability = torch.sigmoid(logits - self.shift)
-        score = functional.avg_pool2d(probability[:, None], 3, stride=1).amax(dim=(1, 2, 3))
-        return score, probability
+        # Added up, for OpenVINO takes five times as long to pool a single channel.
+        rows = probability[:, :-2] + probability[:, 1:-1] + probability[:, 2:]
+        sums = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+        return sums.amax(dim=(1, 2)) / 9, probability
 
 
 class ComparingDetectorGraph(DetectorGraph):
