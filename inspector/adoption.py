@@ -32,13 +32,14 @@ class Adoption:
 
     def __call__(self, before: Judging, now: Judging) -> None:
         """Have `now` judge, where `before` did, and tell all of them."""
+        changed = [name for name, one in now.stations.items() if one is not before.stations[name]]
         # Who is asked for a frame's model knows it before any frame has it.
         self.metrics.judge_by(now.tags)
         if self.recorder is not None:
-            self.recorder.judge_by(now)
+            self.recorder.judge_by(now, changed)
         self.stations.update(now.stations)
         self.encoder.configured(config_sha256(now.settings))
-        self.challenge([name for name, one in now.stations.items() if one is not before.stations[name]])
+        self.challenge(changed)
         for camera in now.settings.camera:
             learnt = now.calibrations.get(camera.name)
             if learnt != before.calibrations.get(camera.name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -107,9 +107,12 @@ class Recorder(Service):
             return [("recovered", f"the recorder works again; {self.failures} recording(s) were lost since the start")]
         return [("failing", f"the recorder cannot write to {self.folder.path}: {ails}; make room, or mend the disk")]
 
-    def judge_by(self, judging: Judging) -> None:
-        """Have recordings that begin from now on tell that `judging` judges; from any thread."""
-        self._setups.judge_by(Setup.of(judging))
+    def judge_by(self, judging: Judging, changed: Collection[str]) -> None:
+        """Have recordings that begin from now on tell that `judging` judges; from any thread, one at a time.
+
+        changed: the cameras that it judges otherwise than what judged so far
+        """
+        self._setups.judge_by(Setup.of(judging, self._setups.now, changed))
 
     def run(self, beat: Callable[[], None]) -> None:
         """Write recordings until `stop`; then end those that are begun, and return."""

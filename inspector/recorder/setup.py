@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,19 +46,28 @@ class Kept(NamedTuple):
 class Setup:
     """What judges until others take over. models: by camera, the sha256 of its bundle
 
-    folders: where each bundle came from, by its sha256;  stored: copies of files beside the bundles, by their path
+    folders: where each bundle came from, by its sha256
+    references: by camera, the copy of its reference, by that's path: one for all setups that judge by it as it was read
+    stored: copies of other files beside the bundles, by their path
     """
 
     settings: Settings
     models: Mapping[str, str]
     folders: Mapping[str, Path]
+    references: Mapping[str, dict[Path, Kept]]
     stored: dict[Path, Kept] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, judging: Judging) -> Setup:
-        """That of what judges, which it does not hold."""
+    def of(cls, judging: Judging, before: Setup | None = None, changed: Collection[str] = ()) -> Setup:
+        """That of what judges, which it does not hold.
+
+        before: that of what judged so far;  changed: the cameras whose references were read again since
+        """
         models = {camera: station.tag.sha256 for camera, station in judging.stations.items()}
-        return cls(judging.settings, models, judging.folders())
+        references = {
+            camera: {} if before is None or camera in changed else before.references[camera] for camera in models
+        }
+        return cls(judging.settings, models, judging.folders(), references)
 
     def camera(self, name: str) -> Camera:
         """The camera's table."""
@@ -120,9 +129,10 @@ class Setups:
         found = {}
         for key in BESIDE:
             path = getattr(camera, key)
-            if path is not None and path not in setup.stored:
-                setup.stored[path] = self._keep(path)
-            found[key] = None if path is None else setup.stored[path]
+            stored = setup.references[camera.name] if key == "reference" else setup.stored
+            if path is not None and path not in stored:
+                stored[path] = self._keep(path)
+            found[key] = None if path is None else stored[path]
         return found
 
     def _bundle(self, sha256: str) -> Kept | None:

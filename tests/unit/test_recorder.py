@@ -32,8 +32,11 @@ from inspector.recorder.setup import STORE, Setup, Setups, digest_of
 from inspector.settings import Settings
 from inspector.types import Frame, Image, Inspection, Mask, Patch, Reason, Verdict
 from inspector.wire import Encoder
+from tests.bundles import make_bundle
 from tests.daemon import configure
 from tests.inspections import ng
+from tests.pictures import noise
+from tests.pictures import write as write_picture
 from tests.waiting import until
 
 TERMS = Terms(("ng", "unknown:deadline", "late"), 2.0, 1.0, 5.0, 10.0, 0.5, 1 << 20)
@@ -456,7 +459,7 @@ def line(bright: Path, tmp_path: Path) -> tuple[Settings, dict[str, Path]]:
 
 
 def setup(settings: Settings, folders: dict[str, Path]) -> Setup:
-    return Setup(settings, {"cam1": next(iter(folders), "")}, folders)
+    return Setup(settings, {"cam1": next(iter(folders), "")}, folders, {"cam1": {}})
 
 
 def test_the_bundle_comes_along_without_its_bytes(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
@@ -551,6 +554,28 @@ def test_a_file_that_was_read_again_comes_along_as_it_was_read(bright: Path, tmp
             told = setups.lay(one, "cam1", [], root / f"{name}{number}")
             found.append((root / f"{name}{number}" / told["ignore"]["path"]).read_bytes())
     assert found == [b"first", b"second", b"second", b"third"]
+
+
+def test_a_reference_picture_comes_along_as_the_camera_is_judged_by_it(tmp_path: Path) -> None:
+    """It is read again where the camera's station is another one, and at no other reload."""
+    comparing, picture = make_bundle(tmp_path / "comparing", reference=True), tmp_path / "golden" / "top.png"
+    config = configure(tmp_path / "c.toml", comparing, "sim://line", camera='reference = "golden"')
+    write_picture(picture, noise(1, 48, 64))
+    judging, root = prepare(configuration.load(config, {})), tmp_path / "rec"
+    setups = Setups(root, Setup.of(judging))
+    first = picture.read_bytes()
+    setups.carry()
+    write_picture(picture, noise(2, 48, 64))
+    found = []
+    for number, threshold in enumerate((None, None, 0.25)):
+        camera = judging.settings.camera[0].model_copy(update={"threshold": threshold})
+        before, judging = judging, prepare(judging.settings.model_copy(update={"camera": (camera,)}), judging)
+        changed = [name for name, station in judging.stations.items() if station is not before.stations[name]]
+        setups.judge_by(Setup.of(judging, setups.now, changed))
+        (root / f"{number}").mkdir()
+        told = setups.lay(setups.now, "cam1", [], root / f"{number}")
+        found.append((root / f"{number}" / told["reference"]["path"] / "top.png").read_bytes())
+    assert found == [first, first, picture.read_bytes()]
 
 
 # the recorder
@@ -689,7 +714,7 @@ def test_recordings_carry_the_settings_in_force_when_they_began(
         running = threads.submit(one.run, lambda: None)
         tell(one, inspection(1, 0.0, Verdict.NG))
         until(lambda: one.recordings == 1)
-        one.judge_by(prepare(chosen))
+        one.judge_by(prepare(chosen), ["cam1"])
         tell(one, inspection(2, 50.0, Verdict.NG))
         until(lambda: one.recordings == 2)
         one.stop()
