@@ -188,12 +188,11 @@ def _files(path: Path) -> Iterator[Path]:
     """A file; or of a bundle what is needed to run it, and of another folder its pictures."""
     if not path.is_dir():
         yield path
-    elif (path / bundle.CARD).exists():
-        yield path / bundle.CARD
-        yield from sorted(path.glob("*.onnx"))
-        yield from sorted((path / bundle.GOLDEN).glob("*"))
-    else:
-        yield from sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        return
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if (path / bundle.CARD).exists():
+        found = [path / bundle.CARD, *sorted(path.glob("*.onnx")), *sorted((path / bundle.GOLDEN).glob("*"))]
+    yield from filter(Path.is_file, found)  # folders may lie among them, which nobody reads
 
 
 def _linked(kept: Kept, into: Path, recording: Path) -> str:

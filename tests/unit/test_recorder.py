@@ -512,6 +512,18 @@ def test_a_place_in_the_store_that_is_empty_is_filled(line: tuple[Settings, dict
     assert bundle.load(root / told["bundles"][sha256]).sha256 == sha256
 
 
+def test_a_folder_among_pictures_is_left_out(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    (own / "golden" / "@eaDir").mkdir()
+    (own / "golden" / "old.png").mkdir()
+    camera = settings.camera[0].model_copy(update={"reference": own / "golden"})
+    setups = Setups(tmp_path, setup(settings.model_copy(update={"camera": (camera,)}), folders))
+    told = setups.lay(setups.now, "cam1", [sha256], tmp_path)
+    assert bundle.load(tmp_path / told["bundles"][sha256]).sha256 == sha256
+    assert all(file.is_file() for file in (tmp_path / told["reference"]["path"]).iterdir())
+
+
 def test_a_bundle_that_is_another_by_now_does_not_come_along(
     line: tuple[Settings, dict[str, Path]], tmp_path: Path
 ) -> None:
