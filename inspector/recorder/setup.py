@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inspector.errors import BundleError
+from inspector import files
+from inspector.errors import BundleError, DataError
 from inspector.inference import bundle
 from inspector.judging import Judging
 from inspector.pictures import SUFFIXES
@@ -83,7 +84,7 @@ class Setups:
     def __init__(self, root: Path, now: Setup) -> None:
         self._store = root / STORE
         self._bundles: dict[tuple[str, Path], Kept | None] = {}
-        self._used = set[str]()
+        self._kept: dict[str, Kept] = {}
         self._folders: Mapping[str, Path] = {}
         self.judge_by(now)
 
@@ -93,7 +94,7 @@ class Setups:
         self.now = setup
 
     def carry(self) -> None:
-        """Copy what is not in the store yet, and take out of it what nobody uses. Raises OSError."""
+        """Copy what is not in the store yet, and take out of it what nobody uses. Raises OSError, DataError."""
         now = self.now
         for camera in now.settings.camera:
             self._beside(now, camera)
@@ -102,7 +103,7 @@ class Setups:
         self._sweep()
 
     def lay(self, setup: Setup, camera: str, models: Iterable[str], recording: Path) -> dict[str, Any]:
-        """Link it all into the folder of a recording; what its index tells of it. Raises OSError.
+        """Link it all into the folder of a recording; what its index tells of it. Raises OSError, DataError.
 
         setup: one that judges or did;  models: the sha256 of each bundle that judged
         """
@@ -153,35 +154,60 @@ class Setups:
     def _keep(self, path: Path) -> Kept:
         """The copy of a file or folder."""
         digest = digest_of(path)
-        place = self._store / digest
-        if not any(place.glob("*")):
-            part = self._store / f".{digest}"
-            shutil.rmtree(part, ignore_errors=True)
-            for file in _files(path):
-                copy = part / path.name / file.relative_to(path) if path.is_dir() else part / path.name
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
-            part.rename(place)
-        self._used.add(digest)
-        copied = next(place.iterdir())  # which may have come from a path of another name
-        return Kept(copied, path.name, digest)
+        if digest not in self._kept:
+            # Power may have been cut as it was written; and recordings share its files, which somebody may have changed
+            # in one of them. To look is to read it all, so once in a run is enough.
+            place = self._store / digest
+            copy = next((copy for copy in place.glob("*") if is_intact(copy, digest)), None) or self._copy(path, place)
+            self._kept[digest] = Kept(copy, path.name, digest)
+        return self._kept[digest]._replace(name=path.name)  # it may have come from a path of another name
+
+    def _copy(self, path: Path, place: Path) -> Path:
+        """Copy a file or folder into `place` of the store, or nothing of it; the copy."""
+        part = place.with_name(f".{place.name}")
+        shutil.rmtree(part, ignore_errors=True)
+        for file in _files(path):
+            copy = part / path.name / _seen_from(path, file)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("rb") as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(target.fileno())
+        if not is_intact(part / path.name, place.name):
+            raise OSError(None, f"{path} was changed while it was copied")
+        shutil.rmtree(place, ignore_errors=True)
+        return part.rename(place) / path.name
 
     def _sweep(self) -> None:
         """Take out what was carried in an earlier run, and is in no recording any more."""
         for place in self._store.iterdir() if self._store.is_dir() else ():
             is_linked = any(file.stat().st_nlink > 1 for file in place.rglob("*") if file.is_file())
-            if place.name not in self._used and not is_linked:
+            if place.name not in self._kept and not is_linked:
                 shutil.rmtree(place, ignore_errors=True)
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 (hex) over a file, or over the names and contents of what matters in a folder. Raises OSError."""
+    """The sha256 (hex) over a file, or over the names and contents of what matters in a folder.
+
+    Raises OSError, and DataError where a file is none to be read.
+    """
     digest = hashlib.sha256()
     for file in _files(path):
-        content = file.read_bytes()
-        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        try:
+            content = files.read(file, bundle.MAX_MODEL_BYTES)
+        except DataError as error:
+            raise DataError(f"{file} is {error}") from error
+        name = _seen_from(path, file) if path.is_dir() else ""
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
+
+
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether the digest of a file or folder is `sha256`; of one that cannot be read it is not."""
+    try:
+        return digest_of(path) == sha256
+    except (OSError, DataError):
+        return False
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -193,6 +219,11 @@ def _files(path: Path) -> Iterator[Path]:
     if (path / bundle.CARD).exists():
         found = [path / bundle.CARD, *sorted(path.glob("*.onnx")), *sorted((path / bundle.GOLDEN).glob("*"))]
     yield from filter(Path.is_file, found)  # folders may lie among them, which nobody reads
+
+
+def _seen_from(path: Path, file: Path) -> str:
+    """Where one of `_files(path)` lies."""
+    return file.relative_to(path).as_posix()
 
 
 def _linked(kept: Kept, into: Path, recording: Path) -> str:

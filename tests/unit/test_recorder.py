@@ -512,6 +512,50 @@ def test_a_place_in_the_store_that_is_empty_is_filled(line: tuple[Settings, dict
     assert bundle.load(root / told["bundles"][sha256]).sha256 == sha256
 
 
+def test_a_place_in_the_store_whose_file_was_changed_is_filled_again(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path
+) -> None:
+    """Recordings share the store's files, so that who changes one in a recording changes it in the store."""
+    settings, folders = line
+    ((sha256, _),) = folders.items()
+    root = tmp_path / "rec"
+    found = []
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+        told = Setups(root, setup(settings, folders)).lay(setup(settings, folders), "cam1", [sha256], root / name)
+        picture = next((root / name / told["bundles"][sha256] / "golden").iterdir())
+        found.append(picture.read_bytes())
+        picture.write_bytes(b"another")
+    assert found[0] == found[1]
+
+
+def test_what_the_store_holds_is_on_the_disk(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, safe = os.fsync, set[int]()
+
+    def fsync(descriptor: int) -> None:
+        safe.add(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Setups(tmp_path / "rec", setup(*line)).carry()
+    held = {file.stat().st_ino for file in (tmp_path / "rec" / STORE).rglob("*") if file.is_file()}
+    assert held <= safe
+    assert len(held) > 3
+
+
+def test_what_changes_while_it_is_copied_is_not_kept(
+    line: tuple[Settings, dict[str, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setups = Setups(tmp_path / "rec", setup(*line))
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfileobj", lambda source, target: target.write(source.read() + b" "))
+        with pytest.raises(OSError, match="was changed while it was copied"):
+            setups.carry()
+    setups.carry()
+
+
 def test_a_folder_among_pictures_is_left_out(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> None:
     settings, folders = line
     ((sha256, own),) = folders.items()
