@@ -12,8 +12,8 @@ from inspector.companions import is_given
 from inspector.errors import DataError, reading
 
 if TYPE_CHECKING:
-    from inspector.recorder.recording import Recording
-    from inspector.recorder.replay import Outcome
+    from inspector.recorder.recording import Index, Recording
+    from inspector.recorder.replay import Outcome, Replay
 
 DIFFERS = 3
 """The exit code where something is not as recorded."""
@@ -65,15 +65,16 @@ def _replay(options: argparse.Namespace) -> int:
     settings = None if options.config is None else configuration.load(options.config, {})
     replay = Replay(recording, options.bundle, settings, options.device)
     outcomes = list(replay.outcomes())
-    (_print_json if options.json else _print)(recording, replay.differs, outcomes)
-    return DIFFERS if any(one.differs or one.damage for one in outcomes) else 0
+    (_print_json if options.json else _print)(recording.index, replay, outcomes)
+    return DIFFERS if replay.damage or any(one.differs or one.damage for one in outcomes) else 0
 
 
-def _print(recording: Recording, differs: list[str], outcomes: list[Outcome]) -> None:
-    index = recording.index
+def _print(index: Index, replay: Replay, outcomes: list[Outcome]) -> None:
     for trigger in index.triggers:
         print(f"camera {index.camera}, frame {trigger.frame}: {trigger.end}")
-    for sentence in differs:
+    for sentence in replay.damage:
+        print(sentence)
+    for sentence in replay.differs:
         print(f"not as recorded: {sentence}")
     for one in outcomes:
         for sentence in (*one.damage, *one.differs):
@@ -89,9 +90,10 @@ def _print(recording: Recording, differs: list[str], outcomes: list[Outcome]) ->
     )
 
 
-def _print_json(recording: Recording, differs: list[str], outcomes: list[Outcome]) -> None:
-    told: dict[str, Any] = recording.index.model_dump(mode="json") | {
-        "differs": differs,
+def _print_json(index: Index, replay: Replay, outcomes: list[Outcome]) -> None:
+    told: dict[str, Any] = index.model_dump(mode="json") | {
+        "damage": replay.damage,
+        "differs": replay.differs,
         "outcomes": [
             {"frame": one.number, "was": one.was, "here": one.found, "compared": one.compared}
             | {"differs": one.differs, "damage": one.damage}

@@ -38,13 +38,17 @@ class Beside(_Part):
 
 
 class Setup(_Part):
-    """What came along; paths are relative to the recording. bundles: by sha256, None where it could not be had."""
+    """What came along; paths are relative to the recording. bundles: by sha256, None where it could not be had
+
+    files: the sha256 of each file, by its path; earlier versions told none
+    """
 
     config: str
     bundles: dict[str, str | None]
     reference: Beside | None = None
     calibration: Beside | None = None
     ignore: Beside | None = None
+    files: dict[str, str] = {}
 
 
 class Trigger(_Part):
@@ -147,6 +151,13 @@ class Recording:
         if not isinstance(config, dict):
             raise DataError(f"{self.folder / self.index.setup.config}: holds no settings; copy the recording again")
         return config
+
+    def damage(self) -> list[str]:
+        """A sentence for each file of what came along that is not what was recorded."""
+        found: list[str] = []
+        for name, sha256 in self.index.setup.files.items():
+            self._checked(_File(file=name, sha256=sha256), found)
+        return found
 
     def frames(self) -> Iterator[Recorded]:
         """Everything that was recorded, in the order of the verdicts. Raises DataError."""

@@ -24,7 +24,7 @@ from inspector.inference.runtimes.options import PROVIDERS
 from inspector.judging import Judging, prepare
 from inspector.recorder.opening import runtime
 from inspector.recorder.recording import Recorded, Recording
-from inspector.recorder.setup import BESIDE, digest_of
+from inspector.recorder.setup import BESIDE, digest_of, is_intact
 from inspector.settings import Camera, Settings, Workers
 from inspector.types import Cause, Frame, Inspection, ModelTag, Patch, Reason, Verdict
 from inspector.wire import Encoder
@@ -57,6 +57,7 @@ class Replay:
     bundle: another bundle than the recorded one;  camera, workers: another configuration's, for that camera
     device: where to judge; None: where it was judged, or else wherever it can be here
     differs: a sentence for each thing that is not as it was on the line
+    damage: a sentence for each file beside the frames' that is not what was recorded
     Raises DataError, ConfigError, BundleError, DeviceError, ModelError.
     """
 
@@ -67,6 +68,7 @@ class Replay:
         settings: Settings | None = None,
         device: str | None = None,
     ) -> None:
+        self.damage = _damage(recording)
         self._recording = recording
         self._bundle, self._device = bundle, device
         self._was, self._workers_were = _recorded_settings(recording)
@@ -213,6 +215,17 @@ class Replay:
             yield f"mask: {off}"
         if not left_off:  # a repair that there was no time for, as there is here
             yield from _patches(one.patches, inspection.patches)
+
+
+def _damage(recording: Recording) -> list[str]:
+    """What is not as it came along: single files, or else folders, as where a picture was added."""
+    damage = recording.damage()
+    for kept in (getattr(recording.index.setup, key) for key in BESIDE):
+        if kept is None or any(kept.path in one for one in damage):
+            continue
+        if not is_intact(recording.path(kept.path), kept.sha256):
+            damage.append(f"{kept.path} is not what was recorded (sha256)")
+    return damage
 
 
 def _recorded_settings(recording: Recording) -> tuple[Camera, Workers]:

@@ -33,14 +33,16 @@ BESIDE = ("reference", "calibration", "ignore")
 
 
 class Kept(NamedTuple):
-    """A file or folder in the store, the name under which it comes along, and its digest.
+    """A file or folder in the store, the name under which it comes along, and its digest (`digest_of`).
 
     The name is that of where it came from: a frame's position is called after the file of its reference picture.
+    files: the sha256 of each of its files, by their paths seen from `copy`
     """
 
     copy: Path
     name: str
     sha256: str
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,17 +111,18 @@ class Setups:
         """
         into = recording / SETUP
         into.mkdir()
-        config = json.dumps(effective(setup.settings), indent=1)
-        (into / "config.json").write_text(config, encoding="utf-8")
+        config = json.dumps(effective(setup.settings), indent=1).encode()
+        (into / "config.json").write_bytes(config)
+        sums = {f"{SETUP}/config.json": hashlib.sha256(config).hexdigest()}
         bundles = {}
         for sha256 in models:
             kept = self._bundle(sha256)
-            bundles[sha256] = None if kept is None else _linked(kept, into / f"bundle-{sha256[:12]}", recording)
+            bundles[sha256] = None if kept is None else _linked(kept, into / f"bundle-{sha256[:12]}", recording, sums)
         told: dict[str, Any] = {"config": f"{SETUP}/config.json", "bundles": bundles}
         for key, kept in self._beside(setup, setup.camera(camera)).items():
-            where = None if kept is None else _linked(kept, into / key, recording)
+            where = None if kept is None else _linked(kept, into / key, recording, sums)
             told[key] = None if kept is None else {"path": where, "sha256": kept.sha256}
-        return told
+        return told | {"files": sums}
 
     @property
     def size(self) -> int:
@@ -159,7 +162,8 @@ class Setups:
             # in one of them. To look is to read it all, so once in a run is enough.
             place = self._store / digest
             copy = next((copy for copy in place.glob("*") if is_intact(copy, digest)), None) or self._copy(path, place)
-            self._kept[digest] = Kept(copy, path.name, digest)
+            sums = {_seen_from(copy, file): hashlib.sha256(file.read_bytes()).hexdigest() for file in _files(copy)}
+            self._kept[digest] = Kept(copy, path.name, digest, sums)
         return self._kept[digest]._replace(name=path.name)  # it may have come from a path of another name
 
     def _copy(self, path: Path, place: Path) -> Path:
@@ -226,14 +230,18 @@ def _seen_from(path: Path, file: Path) -> str:
     return file.relative_to(path).as_posix()
 
 
-def _linked(kept: Kept, into: Path, recording: Path) -> str:
-    """Put `kept` into a folder of a recording; where, seen from the recording."""
+def _linked(kept: Kept, into: Path, recording: Path, sums: dict[str, str]) -> str:
+    """Put `kept` into a folder of a recording; where, seen from the recording.
+
+    sums: gets the sha256 of each of its files, by their paths seen from the recording
+    """
     place = into / kept.name
-    for file in _files(kept.copy):
-        link = place / file.relative_to(kept.copy)
+    for name, sha256 in kept.files.items():
+        file, link = kept.copy / name, place / name
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file, link)
         except OSError:  # a file system without links; one without room says so again
             shutil.copyfile(file, link)
-    return place.relative_to(recording).as_posix()
+        sums[_seen_from(recording, link)] = sha256
+    return _seen_from(recording, place)

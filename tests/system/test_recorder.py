@@ -61,7 +61,7 @@ def replayed(*arguments: object) -> dict[str, Any]:
     with redirect_stdout(io.StringIO()) as out:
         code = main(["replay", *map(str, arguments), "--json"])
     told = json.loads(out.getvalue())
-    assert code == 3 * any(one["differs"] or one["damage"] for one in told["outcomes"])
+    assert code == 3 * bool(told["damage"] or any(one["differs"] or one["damage"] for one in told["outcomes"]))
     return dict(told)
 
 
@@ -146,6 +146,22 @@ def test_2_a_changed_byte_of_a_frame_is_named_with_what_it_changes(copy: Path) -
     assert spoilt["frame"] == number
     assert spoilt["damage"] == [f"frames/{number}.npy is not what was recorded (sha256)"]
     assert all(not one["differs"] for one in told["outcomes"] if one is not spoilt)
+
+
+def test_2_a_changed_byte_of_what_judged_is_named(copy: Path) -> None:
+    model = next(copy.glob("setup/bundle-*/model"))
+    picture = sorted(model.glob("golden/*"))[0]
+    for path in (picture, model / "detector.int8.onnx"):
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content + b"\n")
+    done = run("replay", copy)
+    assert done.returncode == 65
+    assert "detector.int8.onnx has sha256" in done.stderr
+    (model / "detector.int8.onnx").write_bytes(content)
+    told = replayed(copy)
+    assert told["damage"] == [f"{picture.relative_to(copy)} is not what was recorded (sha256)"]
+    assert not any(one["differs"] for one in told["outcomes"])
 
 
 def test_2_another_score_is_named_with_by_how_much(copy: Path) -> None:

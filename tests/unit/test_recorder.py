@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector import settings as configuration
+from inspector.cli import main
 from inspector.clock import Clock, ManualClock, SystemClock
 from inspector.errors import ConfigError, DataError, OutputError
 from inspector.inference import bundle
@@ -33,6 +34,7 @@ from inspector.settings import Settings
 from inspector.types import Frame, Image, Inspection, Mask, Patch, Reason, Verdict
 from inspector.wire import Encoder
 from tests.bundles import make_bundle
+from tests.calibrations import calibration_text
 from tests.daemon import configure
 from tests.inspections import ng
 from tests.pictures import noise
@@ -632,6 +634,61 @@ def test_a_reference_picture_comes_along_as_the_camera_is_judged_by_it(tmp_path:
         told = setups.lay(setups.now, "cam1", [], root / f"{number}")
         found.append((root / f"{number}" / told["reference"]["path"] / "top.png").read_bytes())
     assert found == [first, first, picture.read_bytes()]
+
+
+# what did not come along whole
+
+
+@pytest.fixture
+def carried(line: tuple[Settings, dict[str, Path]], tmp_path: Path) -> Path:
+    """A recording without frames that has everything beside them."""
+    settings, folders = line
+    ((sha256, own),) = folders.items()
+    files = {"reference": own / "golden", "calibration": tmp_path / "calibration.toml", "ignore": tmp_path / "mask.png"}
+    files["calibration"].write_text(calibration_text(own))
+    write_picture(files["ignore"], np.zeros((48, 64), np.uint8))
+    camera = settings.camera[0].model_copy(update=files)
+    setups = Setups(tmp_path / "rec", setup(settings.model_copy(update={"camera": (camera,)}), folders))
+    draft = Draft(tmp_path / "rec", "cam1-x")
+    told = {"setup": setups.lay(setups.now, "cam1", [sha256], draft.folder)}
+    return shutil.copytree(draft.finish(ABOUT | told), tmp_path / "elsewhere")
+
+
+def replayed(recording: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    code = main(["replay", str(recording), "--json"])
+    return code, json.loads(capsys.readouterr().out)["damage"]
+
+
+def test_each_file_beside_the_frames_that_was_changed_is_named(
+    carried: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replayed(carried, capsys) == (0, [])
+    files = [file for file in (carried / "setup").rglob("*") if file.is_file()]
+    assert len(files) > 9
+    for file in files:
+        content, name = file.read_bytes(), file.relative_to(carried)
+        file.write_bytes(content + b"\n")
+        assert replayed(carried, capsys) == (3, [f"{name} is not what was recorded (sha256)"])
+        assert main(["replay", str(carried)]) == 3
+        assert f"{name} is not what was recorded (sha256)\n" in capsys.readouterr().out
+        file.write_bytes(content)
+    (carried / "setup" / "reference" / "golden" / "more.png").write_bytes(b"")
+    assert replayed(carried, capsys) == (3, ["setup/reference/golden is not what was recorded (sha256)"])
+
+
+def test_a_recording_of_an_earlier_version_has_digests_of_some(
+    carried: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = json.loads((carried / "recording.json").read_text())
+    del index["setup"]["files"]
+    (carried / "recording.json").write_text(json.dumps(index))
+    (carried / "setup" / "config.json").write_text((carried / "setup" / "config.json").read_text() + "\n")
+    assert replayed(carried, capsys) == (0, [])
+    named = [index["setup"][key]["path"] for key in ("reference", "calibration", "ignore")]
+    (next((carried / named[0]).iterdir())).unlink()
+    (carried / named[1]).write_text("")
+    (carried / named[2]).unlink()
+    assert replayed(carried, capsys) == (3, [f"{name} is not what was recorded (sha256)" for name in named])
 
 
 # the recorder
