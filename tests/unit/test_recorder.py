@@ -275,7 +275,16 @@ def test_each_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x01\x00\x10\x00{'descr': 'O'}  \n", b"no picture" * 20]
+    "head",
+    [
+        b"",
+        b"\x93NUMPY\x01\x00",
+        b"\x93NUMPY\x01\x00\x10\x00{'descr': 'O'}  \n",
+        b"\x93NUMPY\x01\x00\x10\x00{'descr': '|u1' \n",  # a bracket that nobody closes
+        b"\x93NUMPY\x01\x00\x46\x00{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2, 1), } \n1234",
+        b"\x93NUMPY\x01\x00\x46\x00{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 1), }\n123",
+        b"no picture" * 20,
+    ],
 )
 def test_what_is_no_picture_is_named(tmp_path: Path, head: bytes) -> None:
     folder = write(tmp_path, kept(1, np.zeros((4, 4, 1), np.uint8)))
