@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from inspector.codecs import Payload
 from inspector.errors import DataError, WireError
 from inspector.recorder.draft import FORMAT, FRAMES, INDEX, VERSION
 from inspector.types import MAX_CHANNELS, Image, Mask, Patch, Span
+from inspector.values import CameraName
 
 MAX_INDEX_BYTES = 1 << 24
 MAX_LINES_BYTES = 1 << 30
@@ -71,7 +73,7 @@ class Index(_Part):
     version: Literal[1]
     line: str
     session: int
-    camera: str
+    camera: CameraName
     captured_ns: int
     config_sha256: str
     max_batch: int
@@ -175,8 +177,12 @@ class Recording:
             yield self._recorded(told)
 
     def path(self, name: str) -> Path:
-        """Where a file that the recording names lies."""
-        return self.folder / name
+        """Where something that the recording names lies. Raises DataError where that is not in it."""
+        path = self.folder / name
+        with suppress(ValueError, RuntimeError):  # no name of a file; links in a circle
+            if path.resolve().is_relative_to(self.folder.resolve()):
+                return path
+        raise DataError(f"{path} does not lie in the recording; put the file itself there")
 
     def _recorded(self, line: _Line) -> Recorded:
         damage: list[str] = []
@@ -209,9 +215,9 @@ class Recording:
         return content
 
     def _read(self, name: str, limit: int) -> bytes:
-        path = self.folder / name
+        path = self.path(name)
         try:
-            return files.read(path, limit, within=self.folder)
+            return files.read(path, limit)
         except DataError as error:
             raise DataError(f"{path} is {error}") from error
         except OSError as error:

@@ -311,7 +311,9 @@ def test_half_a_recording_is_none(tmp_path: Path) -> None:
         Recording(folder)
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"frames": "many"}, {"setup": []}, {"triggers": 1}])
+@pytest.mark.parametrize(
+    "change", [{"version": 2}, {"frames": "many"}, {"setup": []}, {"triggers": 1}, {"camera": "../../out"}]
+)
 def test_an_index_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     folder = write(tmp_path)
     index = json.loads((folder / "recording.json").read_text())
@@ -325,9 +327,14 @@ def test_no_file_outside_of_the_recording_is_read(tmp_path: Path) -> None:
     (tmp_path / "secret.npy").write_bytes((folder / "frames/1.npy").read_bytes())
     (folder / "frames/1.npy").unlink()
     (folder / "frames/1.npy").symlink_to(tmp_path / "secret.npy")
-    (read,) = Recording(folder).frames()
+    recording = Recording(folder)
+    (read,) = recording.frames()
     assert read.image is None
-    assert "a link out of" in read.damage[0]
+    assert "frames/1.npy does not lie in the recording" in read.damage[0]
+    (folder / "loop").symlink_to("loop")
+    for name in ("../secret.npy", str(tmp_path / "secret.npy"), "frames/1.npy", "loop", "no\0name"):
+        with pytest.raises(DataError, match="does not lie in the recording"):
+            recording.path(name)
 
 
 # the folder
@@ -698,6 +705,18 @@ def test_a_recording_of_an_earlier_version_has_digests_of_some(
     (carried / named[1]).write_text("")
     (carried / named[2]).unlink()
     assert replayed(carried, capsys) == (3, [f"{name} is not what was recorded (sha256)" for name in named])
+
+
+@pytest.mark.parametrize("key", ["config", "reference"])
+def test_no_file_outside_of_the_recording_judges(carried: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    index = json.loads((carried / "recording.json").read_text())
+    inside = index["setup"][key]
+    (carried / (inside["path"] if key == "reference" else inside)).rename(carried.parent / "outside")
+    outside = "../outside"
+    index["setup"] |= {key: inside | {"path": outside} if key == "reference" else outside, "files": {}}
+    (carried / "recording.json").write_text(json.dumps(index))
+    assert main(["replay", str(carried)]) == 65
+    assert "outside does not lie in the recording" in capsys.readouterr().err
 
 
 # the recorder
