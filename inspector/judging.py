@@ -54,7 +54,7 @@ class Workshop:
     def fallbacks(self, team: Team) -> Iterator[tuple[str, bool]]:
         """Of each setting, whether it was left to us and we had to take less than the best that is installed."""
         yield "device", self.wish.device == "auto" and self.device != runtimes.best_installed()
-        best = engine.best_precision(team.bundle, self.device)
+        best, *_ = engine.precisions(team.bundle, self.device)
         yield "precision", self.wish.precision == "auto" and team.tag.precision != best
 
 

@@ -95,11 +95,11 @@ def settle(bundle: Bundle, device: str, wish: str, cache: Path | None = None) ->
     return able[-1], f"precision 'auto' took {able[-1].value!r} ({'; '.join(refused)})"
 
 
-def best_precision(bundle: Bundle, device: str) -> Precision:
-    """The fastest precision for which `bundle` and `device` have what it takes, whether or not it works."""
+def precisions(bundle: Bundle, device: str) -> list[Precision]:
+    """Those for which `bundle` and `device` have what it takes, fastest first, whether or not they work."""
     has = {Precision.FP32, *bundle.variants}
     able = runtimes.precisions(device)
-    return next(precision for precision in able if precision in has or runtimes.rounds(device, precision))
+    return [precision for precision in able if precision in has or runtimes.rounds(device, precision)]
 
 
 def _graph(bundle: Bundle, device: str, precision: Precision) -> bytes:

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from inspector import calibration
 from inspector.clock import SystemClock
 from inspector.errors import BundleError, ConfigError, DataError, DeviceError, ModelError
-from inspector.inference import runtimes
+from inspector.inference import bundle, engine, runtimes
+from inspector.inference.bundle import Bundle
 from inspector.inference.runtimes.options import PROVIDERS
 from inspector.judging import Judging, prepare
 from inspector.recorder.opening import runtime
@@ -143,14 +145,28 @@ class Replay:
 
     def _prepare(self, sha256: str, tag: Mapping[str, Any]) -> Judging:
         """What judges as the recorded model did: where it did, or else on the best device that is here."""
-        camera = self._camera.model_copy(update={"bundle": self._folder(sha256)})
+        model = bundle.load(self._folder(sha256))
+        camera = self._calibrated(self._camera.model_copy(update={"bundle": model.folder}), model)
         *others, last = self._devices(str(tag.get("provider")))
         for device in others:
             try:
-                return prepare(self._settings(camera, device, tag))
+                return prepare(self._settings(camera, model, device, tag))
             except (BundleError, DeviceError, ModelError):
                 continue  # it is not here, cannot load it, or the bundle is not for it
-        return prepare(self._settings(camera, last, tag))
+        return prepare(self._settings(camera, model, last, tag))
+
+    def _calibrated(self, camera: Camera, model: Bundle) -> Camera:
+        """The camera without a calibration that belongs to another model than the one that is to judge here.
+
+        A configuration that is judged by as it is has to be right by itself.
+        """
+        if camera.calibration is None or (self._bundle is None and self._camera is not self._was):
+            return camera
+        made_for = calibration.load(camera.calibration).bundle.sha256
+        if made_for == model.sha256:
+            return camera
+        self._said[f"calibration: left out here, as it was made for bundle {_brief(made_for)}"] = None
+        return camera.model_copy(update={"calibration": None})
 
     def _devices(self, provider: str) -> Sequence[str]:
         """Where to judge what `provider` judged, the best place first."""
@@ -162,11 +178,11 @@ class Replay:
             return [self._workers.device, *runtimes.BEST_FIRST]
         return sorted(runtimes.BEST_FIRST, key=lambda one: PROVIDERS[one.partition(":")[0]] != provider)
 
-    def _settings(self, camera: Camera, device: str, tag: Mapping[str, Any]) -> Settings:
+    def _settings(self, camera: Camera, model: Bundle, device: str, tag: Mapping[str, Any]) -> Settings:
         precision: str = self._workers.precision
         if self._camera is self._was:
             recorded = str(tag.get("precision"))
-            precision = recorded if recorded in runtimes.precisions(device) else "fp32"
+            precision = recorded if recorded in engine.precisions(model, device) else "fp32"
         how = {"device": device, "precision": precision, "count": 1, "cache": None}
         workers = self._workers.model_copy(update=how | {"max_batch": self._recording.index.max_batch})
         return Settings(camera=(camera,), workers=workers)

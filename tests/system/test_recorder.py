@@ -30,10 +30,12 @@ from onnx import TensorProto, helper
 
 from inspector.cli import main
 from inspector.client import Subscriber
+from inspector.inference import bundle
 from inspector.messages import EventMessage, VerdictMessage
 from inspector.recorder.recording import Recording
 from tests.boards import PLACES, moved, piece
 from tests.bundles import detector, make_bundle, picture
+from tests.calibrations import calibration_text
 from tests.daemon import Process, configure, run
 from tests.disks import fill, small_disk
 from tests.pictures import noise, write
@@ -234,6 +236,45 @@ def test_2_the_precision_is_that_of_the_line_or_of_the_configuration(
     assert (told["differs"], any(one["differs"] for one in told["outcomes"])) == ([], False)
     config = configure(tmp_path / "fp32.toml", reduced, "sim://line")
     assert replayed(first, "--config", config)["differs"] == ["precision: recorded on int8, here fp32"]
+
+
+def test_2_another_bundle_judges_by_what_it_has(reduced: Path, bright: Path, pictures: Path, tmp_path: Path) -> None:
+    """Neither by a calibration of the recorded bundle, nor in a precision that it has no detector for."""
+    (tmp_path / "calibration.toml").write_text(calibration_text(reduced, threshold=0.6))
+    workers = '[workers]\nprecision = "int8"\n'
+    source, camera = f"folder:{pictures}", 'calibration = "calibration.toml"\n'
+    (first,) = record(tmp_path, reduced, source, 'on = ["ng"]\n', more=workers, camera=camera)
+    told = replayed(first, "--bundle", reduced)
+    assert (told["differs"], any(one["differs"] for one in told["outcomes"])) == ([], False)
+    told = replayed(first, "--bundle", bright)
+    sha256, other = (bundle.load(one).sha256[:12] for one in (reduced, bright))
+    assert told["differs"] == [
+        f"calibration: left out here, as it was made for bundle {sha256}",
+        f"bundle: recorded with {sha256}, here {other} (sha256)",
+        "precision: recorded on int8, here fp32",
+    ]
+    assert "verdict" not in str([one["differs"] for one in told["outcomes"]])
+    assert any("threshold 0.5, here 0.7 (by 0.2)" in one["differs"] for one in told["outcomes"])
+
+
+def test_2_what_another_bundle_judged_is_judged_without_the_calibration_of_the_first(
+    bright: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "calibration.toml").write_text(calibration_text(bright))
+    camera = 'calibration = "calibration.toml"\n'
+    (first,) = record(tmp_path, bright, f"folder:{pictures}", 'on = ["ng"]\n', camera=camera)
+    made_for, sha256 = (bundle.load(one).sha256 for one in (bright, make_bundle(first / "setup/other", threshold=0.6)))
+    told = index(first)
+    told["setup"]["bundles"][sha256] = "setup/other"
+    (first / "recording.json").write_text(json.dumps(told))
+
+    def exchange(lines: list[dict[str, Any]]) -> None:
+        lines[-1]["header"]["model"]["sha256"] = sha256
+
+    change(first, exchange)
+    told = replayed(first)
+    assert told["differs"] == [f"calibration: left out here, as it was made for bundle {made_for[:12]}"]
+    assert [one["frame"] for one in told["outcomes"] if one["differs"]] == [told["outcomes"][-1]["frame"]]
 
 
 def test_3_the_recording_has_the_bundle_that_was_swapped_since(bright: Path, pictures: Path, tmp_path: Path) -> None:

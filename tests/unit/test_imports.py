@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "judging": "calibration inference judge settings worker",
     "arrivals": "firing guard matching parts settings sources triggers",
     "budget": "settings worker",
-    "recorder": "codecs files inference judging logs outcomes pictures settings stage values wire worker",
+    "recorder": "calibration codecs files inference judging logs outcomes pictures settings stage values wire worker",
     "record": "catchup guard journal ledger publisher settings stage",
     "cameras": "calibration challenges condition matching settings sources worker",
     "reading": "allowlist calibration cameras challenges inference judging keys mistakes settings sources",
