@@ -150,7 +150,7 @@ class Ring:
     def _trigger(self, kept: Kept, captured_ns: int, end: str) -> None:
         """Begin a recording, make the last one longer, or count."""
         captured, terms = kept.captured, self._terms
-        if self._windows and captured <= self._windows[-1].end:
+        if self._windows and self._windows[-1].holds(captured):
             window = self._windows[-1]
             window.end = min(max(window.end, captured + terms.after), window.limit)
         elif self._last is not None and captured <= self._last.end + terms.pause:

@@ -122,6 +122,16 @@ def test_a_late_result_is_evidence_without_a_picture() -> None:
     assert [(one.number, one.image is None) for one in kept if one] == [(1, False), (1, True)]
 
 
+def test_a_result_of_a_frame_before_a_recording_is_nothing_that_it_was_made_for() -> None:
+    ring = Ring(TERMS)
+    add(ring, inspection(1, 0.0, Verdict.UNKNOWN, Reason.OVERLOAD))
+    add(ring, inspection(9, 5.0, Verdict.NG))
+    add(ring, inspection(1, 0.0, Verdict.NG), late=True)
+    ((window, numbers),) = drained(ring)
+    assert (window.triggers, numbers) == ([(9, "ng")], [9])
+    assert (ring.recorded, ring.skipped) == (1, 1)
+
+
 def test_pictures_are_kept_without_a_copy_and_let_go_when_they_are_old() -> None:
     ring = Ring(TERMS)
     one = inspection(1, 0.0, Verdict.NG)
