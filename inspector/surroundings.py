@@ -68,7 +68,8 @@ def open_surroundings(
     output = open_output(publish.endpoint, publish.buffer_mb << 20, publish.allow_plaintext, guard)
     stack.callback(output.close)
     record = open_record(stack, settings, [camera.name for camera in settings.camera], clock, rehearsal)
-    recorder = open_recorder(stack, settings, judging, record.session, clock, rehearsal)
+    live = {name: source.live for name, source in sources.items()}
+    recorder = open_recorder(stack, settings, judging, live, record.session, clock, rehearsal)
     catchup = open_catchup(stack, settings, record, clock, guard)
     arrivals = open_arrivals(stack, settings, sources, clock, guard)
     if guard is not None:

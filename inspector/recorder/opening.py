@@ -28,11 +28,15 @@ def open_recorder(
     stack: ExitStack,
     settings: Settings,
     judging: Judging,
+    live: Mapping[str, bool],
     session: int,
     clock: Clock,
     rehearsal: bool,
 ) -> Recorder | None:
-    """The recorder, if one is wished for; `stack` closes it. In a rehearsal nothing is made. Raises OutputError."""
+    """The recorder, if one is wished for; `stack` closes it. In a rehearsal nothing is made. Raises OutputError.
+
+    live: by camera, whether its source goes on without us
+    """
     wish = settings.recorder
     if wish.path is None:
         return None
@@ -43,7 +47,16 @@ def open_recorder(
     stack.callback(folder.close)
     share = (wish.memory_mb << 20) // len(settings.camera)
     terms = {
-        camera.name: Terms(wish.on, wish.before, wish.after, wish.longest, wish.pause, camera.deadline, share)
+        camera.name: Terms(
+            wish.on,
+            wish.before,
+            wish.after,
+            wish.longest,
+            wish.pause,
+            camera.deadline,
+            live[camera.name],
+            share,
+        )
         for camera in settings.camera
     }
     about = {

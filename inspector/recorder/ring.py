@@ -27,7 +27,8 @@ OVERHEAD = 500
 class Terms:
     """What is recorded, and how long: see the configuration's `[recorder]`. Seconds, all of them.
 
-    slack: until a captured frame has its verdict;  max_bytes: of frames in memory
+    slack: until a frame has its verdict, where the source is live: one that waits for us has no deadline
+    max_bytes: of frames in memory
     """
 
     on: Collection[str]
@@ -36,6 +37,7 @@ class Terms:
     longest: float
     pause: float
     slack: float
+    live: bool
     max_bytes: int
 
     def wants(self, end: str) -> bool:
@@ -143,7 +145,8 @@ class Ring:
                 kept = window.ready.popleft()
                 self._writing = kept.size
                 return Step(window, kept)
-            if flush or now > window.end + self._terms.slack:
+            # Of a source that waits for us, only verdicts tell how far they are.
+            if flush or (now if self._terms.live else self._newest) > window.end + self._terms.slack:
                 return Step(self._windows.popleft(), None)
             return None
 

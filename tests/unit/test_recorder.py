@@ -41,7 +41,7 @@ from tests.pictures import noise
 from tests.pictures import write as write_picture
 from tests.waiting import until
 
-TERMS = Terms(("ng", "unknown:deadline", "late"), 2.0, 1.0, 5.0, 10.0, 0.5, 1 << 20)
+TERMS = Terms(("ng", "unknown:deadline", "late"), 2.0, 1.0, 5.0, 10.0, 0.5, True, 1 << 20)
 ENCODER = Encoder("line1", 1, "0" * 64)
 ROOMY = Bounds(1 << 30, 100, 3600.0)
 
@@ -86,6 +86,20 @@ def test_a_recording_waits_for_the_verdicts_of_its_last_frames() -> None:
     assert ring.take(1.4) is None
     add(ring, inspection(2, 1.0))
     assert [numbers for _, numbers in drained(ring, 1.6)] == [[2]]
+
+
+def test_a_recording_waits_for_as_long_as_verdicts_take_that_have_no_deadline() -> None:
+    ring = Ring(replace(TERMS, live=False))
+    add(ring, inspection(1, 0.0, Verdict.NG))
+    assert ring.take(1e9) is not None
+    for number, captured in ((3, 1.1), (2, 1.0)):  # of two workers one is faster
+        assert ring.take(1e9) is None
+        add(ring, inspection(number, captured))
+    add(ring, inspection(4, 1.6))
+    assert [numbers for _, numbers in drained(ring, 2.0)] == [[2]]
+    add(ring, inspection(5, 50.0, Verdict.NG))
+    assert drained(ring) == []
+    assert [ring.take(0.0, flush=True) is None for _ in range(2)] == [False, True]
 
 
 def test_defects_that_follow_make_it_longer_up_to_a_limit() -> None:
