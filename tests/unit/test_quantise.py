@@ -106,7 +106,7 @@ def test_where_too_much_is_lost_the_bundle_is_as_it_was(bundle: Path, monkeypatc
 
 
 def test_more_is_left_in_fp32_until_it_loses_little(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantise, "FIRST_IN_FP32", (0.0, 0.3))
+    monkeypatch.setattr(quantise, "IN_FP32", ((0.0, 0.0), (0.3, 0.0)))
     verdicts = iter(["too bad", None])
     monkeypatch.setattr(quantise, "too_much", lambda *_: next(verdicts))
     said: list[str] = []
