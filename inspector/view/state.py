@@ -61,7 +61,7 @@ class State:
         self._line = item.line
         if isinstance(item, BeatMessage):
             self._beat, self._beat_at, self.catchup = item, now, item.catchup
-            self._begin(item.session)
+            self._begin(item)
         elif isinstance(item, PreviewMessage):
             self._show(item, now)
         elif isinstance(item, EventMessage):
@@ -136,10 +136,13 @@ class State:
         since = 0.0 if self._beat.final else now - self._beat_at
         return self._beat.at_ns + round(since * 1e9)
 
-    def _begin(self, session: int) -> None:
-        if session != self._session:
-            self._session = session
+    def _begin(self, beat: BeatMessage) -> None:
+        if beat.session != self._session:
+            self._session = beat.session
             self._sessions += 1
+        for topic in beat.sequences:  # a camera that was lost before we came sends nothing else
+            if topic.startswith(f"verdict/{beat.line}/") and _subject(topic):
+                self._camera(_subject(topic))
 
     def _camera(self, name: str) -> Camera:
         return self.cameras.setdefault(name, Camera())
@@ -195,3 +198,8 @@ class State:
 
     def _row(self, message: VerdictMessage | ResultMessage) -> dict[str, Any]:
         return {"id": self.version, **told.row(message)}
+
+
+def _subject(topic: str) -> str:
+    """Whom a topic is about."""
+    return topic.split("/")[2]

@@ -129,6 +129,14 @@ def test_the_state_of_a_camera_is_what_its_newest_event_said():
     assert [one["state"] for one in state.survey(1.0)["events"]] == ["lost", "streaming", "unreadable"]
 
 
+def test_a_camera_of_which_nothing_comes_is_known_by_the_beats():
+    state = State()
+    topics = {"verdict/line1/cam1/": 900, "verdict/line1/cam2/": 0, "event/line1/daemon/": 1, "verdict/line1/": 1}
+    state.take(wire.decode(ENCODER.beat(topics, 5, False)), 1.0)
+    assert list(state.brief(1.0)) == list(state.survey(1.0)["cameras"]) == ["cam1", "cam2"]
+    assert (state.brief(1.0)["cam2"]["last"], state.brief(1.0)["cam2"]["state"]) == (None, None)
+
+
 def test_parts_are_counted_by_station():
     state = State()
     for number, word in enumerate([Verdict.OK, Verdict.NG], 1):
