@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.messages import PartMessage, PreviewMessage, VerdictMessage
-from inspector.types import Event, Verdict
+from inspector.types import Verdict
 from inspector.view import told
 from inspector.view.history import MILLISECONDS, SCORES, History, Pace, Spread
 from inspector.view.pictures import Defect
+from inspector.view.standing import Standing
 
 
 @dataclass
 class Camera:
     """One camera. Moments are monotonic seconds.
 
-    state: the last that an event told;  live, live_at: the newest preview and when it came
+    live, live_at: the newest preview and when it came
     defect: the newest result;  live_version, defect_version: count up with what there is to show of it
     """
 
@@ -30,7 +31,7 @@ class Camera:
     last: VerdictMessage | None = None
     last_at: float = 0.0
     threshold: float | None = None
-    state: Event | None = None
+    standing: Standing = field(default_factory=Standing)
     live: PreviewMessage | None = None
     live_at: float = 0.0
     defect: Defect | None = None
@@ -51,7 +52,7 @@ class Camera:
             "rate": self.pace.rate(now),
             "last": self.last and told.verdict(self.last),
             "age": now - self.last_at if self.last else None,
-            "state": self.state and self.state.state,
+            "state": self.standing.state,
         }
 
     def survey(self, now_ns: int) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class Camera:
             "slowest": self.latencies.quantile(0.99),
             "threshold": self.threshold,
             "reasons": dict(self.reasons),
-            "detail": self.state and self.state.detail,
+            "detail": self.standing.told and self.standing.told.event.detail,
         }
 
 

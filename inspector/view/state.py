@@ -23,8 +23,6 @@ from inspector.view.shelf import Place, Shelf
 
 SILENCE_SECONDS = 3.0
 """So long without a beat, and nothing that is shown counts as live."""
-STATES = frozenset({"connecting", "waiting", "streaming", "stalled", "frozen", "lost", "ended"})
-"""What an event may say of a camera for good; other events tell of something that happened once."""
 ROWS, EVENTS = 60, 100
 """Newest verdicts and events that are listed."""
 DEFECTS, DEFECT_BYTES = 300, 128 << 20
@@ -56,7 +54,7 @@ class State:
         """Add what came at `now`, monotonic seconds."""
         self.version += 1
         if isinstance(item, Gone):
-            self.missing += item.count
+            self._missed(item)
             return
         self._line = item.line
         if isinstance(item, BeatMessage):
@@ -78,7 +76,9 @@ class State:
         if self._beat is None:
             return []
         published = self._beat.sequences.items()
-        mine = {wire.topic("event", self._beat.line, name) for name, camera in self.cameras.items() if camera.state}
+        mine = {
+            wire.topic("event", self._beat.line, name) for name, camera in self.cameras.items() if camera.standing.state
+        }
         return [
             Place(topic, self._beat.session, sequence)
             for topic, sequence in published
@@ -140,9 +140,17 @@ class State:
         if beat.session != self._session:
             self._session = beat.session
             self._sessions += 1
+        for camera in self.cameras.values():
+            camera.standing.run_in(beat.session)
         for topic in beat.sequences:  # a camera that was lost before we came sends nothing else
             if topic.startswith(f"verdict/{beat.line}/") and _subject(topic):
                 self._camera(_subject(topic))
+
+    def _missed(self, gone: Gone) -> None:
+        self.missing += gone.count
+        camera = self.cameras.get(_subject(gone.topic))
+        if camera is not None and gone.topic.startswith("event/"):
+            camera.standing.miss(gone)
 
     def _camera(self, name: str) -> Camera:
         return self.cameras.setdefault(name, Camera())
@@ -184,9 +192,7 @@ class State:
     def _happened(self, message: EventMessage) -> None:
         event = message.event
         if event.subject != "daemon":
-            camera = self._camera(event.subject)
-            if event.state in STATES and (camera.state is None or event.at_ns >= camera.state.at_ns):
-                camera.state = event
+            self._camera(event.subject).standing.hear(message)
         self.events.append(
             {"subject": event.subject, "state": event.state, "detail": event.detail, "at": event.at_ns / 1e6}
         )

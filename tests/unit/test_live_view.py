@@ -59,8 +59,13 @@ def beat(at_ns: int = 5, final: bool = False, session: int = 17, **sequences: in
     return wire.decode(Encoder("line1", session, "c0" * 32, catchup="tcp://127.0.0.1:5601").beat(topics, at_ns, final))
 
 
-def event(subject: str, state: str, at_ns: int = 5, sequence: int = 1) -> object:
-    return wire.decode(ENCODER.event(Event(subject, state, "a sentence", at_ns), sequence))
+def event(subject: str, state: str, sequence: int = 1, at_ns: int = 5, session: int = 17) -> object:
+    encoder = Encoder("line1", session, "c0" * 32)
+    return wire.decode(encoder.event(Event(subject, state, "a sentence", at_ns), sequence))
+
+
+def told(state: State, camera: str = "cam1") -> str | None:
+    return state.brief(1.0)[camera]["state"]
 
 
 def unknown(number: int = 1, cause: Cause | None = Cause.BLACK) -> Inspection:
@@ -121,12 +126,51 @@ def test_the_state_of_a_camera_is_what_its_newest_event_said():
     state = State()
     state.take(beat(cam1=4, cam2=1, cam3=0, daemon=2), 1.0)
     assert {place.topic for place in state.unheard_states()} == {"event/line1/cam1/", "event/line1/cam2/"}
-    state.take(event("cam1", "lost", 50), 1.0)
-    state.take(event("cam1", "streaming", 40), 1.0)  # asked for, and older
-    state.take(event("cam1", "unreadable", 60), 1.0)  # happened once, is no state
-    assert state.brief(1.0)["cam1"]["state"] == "lost"
+    state.take(event("cam1", "lost", 5), 1.0)
+    state.take(event("cam1", "streaming", 4), 1.0)  # asked for, and older
+    state.take(event("cam1", "unreadable", 6), 1.0)  # happened once, is no state
+    assert told(state) == "lost"
     assert [place.topic for place in state.unheard_states()] == ["event/line1/cam2/"]
     assert [one["state"] for one in state.survey(1.0)["events"]] == ["lost", "streaming", "unreadable"]
+
+
+def test_a_camera_s_state_is_what_came_last_though_the_clock_was_set_back():
+    state = State()
+    state.take(event("cam1", "streaming", 1, at_ns=3600 * SECOND), 1.0)
+    state.take(event("cam1", "lost", 2, at_ns=5), 2.0)
+    assert told(state) == "lost"
+    state.take(event("cam1", "streaming", 1, at_ns=4, session=16), 3.0)  # of a daemon that knows no other time
+    assert told(state) == "streaming"
+
+
+def test_a_camera_s_state_is_untold_where_another_one_may_have_been_missed():
+    state = State()
+    state.take(event("cam1", "streaming", 3), 1.0)
+    for gone in (
+        Gone("line1", "event/line1/cam1/", 16, 7, 9),
+        Gone("line1", "event/line1/cam1/", 17, 1, 2),
+        Gone("line1", "verdict/line1/cam1/", 17, 4, 4),
+        Gone("line1", "event/line1/cam2/", 17, 4, 4),
+    ):
+        state.take(gone, 1.0)
+    assert told(state) == "streaming"
+    state.take(Gone("line1", "event/line1/cam1/", 17, 4, 4), 1.0)
+    assert told(state) is None
+    state.take(event("cam1", "lost", 5), 1.0)
+    assert told(state) == "lost"
+
+
+def test_a_camera_s_state_ends_with_its_session():
+    state = State()
+    state.take(beat(), 1.0)
+    state.take(event("cam1", "streaming", 3), 1.0)
+    state.take(beat(), 2.0)
+    assert told(state) == "streaming"
+    state.take(beat(session=18), 3.0)
+    assert told(state) is None
+    state.take(event("cam1", "ended", 4), 3.0)  # fetched from the journal
+    state.take(beat(session=18), 4.0)
+    assert told(state) is None
 
 
 def test_a_camera_of_which_nothing_comes_is_known_by_the_beats():
