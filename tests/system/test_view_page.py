@@ -8,6 +8,7 @@
 6. both languages, light and dark; no word that is not in the dictionaries; what axe-core finds
 7. the token; and strange pages cannot connect
 8. a file of the page does not arrive
+9. what the page makes of updates, and of connections that come and go; the test plays the server's part
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import re
 import shutil
 import signal
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -32,7 +34,11 @@ import pytest
 from inspector import wire
 from inspector.client import Subscriber
 from inspector.journal.reading import Choice, Reader
-from inspector.messages import Message, PreviewMessage, ResultMessage, VerdictMessage
+from inspector.messages import Item, Message, PreviewMessage, ResultMessage, VerdictMessage
+from inspector.types import Inspection
+from inspector.view.state import State
+from inspector.view.updates import Updates
+from inspector.wire import Encoder
 from tests.daemon import Process
 from tests.viewing import View
 from tests.waiting import PATIENCE, free_port, turn, until
@@ -566,3 +572,67 @@ def test_a_file_that_did_not_arrive_is_asked_for_again(browser, path: str) -> No
         shown.has('#banner[data-what="waiting"]:not([hidden])')
         assert len(cut) == 1
         assert shown.page.evaluate("document.styleSheets.length") == 1
+
+
+# ---- 9
+
+ENCODER = Encoder("press", 17, "c0" * 32)
+CAMERA_TOPICS = {f"verdict/press/{name}/": 1 for name in ("cam1", "cam2")}
+
+
+def beat(encoder: Encoder = ENCODER) -> Item:
+    return wire.decode(encoder.beat(CAMERA_TOPICS, time.time_ns(), False))
+
+
+def verdict(inspection: Inspection, sequence: int = 1) -> Item:
+    return wire.decode(ENCODER.verdict(inspection, sequence, 0.001))
+
+
+class Played(Shown):
+    """A page that has its files of a server, and its updates of the test. sockets: its connections, the newest last"""
+
+    def __init__(self, browser: playwright.Browser, url: str) -> None:
+        super().__init__(browser, "about:blank")
+        self.sockets: list[playwright.WebSocketRoute] = []
+        self._asked: list[playwright.WebSocketRoute] = []
+        self.page.route_web_socket("**/live", self._connected)
+        self.page.goto(url)
+        self.begin()
+
+    def begin(self) -> None:
+        """A server that heard nothing yet."""
+        self.state = State()
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """The same server, to a connection that is new to it."""
+        self._updates = Updates(self.state)
+
+    def tell(self, *items: Item) -> None:
+        """Have the server hear them, and the page told of it once it asks."""
+        for item in items:
+            self.state.take(item, time.monotonic())
+        self.wait(lambda: self._asked and self._asked[-1] is self.sockets[-1])
+        self._asked.clear()
+        self.sockets[-1].send(self._updates._packed(time.monotonic()))
+
+    def wait(self, happened: Callable[[], object]) -> None:
+        """Until then; what the page does arrives here while it is asked for something."""
+        until(lambda: self.page.evaluate("true") and bool(happened()))
+
+    def _connected(self, socket: playwright.WebSocketRoute) -> None:
+        self.sockets.append(socket)
+        socket.on_message(lambda _: self._asked.append(socket))
+
+
+@pytest.fixture
+def played(browser) -> Iterator[Played]:
+    with View("tcp://127.0.0.1:1") as view, Played(browser, view.url) as played:
+        yield played
+        assert played.complaints == []
+
+
+def test_a_camera_whose_state_nobody_told_is_not_shown_as_well(played: Played) -> None:
+    played.tell(beat())
+    played.has('#health tr[data-camera="cam2"][data-state="untold"] .shape.unknown')
+    played.has('.tile[data-camera="cam2"]')

@@ -4,7 +4,7 @@ import { $, make, shape } from "./dom.js";
 import { clock, happened, number, said, t } from "./words.js";
 
 const EVENTS = 20;
-const ILL = { stalled: "off", lost: "off", ended: "off", frozen: "unknown", connecting: "unknown" };
+const ILL = { stalled: "off", lost: "off", ended: "off", frozen: "unknown", connecting: "unknown", untold: "unknown" };
 
 export function show(survey, cameras) {
   const head = ["camera", "state", "rate", "cause", "reasons"].map((key) => make("th", { scope: "col" }, t(key)));
