@@ -17,6 +17,8 @@ from inspector.view.shelf import Place
 
 PATIENCE = 3.0
 """Seconds that an answer may take, the server's pauses among them."""
+AGAIN_SECONDS = 0.25
+"""Pause before asking again for what should have been there."""
 
 
 class Recall:
@@ -27,7 +29,7 @@ class Recall:
         self._numbers = count(1)
 
     async def message(self, endpoint: str, place: Place) -> Message | None:
-        """The message that was published at `place`; None where nobody has it, or nobody answers."""
+        """The message that was published at `place`; None where nobody has it. Raises TimeoutError: nobody answers."""
         socket = self._context.socket(zmq.DEALER)
         try:
             socket.linger = 0
@@ -38,8 +40,10 @@ class Recall:
             socket.connect(endpoint)
             async with asyncio.timeout(PATIENCE):
                 return await self._asked(socket, place)
-        except (TimeoutError, WireError, zmq.ZMQError):
+        except WireError:
             return None
+        except zmq.ZMQError as error:
+            raise TimeoutError(f"{endpoint} cannot be reached: {error}") from error
         finally:
             socket.close()
 
@@ -52,6 +56,11 @@ class Recall:
             if isinstance(answer, Busy):
                 await asyncio.sleep(answer.wait)
                 continue
-            if not isinstance(answer, ChunkAnswer) or not answer.chunk.messages:
+            if not isinstance(answer, ChunkAnswer):
+                return None
+            if answer.chunk.last < place.sequence:  # it is not there yet
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            if not answer.chunk.messages:
                 return None
             return wire.decode(answer.chunk.messages[0].parts)

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,9 @@ from inspector import address
 from inspector.client import AsyncSubscriber
 from inspector.client.link import Keys
 from inspector.errors import ConfigError, OutputError
-from inspector.messages import KINDS, EventMessage
+from inspector.messages import KINDS
 from inspector.view.access import Access, read_token
 from inspector.view.recall import Recall
-from inspector.view.shelf import Place
 from inspector.view.site import Changes, Site, quiet
 from inspector.view.state import State
 
@@ -116,15 +116,12 @@ async def _follow(subscriber: AsyncSubscriber, state: State, changes: Changes) -
 
 
 async def _ask_for_states(state: State, changes: Changes, recall: Recall, endpoint: str) -> None:
-    """Ask once for each camera's state, where that was told before we came."""
-    asked: set[Place] = set()
+    """Ask for each camera's state, where that was told before we came; where nobody answers, again."""
     while True:
         await changes.wait(ASK_SECONDS)
-        for place in state.unheard_states():
-            if place not in asked and state.catchup is not None:
-                asked.add(place)
-                message = await recall.message(address.seen_from(state.catchup, endpoint), place)
-                if isinstance(message, EventMessage):
-                    state.take(message, time.monotonic())
+        with suppress(TimeoutError):
+            while (catchup := state.catchup) is not None and (places := state.unheard_states()):
+                for place in places:
+                    state.recall(place, await recall.message(address.seen_from(catchup, endpoint), place))
                     changes.tell()
         await asyncio.sleep(ASK_SECONDS)

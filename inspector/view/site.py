@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -116,7 +117,8 @@ class Site:
         kept: Message | Defect | None = self._state.defects.get(place) or self._state.verdicts.get(place)
         if kept is None and self._state.catchup is not None:
             endpoint = address.seen_from(self._state.catchup, self._endpoint)
-            kept = await self._recall.message(endpoint, place)
+            with suppress(TimeoutError):
+                kept = await self._recall.message(endpoint, place)
         if isinstance(kept, ResultMessage):
             kept = Defect(kept)
         if isinstance(kept, VerdictMessage):

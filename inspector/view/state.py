@@ -11,11 +11,13 @@ from inspector.messages import (
     EventMessage,
     Gone,
     Item,
+    Message,
     PartMessage,
     PreviewMessage,
     ResultMessage,
     VerdictMessage,
 )
+from inspector.types import Event
 from inspector.view import told
 from inspector.view.camera import Camera, Station
 from inspector.view.pictures import Defect
@@ -75,15 +77,20 @@ class State:
         """Where the daemon told the state of cameras, of which we heard nothing as we came later."""
         if self._beat is None:
             return []
-        published = self._beat.sequences.items()
-        mine = {
-            wire.topic("event", self._beat.line, name) for name, camera in self.cameras.items() if camera.standing.state
-        }
-        return [
-            Place(topic, self._beat.session, sequence)
-            for topic, sequence in published
-            if topic.startswith("event/") and not topic.endswith("/daemon/") and sequence and topic not in mine
-        ]
+        line, session, sequences = self._beat.line, self._beat.session, self._beat.sequences
+        topics = {wire.topic("event", line, name): camera.standing for name, camera in self.cameras.items()}
+        unheard = {topic: standing.unheard(session, sequences.get(topic, 0)) for topic, standing in topics.items()}
+        return [Place(topic, session, sequence) for topic, sequence in unheard.items() if sequence]
+
+    def recall(self, place: Place, message: Message | None) -> None:
+        """Add what was asked for at one of `unheard_states`; None: nobody has it any more."""
+        if place.session == self._session:
+            self.version += 1
+            event = message if isinstance(message, EventMessage) else None
+            standing = self._camera(_subject(place.topic)).standing
+            standing.recall(place, event)
+            if event is not None and event is standing.told:  # and not what else happened: the newer would come first
+                self._list(event.event)
 
     def result_of(self, verdict: VerdictMessage) -> Defect | None:
         """The result of the same frame, if it is kept."""
@@ -143,8 +150,9 @@ class State:
         for camera in self.cameras.values():
             camera.standing.run_in(beat.session)
         for topic in beat.sequences:  # a camera that was lost before we came sends nothing else
-            if topic.startswith(f"verdict/{beat.line}/") and _subject(topic):
-                self._camera(_subject(topic))
+            kind, _, name, *_ = topic.split("/") if wire.is_topic(topic) else ("", "", "")
+            if kind in ("verdict", "event") and name not in ("", "daemon"):
+                self._camera(name)
 
     def _missed(self, gone: Gone) -> None:
         self.missing += gone.count
@@ -193,6 +201,9 @@ class State:
         event = message.event
         if event.subject != "daemon":
             self._camera(event.subject).standing.hear(message)
+        self._list(event)
+
+    def _list(self, event: Event) -> None:
         self.events.append(
             {"subject": event.subject, "state": event.state, "detail": event.detail, "at": event.at_ns / 1e6}
         )

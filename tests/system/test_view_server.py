@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import zmq
 from websockets.exceptions import InvalidStatus
 
 from inspector import codecs
@@ -25,7 +26,7 @@ from tests.daemon import Process, run
 from tests.inspections import ng, ok
 from tests.readers import endless
 from tests.viewing import Page, View, unpack
-from tests.waiting import until
+from tests.waiting import free_port, until
 
 NOBODY = "tcp://127.0.0.1:1"
 
@@ -228,6 +229,23 @@ def test_a_link_from_long_ago_is_asked_of_the_journal() -> None:
             told, _ = unpack(body)
             assert (status, told["row"]["frame"], len(told["picture"]["pieces"])) == (200, 9, 1)
             assert view.get("/message/result/line1/cam1/16/2")[0] == 404
+
+
+def test_a_state_that_was_told_before_is_asked_for_until_somebody_answers() -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    archive = MemoryArchive()
+    archive.begin(17, ["event/line1/cam1/"])
+    with Line(catchup=endpoint) as line:
+        for word in ("lost", "model"):  # the last one tells no state
+            archive.keep("event/line1/cam1/", line.event("cam1", word))
+        with View(line.output.endpoint) as view, view.page() as page:
+            line.wait_for("verdict", "event")
+            with zmq.Context() as context, context.socket(zmq.ROUTER) as deaf:
+                deaf.bind(endpoint)
+                line.beat()
+                until(lambda: deaf.poll(100) > 0, "nobody asks")
+            with serving(archive, endpoint):
+                until_told(page, "no state", lambda: page.last["cameras"].get("cam1", {}).get("state") == "lost")
 
 
 # ---- who gets nothing

@@ -173,6 +173,41 @@ def test_a_camera_s_state_ends_with_its_session():
     assert told(state) is None
 
 
+def test_the_events_are_asked_for_back_to_the_one_that_told_a_state():
+    state = State()
+    asked = lambda: [(place.topic, place.sequence) for place in state.unheard_states()]  # noqa: E731
+    state.take(beat(cam1=6, cam2=3, daemon=4), 1.0)
+    assert asked() == [("event/line1/cam1/", 6), ("event/line1/cam2/", 3)]
+    state.take(event("cam1", "challenge_overdue", 7), 1.0)
+    assert asked() == [("event/line1/cam1/", 6), ("event/line1/cam2/", 3)]
+    for sequence, word in ((6, "model"), (5, "unreadable"), (4, "lost")):
+        assert asked()[0] == ("event/line1/cam1/", sequence)
+        state.recall(state.unheard_states()[0], event("cam1", word, sequence))
+    assert told(state) == "lost"
+    assert asked() == [("event/line1/cam2/", 3)]
+    state.recall(state.unheard_states()[0], None)
+    assert (told(state, "cam2"), asked()) == (None, [])
+    assert [one["state"] for one in state.survey(1.0)["events"]] == ["challenge_overdue", "lost"]
+
+
+def test_what_was_asked_of_a_daemon_that_is_gone_says_nothing():
+    state = State()
+    state.take(beat(cam1=6), 1.0)
+    (place,) = state.unheard_states()
+    state.take(beat(session=18, cam1=2), 2.0)
+    state.recall(place, event("cam1", "streaming", 6))
+    assert told(state) is None
+    assert state.unheard_states() == [Place("event/line1/cam1/", 18, 2)]
+
+
+def test_nothing_is_asked_for_before_what_is_gone():
+    state = State()
+    state.take(beat(cam1=6), 1.0)
+    state.take(Gone("line1", "event/line1/cam1/", 17, 7, 8), 1.0)
+    state.take(event("cam1", "model", 9), 1.0)
+    assert state.unheard_states() == []
+
+
 def test_a_camera_of_which_nothing_comes_is_known_by_the_beats():
     state = State()
     topics = {"verdict/line1/cam1/": 900, "verdict/line1/cam2/": 0, "event/line1/daemon/": 1, "verdict/line1/": 1}
