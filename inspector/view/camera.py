@@ -18,8 +18,9 @@ from inspector.view.standing import Standing
 class Camera:
     """One camera. Moments are monotonic seconds.
 
-    live, live_at: the newest preview and when it came
-    defect: the newest result;  live_version, defect_version: count up with what there is to show of it
+    last, last_at: the newest verdict and when its frame was captured;  live, live_at: likewise the newest preview
+    defect, defect_at: the newest result and when it was published
+    live_version, defect_version: count up with what there is to show of it
     """
 
     counts: Counter[Verdict] = field(default_factory=Counter)

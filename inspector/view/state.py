@@ -136,6 +136,10 @@ class State:
             "events": list(self.events),
         }
 
+    def _moment(self, at_ns: int, now: float) -> float:
+        """When it was `at_ns` by the daemon's clock, monotonic seconds: what was fetched later is old when it comes."""
+        return now - max(0.0, (self._now_ns(now) - at_ns) / 1e9)
+
     def _now_ns(self, now: float) -> int:
         """The daemon's wall clock, as its last beat told it."""
         if self._beat is None:
@@ -169,7 +173,7 @@ class State:
         if message.reason is not None:
             camera.reasons[message.reason.value] += 1
         camera.pace.add(now)
-        camera.last, camera.last_at = message, now
+        camera.last, camera.last_at = message, self._moment(message.captured_ns, now)
         camera.history.add(message.verdict, message.captured_ns)
         camera.latencies.add(message.verdict, message.latency.total * 1000)
         if message.score is not None:
@@ -181,7 +185,9 @@ class State:
 
     def _defective(self, message: ResultMessage, now: float) -> None:
         camera = self._camera(message.camera)
-        camera.defect, camera.defect_at = Defect(message), now
+        # Since it was told and not since its capture: a line that takes long to judge marks its defects all the same.
+        told_ns = message.captured_ns + round(message.latency.total * 1e9)
+        camera.defect, camera.defect_at = Defect(message), self._moment(told_ns, now)
         camera.defect_version += 1
         size = len(message.raw) + sum(len(payload.data) for payload in message.payloads)
         self.defects.put(told.place_of(message), camera.defect, size)
@@ -191,7 +197,7 @@ class State:
         if message.jpeg is None:
             return
         camera = self._camera(message.camera)
-        camera.live, camera.live_at = message, now
+        camera.live, camera.live_at = message, self._moment(message.captured_ns, now)
         camera.live_version += 1
         if camera.defect is not None and camera.live_is_defect:  # a result comes before its frame's preview
             camera.defect.preview = message.jpeg

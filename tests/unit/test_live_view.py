@@ -23,7 +23,7 @@ from inspector.codecs import Formats
 from inspector.condition.presence import State as Presence
 from inspector.errors import ConfigError, OutputError
 from inspector.messages import Gone, Latency
-from inspector.types import Cause, Event, Inspection, Patch, Reason, Verdict
+from inspector.types import Cause, Event, Inspection, Patch, Reason, Receipt, Verdict
 from inspector.view import pages
 from inspector.view.access import COOKIE, Access, read_token
 from inspector.view.history import BUCKET_SECONDS, BUCKETS, RECENT, History, Pace, Spread
@@ -233,6 +233,21 @@ def test_a_preview_belongs_to_the_defect_of_its_frame_alone():
     state.take(preview(defective), 1.0)
     assert camera.live_is_defect
     assert camera.defect.quick == camera.live.jpeg
+
+
+def test_what_was_fetched_later_is_as_old_as_it_is():
+    state = State()
+    state.take(beat(at_ns=1000 * SECOND), 50.0)
+    late = replace(ng(), frame=replace(ng().frame, captured_ns=400 * SECOND), receipt=Receipt(infer=20.0))
+    for message in (verdict(late), result(late), preview(late)):
+        state.take(message, 51.0)
+    camera = state.cameras["cam1"]
+    assert (camera.last_at, camera.live_at) == (-550.0, -550.0)
+    assert camera.defect_at == pytest.approx(-530.0, abs=0.1)  # it was told then
+    assert state.brief(52.0)["cam1"]["age"] == 602.0
+    ahead = replace(ok(), frame=replace(ok().frame, captured_ns=2000 * SECOND))  # the clock was set back
+    state.take(verdict(ahead), 53.0)
+    assert state.brief(53.0)["cam1"]["age"] == 0.0
 
 
 def test_the_clock_of_the_bars_is_the_daemons():
