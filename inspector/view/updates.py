@@ -39,6 +39,7 @@ class Updates:
     def _packed(self, now: float) -> bytes:
         state, parcel = self._state, Parcel()
         said: dict[str, Any] = {
+            "whole": self._version < 0,
             "daemon": state.daemon(now),
             "cameras": state.brief(now),
             "stations": state.parts(),

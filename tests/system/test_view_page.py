@@ -26,13 +26,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import cv2
 import numpy as np
 import pytest
 
-from inspector import wire
+from inspector import codecs, wire
 from inspector.client import Subscriber
+from inspector.codecs import Formats
 from inspector.journal.reading import Choice, Reader
 from inspector.messages import Item, Message, PreviewMessage, ResultMessage, VerdictMessage
 from inspector.types import Inspection
@@ -40,6 +42,7 @@ from inspector.view.state import State
 from inspector.view.updates import Updates
 from inspector.wire import Encoder
 from tests.daemon import Process
+from tests.inspections import ng, part
 from tests.viewing import View
 from tests.waiting import PATIENCE, free_port, turn, until
 
@@ -90,8 +93,8 @@ class Shown:
         found = self.page.query_selector("#detail[open]")
         return None if found is None else found.inner_text()
 
-    def has(self, selector: str) -> None:
-        self.page.wait_for_selector(selector)
+    def has(self, selector: str, state: Literal["visible", "hidden", "attached"] = "visible") -> None:
+        self.page.wait_for_selector(selector, state=state)
 
     def figure(self, name: str) -> float:
         return float(self.page.get_attribute(f'[data-figure="{name}"]', "data-value") or 0)
@@ -577,15 +580,24 @@ def test_a_file_that_did_not_arrive_is_asked_for_again(browser, path: str) -> No
 # ---- 9
 
 ENCODER = Encoder("press", 17, "c0" * 32)
-CAMERA_TOPICS = {f"verdict/press/{name}/": 1 for name in ("cam1", "cam2")}
 
 
-def beat(encoder: Encoder = ENCODER) -> Item:
-    return wire.decode(encoder.beat(CAMERA_TOPICS, time.time_ns(), False))
+def beat(*cameras: str) -> Item:
+    return wire.decode(ENCODER.beat({f"verdict/press/{name}/": 1 for name in cameras}, time.time_ns(), False))
 
 
-def verdict(inspection: Inspection, sequence: int = 1) -> Item:
-    return wire.decode(ENCODER.verdict(inspection, sequence, 0.001))
+def verdict(inspection: Inspection) -> Item:
+    return wire.decode(ENCODER.verdict(inspection, inspection.frame.number, 0.001))
+
+
+def result(inspection: Inspection) -> Item:
+    payloads = codecs.encode(inspection, Formats())
+    return wire.decode(ENCODER.result(inspection, inspection.frame.number, payloads, 0.001, 0.002))
+
+
+def preview(inspection: Inspection) -> Item:
+    assert inspection.frame.image is not None
+    return wire.decode(ENCODER.preview(inspection, codecs.preview(inspection.frame.image)))
 
 
 class Played(Shown):
@@ -602,11 +614,14 @@ class Played(Shown):
     def begin(self) -> None:
         """A server that heard nothing yet."""
         self.state = State()
-        self.reconnect()
-
-    def reconnect(self) -> None:
-        """The same server, to a connection that is new to it."""
         self._updates = Updates(self.state)
+
+    def cut(self) -> None:
+        """The connection ends; for the server the next one is a new page's."""
+        self._updates = Updates(self.state)
+        ended = len(self.sockets)
+        self.sockets[-1].close()
+        self.wait(lambda: len(self.sockets) > ended)
 
     def tell(self, *items: Item) -> None:
         """Have the server hear them, and the page told of it once it asks."""
@@ -614,6 +629,9 @@ class Played(Shown):
             self.state.take(item, time.monotonic())
         self.wait(lambda: self._asked and self._asked[-1] is self.sockets[-1])
         self._asked.clear()
+        for camera in self.state.cameras.values():
+            if camera.defect is not None:
+                camera.defect.make()
         self.sockets[-1].send(self._updates._packed(time.monotonic()))
 
     def wait(self, happened: Callable[[], object]) -> None:
@@ -633,6 +651,32 @@ def played(browser) -> Iterator[Played]:
 
 
 def test_a_camera_whose_state_nobody_told_is_not_shown_as_well(played: Played) -> None:
-    played.tell(beat())
+    played.tell(beat("cam1", "cam2"))
     played.has('#health tr[data-camera="cam2"][data-state="untold"] .shape.unknown')
     played.has('.tile[data-camera="cam2"]')
+
+
+def test_a_page_that_comes_back_shows_what_there_is_and_nothing_twice(played: Played) -> None:
+    defects = [ng(number=number) for number in (1, 2, 3, 4)]
+    played.tell(*map(verdict, defects[:3]), *map(result, defects[:3]))
+    played.wait(lambda: len(played.rows("defects")) == 3)
+    played.cut()
+    played.tell(verdict(defects[3]), result(defects[3]))
+    links = [link(result(one)) for one in reversed(defects)]
+    played.wait(lambda: played.rows("defects") == links)
+    assert played.rows("rows") == [link(verdict(one)) for one in reversed(defects)]
+
+
+def test_what_the_server_does_not_know_any_more_is_not_shown(played: Played) -> None:
+    for camera in ("cam1", "cam2"):
+        played.tell(verdict(ng(camera)), result(ng(camera)), preview(ng(camera)))
+    played.tell(wire.decode(ENCODER.part(part(), 1, 0.1)))
+    played.has('.tile[data-camera="cam1"][data-verdict="ng"][data-shown="ng"] .badge .shape', "attached")
+    played.has('[data-figure="station-gate"]')
+    played.begin()
+    played.cut()
+    played.tell(beat("cam1"))
+    played.has('.tile[data-camera="cam1"][data-verdict=""][data-shown=""][data-ng="0"] .stamp', "hidden")
+    assert played.page.query_selector('.badge .shape, .tile[data-camera="cam2"], [data-figure="station-gate"]') is None
+    assert not played.pixels(".tile canvas").any()
+    played.wait(lambda: played.rows("defects") == [])

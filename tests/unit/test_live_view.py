@@ -31,6 +31,7 @@ from inspector.view.packing import Parcel
 from inspector.view.pictures import MOST_OUTLINES, Defect, outlines
 from inspector.view.shelf import Place, Shelf
 from inspector.view.state import SILENCE_SECONDS, State
+from inspector.view.updates import Updates
 from inspector.wire import Encoder
 from tests.inspections import few, ng, ok, part
 from tests.viewing import unpack
@@ -394,6 +395,13 @@ def test_a_parcel_is_unpacked_as_it_was_packed():
         ([0, 0, 4, 4], (4, 4, 3)),
         ([8, 8, 32, 32], (32, 32, 3)),
     ]
+
+
+def test_the_first_update_of_a_connection_says_that_it_is_whole():
+    state = State()
+    updates = Updates(state)
+    assert [unpack(updates._packed(1.0))[0]["whole"] for _ in range(2)] == [True, False]
+    assert unpack(Updates(state)._packed(1.0))[0]["whole"]
 
 
 # ---- who may look

@@ -34,12 +34,13 @@ export class Mark {
     this.element = make("span", attributes, this.word);
   }
 
+  // name: null for none
   show(name, word) {
     say(this.word, word);
     if (this.name === name) return;
     this.name = name;
     this.element.querySelector("svg")?.remove();
-    this.element.prepend(shape(name));
+    if (name !== null) this.element.prepend(shape(name));
   }
 }
 

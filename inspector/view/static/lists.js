@@ -16,8 +16,10 @@ for (const [event, pressed] of [["pointerdown", true], ["pointerup", false], ["p
 export const defects = () => rows.defects;
 
 export function take(update) {
-  for (const list of ["rows", "defects"])
-    if (update[list].length > 0) rows[list] = [...update[list].reverse(), ...rows[list]].slice(0, MOST);
+  for (const list of ["rows", "defects"]) {
+    const before = update.whole ? [] : rows[list];
+    if (update.whole || update[list].length > 0) rows[list] = [...update[list].reverse(), ...before].slice(0, MOST);
+  }
   draw();
 }
 

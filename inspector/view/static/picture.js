@@ -31,6 +31,12 @@ export class Picture {
     this.draw();
   }
 
+  clear() {
+    if (this.shown === null) return;
+    this.shown = null;
+    Object.assign(this.canvas, { width: 640, height: 480 }); // which clears it
+  }
+
   draw() {
     if (this.shown === null) return;
     const { base, size, pieces, outlines } = this.shown;

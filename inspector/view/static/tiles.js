@@ -36,12 +36,15 @@ class Tile {
     this.brief = null;
   }
 
-  async take(brief, told, parts) {
+  // whole: what came before does not count, as this is all that the server has
+  async take(brief, told, { parts, whole }) {
     this.brief = brief;
     this.lastAt = brief.age === null ? null : now() - brief.age;
     this.liveAt = told.live_age === undefined ? null : now() - told.live_age;
     this.defectAt = told.defect_age === undefined ? null : now() - told.defect_age;
     const before = [this.live, this.defect];
+    if (whole && !told.live) this.live = null;
+    if (whole && !told.defect) this.defect = null;
     if (told.defect) this.defect = await Picture.load(told.defect, parts);
     if (told.live) {
       const same = told.live.is_defect && this.defect?.frame === told.live.frame ? this.defect : {};
@@ -58,6 +61,7 @@ class Tile {
     this.picture.border = choices.repaired ? 0 : 1;
     this.picture.outline = choices.outline;
     if (shown) this.picture.show(shown);
+    else this.picture.clear();
     note(this.element, "frame", shown?.frame ?? "");
     note(this.element, "shown", shown?.verdict ?? "");
     this.age();
@@ -95,9 +99,9 @@ class Tile {
   }
 
   #describe(brief) {
-    const verdict = brief.last?.verdict;
+    const verdict = brief.last?.verdict ?? null;
     note(this.element, "verdict", verdict ?? "");
-    if (verdict) this.badge.show(verdict, t(`verdict.${verdict}`));
+    this.badge.show(verdict, verdict === null ? "" : t(`verdict.${verdict}`));
     for (const each of VERDICTS) {
       note(this.element, each, brief[each]);
       say(this.counts[each], number(brief[each]));
@@ -121,9 +125,14 @@ export function toggle(name) {
   choose("camera", choices.camera === name ? null : name);
 }
 
-export async function take({ cameras, pictures, parts }) {
-  for (const name of Object.keys(cameras)) if (!tiles.has(name)) add(name);
-  await Promise.all(Object.entries(cameras).map(([name, brief]) => tiles.get(name).take(brief, pictures[name], parts)));
+export async function take(update) {
+  const { cameras, pictures } = update;
+  const missing = update.whole ? names().filter((name) => !(name in cameras)) : [];
+  const added = Object.keys(cameras).filter((name) => !tiles.has(name));
+  for (const name of missing) tiles.delete(name);
+  for (const name of added) tiles.set(name, new Tile(name));
+  if (missing.length + added.length > 0) arrange();
+  await Promise.all(Object.entries(cameras).map(([name, brief]) => tiles.get(name).take(brief, pictures[name], update)));
 }
 
 export function draw() {
@@ -134,8 +143,7 @@ export function age() {
   for (const tile of tiles.values()) tile.age();
 }
 
-function add(name) {
-  tiles.set(name, new Tile(name));
+function arrange() {
   const sorted = [...tiles.keys()].sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   const ordered = sorted.map((each) => [each, tiles.get(each)]);
   tiles.clear();

@@ -8,7 +8,7 @@ const VERDICTS = ["ok", "ng", "unknown"];
 const daemonMark = new Mark();
 const figures = new Map();
 
-export function show({ daemon, cameras, stations }) {
+export function show({ daemon, cameras, stations, whole }) {
   say($("#line"), daemon.line ?? "");
   if (daemon.line) document.title = daemon.line;
   daemonMark.show(SHAPES[daemon.state], t(`daemon.${daemon.state}`));
@@ -20,6 +20,7 @@ export function show({ daemon, cameras, stations }) {
   figure("rate", t("rate"), [], [sum("rate")]);
   figure("missing", t("missing"), [], [daemon.missing]);
   figure("restarts", t("restarts"), [], [daemon.restarts]);
+  if (whole) [...figures.keys()].filter((id) => id.startsWith("station-")).forEach(forget);
   for (const [name, of] of Object.entries(stations))
     figure(`station-${name}`, `${t("part")} ${name}`, VERDICTS, VERDICTS.map((each) => of[each]));
 }
@@ -36,4 +37,9 @@ function figure(id, word, shapes, values) {
   const { element, places } = figures.get(id);
   element.dataset.value = values[0];
   places.forEach((place, at) => say(place, number(values[at])));
+}
+
+function forget(id) {
+  figures.get(id).element.remove();
+  figures.delete(id);
 }
