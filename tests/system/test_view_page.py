@@ -680,3 +680,35 @@ def test_what_the_server_does_not_know_any_more_is_not_shown(played: Played) -> 
     assert played.page.query_selector('.badge .shape, .tile[data-camera="cam2"], [data-figure="station-gate"]') is None
     assert not played.pixels(".tile canvas").any()
     played.wait(lambda: played.rows("defects") == [])
+
+
+def test_what_came_while_the_page_was_hidden_is_as_old_as_it_is(played: Played) -> None:
+    """No frame is drawn while it is hidden, and time passes."""
+    first, last = ng(number=1), ng(number=2)
+    played.tell(verdict(first), result(first), preview(first))
+    played.has('.tile[data-frame="1"]')
+    played.page.evaluate("held = []; requestAnimationFrame = (then) => held.push(then); null")
+    played.tell()  # is drawn, and holds up what follows
+    played.wait(lambda: played.page.evaluate("held.length") == 1)
+    played.tell(verdict(last), result(last), preview(last))
+    played.page.evaluate("since = performance.now.bind(performance); performance.now = () => since() + 3_600_000; null")
+    played.page.evaluate("requestAnimationFrame = () => null; held[0]()")
+    played.has('.tile[data-frame="2"]:not(.fresh)')
+    assert re.search(r"3,[67]\d\d s", played.page.inner_text(".stamp"))
+    played.has('#banner[data-what="cut"]')
+
+
+def test_an_update_of_a_connection_that_is_over_is_not_drawn_after_one_of_the_next(played: Played) -> None:
+    played.tell(verdict(ng(number=1)))
+    played.wait(lambda: len(played.rows("rows")) == 1)
+    played.page.evaluate("held = []; requestAnimationFrame = (then) => held.push(then); null")
+    played.tell()
+    played.wait(lambda: played.page.evaluate("held.length") == 1)
+    played.tell(verdict(ng(number=2)))
+    played.begin()
+    played.cut()
+    played.tell(verdict(ng(number=3)))
+    played.page.evaluate("requestAnimationFrame = (then) => setTimeout(then, 0); held[0]()")
+    played.tell(verdict(ng(number=4)))
+    links = [link(verdict(ng(number=number))) for number in (4, 3)]
+    played.wait(lambda: played.rows("rows") == links)

@@ -17,7 +17,7 @@ const TICK = 250; // milliseconds between two looks at what changes without any 
 
 async function update(told) {
   await tiles.take(told);
-  banner.take(told.daemon);
+  banner.take(told);
   totals.show(told);
   lists.take(told);
   if (told.survey) {

@@ -11,8 +11,8 @@ let daemon = { state: "waiting", heard: null };
 let updated = now();
 
 export function take(told) {
-  daemon = told;
-  updated = now();
+  daemon = told.daemon;
+  updated = told.at;
   show();
 }
 

@@ -31,23 +31,37 @@ export async function message(place, isWanted) {
   return null;
 }
 
-// onUpdate: awaited for each update;  onRefused: the server is there, and wants a token
+// onUpdate: awaited for each update, with `at`, the second that it came in;  onRefused: the server is there, and wants a
+// token
 export function connect(onUpdate, onRefused) {
   let pause = AGAIN;
+  let waiting = null; // the update that came and is not drawn yet: one, and one of a newer connection instead
+  let isDrawing = false;
+  const draw = async () => {
+    if (isDrawing) return;
+    isDrawing = true;
+    while (waiting !== null) {
+      const { ask, data, at } = waiting;
+      waiting = null;
+      ask();
+      try {
+        await onUpdate({ ...unpack(data), at });
+      } catch (error) {
+        console.error(error); // a bug; the next update may do better
+      }
+      await new Promise(requestAnimationFrame); // not while the page is hidden: then nobody needs an update
+    }
+    isDrawing = false;
+  };
   const open = () => {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
     const ask = () => socket.readyState === WebSocket.OPEN && socket.send("next");
-    let drawn = Promise.resolve();
-    const draw = async (buffer) => {
-      ask();
-      await onUpdate(unpack(buffer));
-      await new Promise(requestAnimationFrame); // not while the page is hidden: then nobody needs an update
-    };
     socket.binaryType = "arraybuffer";
     socket.onopen = ask;
     socket.onmessage = (event) => {
       pause = AGAIN;
-      drawn = drawn.then(() => draw(event.data)).catch(console.error); // a bug; the next update may do better
+      waiting = { ask, data: event.data, at: performance.now() / 1000 };
+      draw();
     };
     socket.onclose = async () => {
       const refused = !(await mayLook().catch(() => true));

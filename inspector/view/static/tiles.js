@@ -37,11 +37,11 @@ class Tile {
   }
 
   // whole: what came before does not count, as this is all that the server has
-  async take(brief, told, { parts, whole }) {
+  async take(brief, told, { at, parts, whole }) {
     this.brief = brief;
-    this.lastAt = brief.age === null ? null : now() - brief.age;
-    this.liveAt = told.live_age === undefined ? null : now() - told.live_age;
-    this.defectAt = told.defect_age === undefined ? null : now() - told.defect_age;
+    this.lastAt = brief.age === null ? null : at - brief.age;
+    this.liveAt = told.live_age === undefined ? null : at - told.live_age;
+    this.defectAt = told.defect_age === undefined ? null : at - told.defect_age;
     const before = [this.live, this.defect];
     if (whole && !told.live) this.live = null;
     if (whole && !told.defect) this.defect = null;
