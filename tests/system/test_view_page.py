@@ -38,6 +38,8 @@ from inspector.codecs import Formats
 from inspector.journal.reading import Choice, Reader
 from inspector.messages import Item, Message, PreviewMessage, ResultMessage, VerdictMessage
 from inspector.types import Inspection
+from inspector.view.pictures import Defect
+from inspector.view.site import _detail
 from inspector.view.state import State
 from inspector.view.updates import Updates
 from inspector.wire import Encoder
@@ -712,3 +714,43 @@ def test_an_update_of_a_connection_that_is_over_is_not_drawn_after_one_of_the_ne
     played.tell(verdict(ng(number=4)))
     links = [link(verdict(ng(number=number))) for number in (4, 3)]
     played.wait(lambda: played.rows("rows") == links)
+
+
+SLOW_PICTURES = """() => {
+    const decode = createImageBitmap;
+    held = [];
+    released = 0;
+    createImageBitmap = async (bytes) => {
+        await new Promise((go) => held.push(go));
+        const image = await decode(bytes);
+        const close = image.close.bind(image);
+        image.close = () => { released += 1; close(); };
+        return image;
+    };
+}"""
+
+
+def test_a_defect_that_is_decoded_late_is_shown_neither_for_the_next_nor_once_it_was_closed(played: Played) -> None:
+    messages = {link(message): message for message in (result(ng(number=1)), result(ng(number=2)))}
+    played.page.route(
+        "**/message/**",
+        lambda route: route.fulfill(body=_detail(Defect(messages[route.request.url.partition("/message/")[2]]))),
+    )
+    played.page.evaluate(SLOW_PICTURES)
+    one, other = messages
+    for number, where in enumerate((one, other), 1):
+        played.page.evaluate("where => { location.hash = `#/${where}` }", where)
+        played.wait(lambda number=number: played.page.evaluate("held.length") == number)
+    played.page.evaluate("held[1]()")
+    played.has(f'#detail[open][data-link="{other}"] canvas')
+    played.page.evaluate("held[0]()")
+    played.wait(lambda: played.page.evaluate("released") == 1)
+    assert played.page.get_attribute("#detail", "data-link") == other
+    assert "frame 2" in played.page.inner_text("#detail h2")
+    played.page.evaluate("where => { location.hash = `#/${where}` }", one)
+    played.wait(lambda: played.page.evaluate("held.length") == 3)
+    played.page.keyboard.press("Escape")
+    played.wait(lambda: played.page.evaluate("released") == 2)
+    played.page.evaluate("held[2]()")
+    played.wait(lambda: played.page.evaluate("released") == 3)
+    assert not played.page.is_visible("#detail")

@@ -9,6 +9,7 @@ import { clock, number, said, t } from "./words.js";
 const MOST_REGIONS = 20;
 const dialog = $("#detail");
 let place = null;
+let shown = null; // the pictures of what is open
 
 export const isOpen = () => dialog.open;
 
@@ -22,6 +23,8 @@ export function close() {
 
 dialog.addEventListener("close", () => {
   place = null;
+  release(shown);
+  shown = null;
   if (location.hash.startsWith("#/")) history.pushState(null, "", location.pathname);
 });
 
@@ -49,10 +52,19 @@ export async function follow() {
   const wanted = (place = location.hash.slice(2));
   const isWanted = () => place === wanted; // until another one is asked for
   const told = await message(wanted, isWanted);
-  if (!isWanted()) return;
-  dialog.replaceChildren(...(told === null ? [bar(), make("p", { class: "gone" }, t("gone"))] : await content(told)));
+  const pictures = told?.picture && isWanted() ? await Picture.load(told.picture, told.parts) : null;
+  if (!isWanted()) return release(pictures);
+  release(shown);
+  shown = pictures;
+  dialog.replaceChildren(bar(), ...(told === null ? [make("p", { class: "gone" }, t("gone"))] : content(told)));
   dialog.dataset.link = wanted;
   if (!dialog.open) dialog.showModal();
+}
+
+// What is not shown any more; a frame at its own size takes a hundred megabytes.
+function release(pictures) {
+  pictures?.base?.close();
+  for (const { image } of pictures?.pieces ?? []) image.close();
 }
 
 function bar() {
@@ -67,16 +79,16 @@ function bar() {
   return make("nav", {}, ...buttons, button("close", close));
 }
 
-async function content(told) {
+function content(told) {
   const { row, header } = told;
   const title = make("h2", {}, shape(row.verdict), ` ${t(`verdict.${row.verdict}`)} · ${row.camera} · ${t("frame")} ${row.frame}`);
-  return [bar(), title, ...(told.picture ? await shown(told) : []), facts(row, header), regions(header), raw(told.raw)];
+  return [title, ...(told.picture ? compared(told) : []), facts(row, header), regions(header), raw(told.raw)];
 }
 
-async function shown(told) {
+function compared(told) {
   const picture = new Picture(make("canvas"));
   picture.border = 0.5;
-  picture.show(await Picture.load(told.picture, told.parts));
+  picture.show(shown);
   const move = () => {
     picture.border = 1 - slider.value / 100;
     picture.draw();
