@@ -28,9 +28,13 @@ class History:
         self._counts: dict[int, Counter[Verdict]] = {}
 
     def add(self, verdict: Verdict, captured_ns: int) -> None:
-        """Count a verdict; what is older than all `BUCKETS` is forgotten."""
+        """Count a verdict; what is older than all `BUCKETS` is forgotten, and what is further ahead."""
         bucket = captured_ns // (BUCKET_SECONDS * 10**9)
-        self._counts.setdefault(bucket, Counter())[verdict] += 1
+        if bucket not in self._counts:
+            self._counts[bucket] = Counter()
+            for ahead in [each for each in self._counts if each > bucket + BUCKETS]:
+                del self._counts[ahead]  # somebody set the clock back
+        self._counts[bucket][verdict] += 1
         if len(self._counts) > 2 * BUCKETS:
             for old in sorted(self._counts)[:BUCKETS]:
                 del self._counts[old]

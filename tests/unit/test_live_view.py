@@ -285,6 +285,15 @@ def test_history_and_spreads_are_bounded():
     assert Spread((1, 2)).quantile(0.5) is None
 
 
+def test_bars_go_on_after_the_clock_was_set_back():
+    history = History()
+    for number in range(2 * BUCKETS):
+        history.add(Verdict.OK, (86_400 + number * BUCKET_SECONDS) * SECOND)
+    for number in range(2 * BUCKETS):
+        history.add(Verdict.OK, number * BUCKET_SECONDS * SECOND)
+        assert sum(history.until(number * BUCKET_SECONDS * SECOND)["ok"]) == min(number + 1, BUCKETS)
+
+
 def test_a_value_on_a_bound_lies_below_it():
     spread = Spread((1, 2))
     for value in (0.5, 1, 1.5, 2, 2.5):
