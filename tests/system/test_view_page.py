@@ -603,24 +603,21 @@ def preview(inspection: Inspection) -> Item:
 
 
 class Played(Shown):
-    """A page that has its files of a server, and its updates of the test. sockets: its connections, the newest last"""
+    """A page that has its files of a server, and its updates of the test.
+
+    sockets: its connections, the newest last;  state: what the server heard
+    """
 
     def __init__(self, browser: playwright.Browser, url: str) -> None:
         super().__init__(browser, "about:blank")
         self.sockets: list[playwright.WebSocketRoute] = []
         self._asked: list[playwright.WebSocketRoute] = []
+        self.state = State()
         self.page.route_web_socket("**/live", self._connected)
         self.page.goto(url)
-        self.begin()
-
-    def begin(self) -> None:
-        """A server that heard nothing yet."""
-        self.state = State()
-        self._updates = Updates(self.state)
 
     def cut(self) -> None:
-        """The connection ends; for the server the next one is a new page's."""
-        self._updates = Updates(self.state)
+        """The connection ends, and the next one begins."""
         ended = len(self.sockets)
         self.sockets[-1].close()
         self.wait(lambda: len(self.sockets) > ended)
@@ -641,6 +638,7 @@ class Played(Shown):
         until(lambda: self.page.evaluate("true") and bool(happened()))
 
     def _connected(self, socket: playwright.WebSocketRoute) -> None:
+        self._updates = Updates(self.state)
         self.sockets.append(socket)
         socket.on_message(lambda _: self._asked.append(socket))
 
@@ -675,7 +673,7 @@ def test_what_the_server_does_not_know_any_more_is_not_shown(played: Played) -> 
     played.tell(wire.decode(ENCODER.part(part(), 1, 0.1)))
     played.has('.tile[data-camera="cam1"][data-verdict="ng"][data-shown="ng"] .badge .shape', "attached")
     played.has('[data-figure="station-gate"]')
-    played.begin()
+    played.state = State()  # the server was started again
     played.cut()
     played.tell(beat("cam1"))
     played.has('.tile[data-camera="cam1"][data-verdict=""][data-shown=""][data-ng="0"] .stamp', "hidden")
@@ -707,7 +705,7 @@ def test_an_update_of_a_connection_that_is_over_is_not_drawn_after_one_of_the_ne
     played.tell()
     played.wait(lambda: played.page.evaluate("held.length") == 1)
     played.tell(verdict(ng(number=2)))
-    played.begin()
+    played.state = State()  # the server was started again
     played.cut()
     played.tell(verdict(ng(number=3)))
     played.page.evaluate("requestAnimationFrame = (then) => setTimeout(then, 0); held[0]()")
@@ -754,3 +752,18 @@ def test_a_defect_that_is_decoded_late_is_shown_neither_for_the_next_nor_once_it
     played.page.evaluate("held[2]()")
     played.wait(lambda: played.page.evaluate("released") == 3)
     assert not played.page.is_visible("#detail")
+
+
+def test_what_a_proxy_answers_while_the_server_is_started_again_is_no_refusal(played: Played) -> None:
+    played.tell()
+    answers = [502, 503, 504]
+    played.page.route("**/session", lambda route: route.fulfill(status=answers.pop()) if answers else route.continue_())
+    played.cut()
+    assert answers == []
+    assert not played.page.is_visible("#login")
+    answers += [502]
+    played.page.reload()
+    played.tell()
+    played.has('#banner[data-what="waiting"]')
+    assert not played.page.is_visible("#login")
+    played.complaints.clear()  # Chromium's, of these answers

@@ -13,9 +13,17 @@ export function unpack(buffer) {
   return said;
 }
 
+const later = (pause) => new Promise((then) => setTimeout(then, pause));
+
+// Asked until the server itself says yes or no: what stands before it may answer, too, while it is started again.
 export async function mayLook(token) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  return (await fetch("/session", { headers })).ok;
+  for (let pause = AGAIN; ; pause = Math.min(2 * pause, LONGEST)) {
+    const answer = await fetch("/session", { headers }).catch(() => null);
+    if (answer?.ok) return true;
+    if (answer?.status === 401) return false;
+    await later(pause);
+  }
 }
 
 // Null: nobody has it. A network that changes cuts off what is on its way, which says nothing: then it is asked for
@@ -26,7 +34,7 @@ export async function message(place, isWanted) {
       .then((answer) => (answer.ok ? answer.arrayBuffer() : null))
       .catch(() => undefined);
     if (found !== undefined) return found && unpack(found);
-    await new Promise((later) => setTimeout(later, AGAIN));
+    await later(AGAIN);
   }
   return null;
 }
@@ -64,8 +72,7 @@ export function connect(onUpdate, onRefused) {
       draw();
     };
     socket.onclose = async () => {
-      const refused = !(await mayLook().catch(() => true));
-      if (refused) return onRefused();
+      if (!(await mayLook())) return onRefused();
       setTimeout(open, pause);
       pause = Math.min(2 * pause, LONGEST);
     };
