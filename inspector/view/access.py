@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import os
@@ -67,7 +68,7 @@ class Access:
         if self._token is None:
             return True
         try:
-            found = SimpleCookie(cookies or "").get(COOKIE)
+            found = SimpleCookie(cookies or "").get(self._cookie)
         except CookieError:
             return False
         value = "" if found is None else found.value
@@ -75,7 +76,12 @@ class Access:
 
     def cookie(self) -> str:
         """The Set-Cookie header for who knew the token. It holds not the token but what only its knowledge makes."""
-        return f"{COOKIE}={self._proof()}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
+        return f"{self._cookie}={self._proof()}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
+
+    @property
+    def _cookie(self) -> str:
+        """Another name for another token: a browser keeps one of a name for all the ports of a machine."""
+        return f"{COOKIE}_{hashlib.sha256(self._proof().encode()).hexdigest()[:12]}"
 
     def _proof(self) -> str:
         return hmac.new(self._token or b"", b"inspector view", "sha256").hexdigest()

@@ -25,7 +25,7 @@ from inspector.errors import ConfigError, OutputError
 from inspector.messages import Gone, Latency
 from inspector.types import Cause, Event, Inspection, Patch, Reason, Receipt, Verdict
 from inspector.view import pages
-from inspector.view.access import COOKIE, Access, read_token
+from inspector.view.access import Access, read_token
 from inspector.view.history import BUCKET_SECONDS, BUCKETS, RECENT, History, Pace, Spread
 from inspector.view.packing import Parcel
 from inspector.view.pictures import MOST_OUTLINES, Defect, outlines
@@ -469,11 +469,20 @@ def test_the_token_is_asked_for_and_the_cookie_does_not_hold_it():
     value = cookie.split(";")[0]
     assert access.may_look(value)
     assert access.may_look(f"other=1; {value}")
-    for wrong in (None, "", f"{COOKIE}=", f"{COOKIE}={token}", f"{value}0", "=;;\x00", f"{COOKIE}=\u00e9"):
+    name = value.partition("=")[0]
+    for wrong in (None, "", f"{name}=", f"{name}={token}", f"{value}0", "=;;\x00", f"{name}=\u00e9"):
         assert not access.may_look(wrong)
     assert not Access("another-token-of-some-length").may_look(value)
     assert Access(token).may_look(value)  # after a restart
     assert Access(None).may_look(None)
+
+
+def test_two_views_of_one_machine_have_a_cookie_each():
+    one, other = Access("a" * 30), Access("b" * 30)
+    kept = dict(access.cookie().split(";")[0].split("=") for access in (one, other))  # as browsers do, for all ports
+    cookies = "; ".join("=".join(pair) for pair in kept.items())
+    assert one.may_look(cookies)
+    assert other.may_look(cookies)
 
 
 def test_a_token_is_made_once_and_for_its_owner_alone(tmp_path: Path):
