@@ -17,7 +17,7 @@ from inspector.messages import (
     ResultMessage,
     VerdictMessage,
 )
-from inspector.types import Event
+from inspector.types import Event, Verdict
 from inspector.view import told
 from inspector.view.camera import Camera, Station
 from inspector.view.pictures import Defect
@@ -92,9 +92,9 @@ class State:
             if event is not None and event is standing.told:  # and not what else happened: the newer would come first
                 self._list(event.event)
 
-    def result_of(self, verdict: VerdictMessage) -> Defect | None:
+    def result_of(self, message: VerdictMessage | PreviewMessage) -> Defect | None:
         """The result of the same frame, if it is kept."""
-        frame = verdict.session, verdict.camera, verdict.frame
+        frame = message.session, message.camera, message.frame
         found = (
             one
             for one in self.defects.newest()
@@ -189,6 +189,8 @@ class State:
         told_ns = message.captured_ns + round(message.latency.total * 1e9)
         camera.defect, camera.defect_at = Defect(message), self._moment(told_ns, now)
         camera.defect_version += 1
+        if camera.live is not None and camera.live_is_defect:
+            camera.defect.preview = camera.live.jpeg
         size = len(message.raw) + sum(len(payload.data) for payload in message.payloads)
         self.defects.put(told.place_of(message), camera.defect, size)
         self.defect_rows.append(self._row(message))
@@ -199,9 +201,12 @@ class State:
         camera = self._camera(message.camera)
         camera.live, camera.live_at = message, self._moment(message.captured_ns, now)
         camera.live_version += 1
-        if camera.defect is not None and camera.live_is_defect:  # a result comes before its frame's preview
-            camera.defect.preview = message.jpeg
-            camera.defect_version += 1
+        # A result mostly comes before its frame's preview; but of results that were published together one has it.
+        defect = self.result_of(message) if message.verdict is Verdict.NG else None
+        if defect is not None:
+            defect.preview = message.jpeg
+            if defect is camera.defect:
+                camera.defect_version += 1
 
     def _happened(self, message: EventMessage) -> None:
         event = message.event

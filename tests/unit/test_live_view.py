@@ -236,6 +236,15 @@ def test_a_preview_belongs_to_the_defect_of_its_frame_alone():
     assert camera.defect.quick == camera.live.jpeg
 
 
+def test_a_preview_is_found_its_defect_whichever_comes_first_and_though_a_newer_one_came():
+    state = State()
+    one, other, last = (ng(number=number) for number in (5, 6, 7))
+    for message in (result(one, 1), result(other, 2), preview(one), preview(last), result(last, 3)):
+        state.take(message, 1.0)
+    assert [defect.preview is not None for defect in state.defects.newest()] == [True, False, True]
+    assert state.cameras["cam1"].defect_version == 3  # the newest one's pictures did not change in between
+
+
 def test_what_was_fetched_later_is_as_old_as_it_is():
     state = State()
     state.take(beat(at_ns=1000 * SECOND), 50.0)
