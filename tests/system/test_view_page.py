@@ -588,11 +588,11 @@ def beat(*cameras: str) -> Item:
     return wire.decode(ENCODER.beat({f"verdict/press/{name}/": 1 for name in cameras}, time.time_ns(), False))
 
 
-def verdict(inspection: Inspection) -> Item:
+def verdict(inspection: Inspection) -> VerdictMessage:
     return wire.decode(ENCODER.verdict(inspection, inspection.frame.number, 0.001))
 
 
-def result(inspection: Inspection) -> Item:
+def result(inspection: Inspection) -> ResultMessage:
     payloads = codecs.encode(inspection, Formats())
     return wire.decode(ENCODER.result(inspection, inspection.frame.number, payloads, 0.001, 0.002))
 
@@ -767,3 +767,23 @@ def test_what_a_proxy_answers_while_the_server_is_started_again_is_no_refusal(pl
     played.has('#banner[data-what="waiting"]')
     assert not played.page.is_visible("#login")
     played.complaints.clear()  # Chromium's, of these answers
+
+
+@pytest.mark.parametrize(("of", "message"), [("defects", result), ("rows", verdict)])
+def test_the_keyboard_keeps_its_place_in_a_list_while_new_rows_come(
+    played: Played, of: str, message: Callable[[Inspection], VerdictMessage | ResultMessage]
+) -> None:
+    links = [link(message(ng(number=number))) for number in range(1, 63)]
+
+    def tell(*numbers: int) -> None:
+        played.tell(*(message(ng(number=number)) for number in numbers))
+
+    tell(1, 2)
+    played.wait(lambda: played.rows(of) == [links[1], links[0]])
+    played.page.focus(f'#{of} a[data-link="{links[0]}"]')
+    tell(*range(3, 62))
+    played.wait(lambda: played.rows(of) == links[60::-1])  # one more than there are in a list
+    assert played.page.evaluate("document.activeElement.dataset.link") == links[0]
+    played.page.evaluate("document.activeElement.blur()")
+    tell(62)
+    played.wait(lambda: played.rows(of) == links[61:1:-1])

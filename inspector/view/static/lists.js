@@ -29,9 +29,22 @@ export function draw() {
   for (const list of ["rows", "defects"]) {
     if (drawn[list] === rows[list]) continue;
     drawn[list] = rows[list];
-    const shown = rows[list].map((row) => make("li", {}, line(row)));
-    $(`#${list} ol`).replaceChildren(...(shown.length ? shown : [make("li", {}, t("no_defects"))]));
+    fill($(`#${list} ol`), rows[list]);
   }
+}
+
+// What is there already stays, or the keyboard would lose its place; the row that has it stays though it is too old.
+function fill(element, rows) {
+  const kept = new Map([...element.children].map((item) => [item.firstElementChild?.dataset.link, item]));
+  const links = new Set(rows.map((row) => row.link));
+  for (const [link, item] of kept) if (!links.has(link) && !item.contains(document.activeElement)) item.remove();
+  let next = element.firstElementChild;
+  for (const row of rows) {
+    const item = kept.get(row.link) ?? make("li", {}, line(row));
+    if (item === next) next = item.nextElementSibling;
+    else element.insertBefore(item, next);
+  }
+  if (element.firstElementChild === null) element.append(make("li", {}, t("no_defects")));
 }
 
 function line(row) {
