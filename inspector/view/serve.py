@@ -7,13 +7,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq.asyncio
-from websockets.asyncio.server import Server, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 
 from inspector import address
 from inspector.client import AsyncSubscriber
@@ -30,6 +30,12 @@ MOST_FROM_BROWSERS = 64
 ASK_SECONDS = 0.5
 SEND_BYTES = 1 << 18
 """Room for what was sent to a browser and has not arrived."""
+REQUEST_SECONDS = 10.0
+"""So long a request may take to come."""
+ANSWER_SECONDS = 120.0
+"""So long an answer may take from its request on: a frame has megabytes, and some networks are slow."""
+CLOSE_SECONDS = 10.0
+"""So long the end waits for what is on its way to browsers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ async def _serve(wish: Wish, access: Access) -> None:
     site = Site(state, changes, access, recall, wish.endpoint)
     subscriber = AsyncSubscriber(wish.endpoint, line=wish.line, kinds=KINDS, keys=wish.keys)
     try:
-        async with subscriber, await _serving(wish, site) as server, asyncio.TaskGroup() as tasks:
+        async with subscriber, _closing(await _serving(wish, site)) as server, asyncio.TaskGroup() as tasks:
             follow = tasks.create_task(_follow(subscriber, state, changes))
             states = tasks.create_task(_ask_for_states(state, changes, recall, wish.endpoint))
             sys.stdout.write(f"listening at {wish.endpoint}, to be seen at {_reached(server, wish)}\n")
@@ -87,11 +93,36 @@ async def _serve(wish: Wish, access: Access) -> None:
         context.destroy(linger=0)
 
 
+class _Connection(ServerConnection):
+    """One that is given up where no request comes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(REQUEST_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self.request is None:
+            self.transport.abort()
+
+
+@asynccontextmanager
+async def _closing(server: Server) -> AsyncIterator[Server]:
+    """As `async with server`, but that its end waits for `CLOSE_SECONDS` at most."""
+    try:
+        yield server
+    finally:
+        server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await server.wait_closed()
+
+
 async def _serving(wish: Wish, site: Site) -> Server:
     try:
         server = await serve(
             site.attend, wish.host, wish.port, process_request=site.answer, compression=None,
-            max_size=MOST_FROM_BROWSERS, logger=quiet, server_header=None,
+            max_size=MOST_FROM_BROWSERS, logger=quiet, server_header=None, create_connection=_Connection,
+            open_timeout=ANSWER_SECONDS, close_timeout=ANSWER_SECONDS,
         )  # fmt: skip
     except OSError as error:
         raise OutputError(

@@ -413,6 +413,13 @@ def test_a_link_that_was_cut_on_its_way_is_asked_for_again(browser, running: Fac
         assert len(cut) == 1
 
 
+def test_what_never_arrives_is_told_in_a_sentence(browser) -> None:
+    with View("tcp://127.0.0.1:1") as view, Shown(browser, view.url) as shown:
+        shown.page.route("**/message/**", lambda route: route.abort("internetdisconnected"))
+        shown.page.evaluate("location.hash = '#/result/line1/cam1/17/1'")
+        shown.has("#detail[open] .gone")
+
+
 def _cut_once(cut: list[str], route: playwright.Route) -> None:
     if cut:
         route.continue_()

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import signal
+import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import zmq
+import zmq.asyncio
 from websockets.exceptions import InvalidStatus
 
-from inspector import codecs
-from inspector.codecs import Formats
-from inspector.messages import Kind
+from inspector import codecs, wire
+from inspector.codecs import Formats, Payload
+from inspector.messages import Kind, ResultMessage
 from inspector.outputs.zeromq import ZeroMqOutput
 from inspector.types import Event, Inspection
+from inspector.view import serve
+from inspector.view.access import Access
+from inspector.view.pictures import Defect
+from inspector.view.recall import Recall
+from inspector.view.shelf import Place
+from inspector.view.site import Changes, Site
+from inspector.view.state import State
 from inspector.wire import Encoder
 from tests.archives import MemoryArchive, serving
 from tests.daemon import Process, run
@@ -246,6 +259,46 @@ def test_a_state_that_was_told_before_is_asked_for_until_somebody_answers() -> N
                 until(lambda: deaf.poll(100) > 0, "nobody asks")
             with serving(archive, endpoint):
                 until_told(page, "no state", lambda: page.last["cameras"].get("cam1", {}).get("state") == "lost")
+
+
+LARGE = os.urandom(8_000_000)
+
+
+@pytest.mark.parametrize(("asks", "seconds", "arrives"), [(True, 60, True), (True, 200, False), (False, 60, False)])
+def test_an_answer_may_take_long_and_a_request_may_not(asks: bool, seconds: float, arrives: bool) -> None:
+    """The clock jumps so many seconds ahead while the answer, or the request, is on its way."""
+    message = wire.decode(Encoder("line1", 17, "c0" * 32).result(ng(), 1, [], 0.001, 0.002))
+    assert isinstance(message, ResultMessage)
+    source = Payload("source", "png", "uint8", (2000, 2000, 3), LARGE)
+    state = State()
+    state.defects.put(Place("result/line1/cam1/", 17, 1), Defect(replace(message, payloads=(source,))), 1)
+
+    async def answer() -> bytes:
+        context = zmq.asyncio.Context()
+        site = Site(state, Changes(), Access(None), Recall(context, None), NOBODY)
+        server = await serve._serving(serve.Wish(NOBODY, port=0), site)
+        loop, browser = asyncio.get_running_loop(), socket.socket()
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        browser.setblocking(False)
+        await loop.sock_connect(browser, server.sockets[0].getsockname())
+        while not server.handler_tasks:
+            await asyncio.sleep(0)
+        came = b""
+        if asks:
+            path = b"/message/result/line1/cam1/17/1"
+            await loop.sock_sendall(browser, b"GET " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            came = await loop.sock_recv(browser, 1000)
+        clock = loop.time
+        loop.time = lambda: clock() + seconds  # type: ignore[method-assign]
+        with suppress(OSError):
+            while more := await loop.sock_recv(browser, 1 << 20):
+                came += more
+        browser.close()
+        server.close()
+        context.destroy(linger=0)
+        return came
+
+    assert asyncio.run(answer()).endswith(LARGE) is arrives
 
 
 # ---- who gets nothing

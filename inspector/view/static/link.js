@@ -26,15 +26,15 @@ export async function mayLook(token) {
   }
 }
 
-// Null: nobody has it. A network that changes cuts off what is on its way, which says nothing: then it is asked for
-// again, for as long as it is wanted.
+// Null: nobody has it, or it does not come. A network that changes cuts off what is on its way, which says nothing: then
+// it is asked for again, some times, while it is wanted.
 export async function message(place, isWanted) {
-  while (isWanted()) {
+  for (let pause = AGAIN; pause <= LONGEST && isWanted(); pause *= 2) {
     const found = await fetch(`/message/${place}`)
       .then((answer) => (answer.ok ? answer.arrayBuffer() : null))
       .catch(() => undefined);
     if (found !== undefined) return found && unpack(found);
-    await later(AGAIN);
+    await later(pause);
   }
   return null;
 }
