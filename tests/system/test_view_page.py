@@ -207,16 +207,15 @@ def test_what_is_shown_is_what_was_published(browser, tmp_path: Path) -> None:
         for each in VERDICTS:
             assert shown.figure(each) == sum(of[each] for of in expected.values())
         assert shown.figure("missing") == 0
-        assert shown.rows("rows") == [link(message) for message in reversed(_as_told(verdicts, told.rows))][:60]
+        rows = [link(message) for message in reversed(_as_told(verdicts, told.rows))][:60]
         defects = [row["link"] for row in reversed(told.defects)]
-        assert shown.rows("defects") == defects
+        until(lambda: shown.rows("rows") == rows and shown.rows("defects") == defects, "the lists are not drawn")
         assert {link(message) for message in results} >= set(defects)
         assert len(defects) >= 5
         _compare_bars(shown, verdicts)
         for camera, preview in previews.items():
             tile = f'.tile[data-camera="{camera}"]'
-            assert shown.page.get_attribute(tile, "data-frame") == str(preview.frame)
-            assert shown.page.get_attribute(tile, "data-shown") == preview.verdict.value
+            shown.has(f'{tile}[data-frame="{preview.frame}"][data-shown="{preview.verdict.value}"]')
             expected_pixels = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR)
             assert np.abs(shown.pixels(f"{tile} canvas").astype(int) - expected_pixels).max() <= 3
         assert shown.complaints == []
