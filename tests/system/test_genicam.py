@@ -107,7 +107,7 @@ def test_a_file_that_is_no_producer_is_a_sentence(viky: Path, tmp_path: Path) ->
 
 def test_incomplete_buffers_have_no_picture(faulty: cameras.Faulty) -> None:
     faulty.be("incomplete")
-    found = shots(f"genicam://1?producer={faulty.path}&{SMALL}", 30)
+    found = shots(f"genicam://1?producer={faulty.path}&{SMALL}&buffers=40", 30)
     spoilt = [shot for shot in found if shot.image is None]
     assert len(spoilt) == 10, "every third, and none twice: neither is it missing in the camera's count"
     assert {shot.fault for shot in spoilt} == {
@@ -117,7 +117,7 @@ def test_incomplete_buffers_have_no_picture(faulty: cameras.Faulty) -> None:
 
 def test_a_frame_that_the_camera_counted_and_that_never_came_has_no_picture(faulty: cameras.Faulty) -> None:
     faulty.be("skip")
-    found = shots(f"genicam://1?producer={faulty.path}&{SMALL}", 31)
+    found = shots(f"genicam://1?producer={faulty.path}&{SMALL}&buffers=40", 31)
     assert [shot.image is None for shot in found] == [False, *(3 * [*(9 * [True]), False])]
     assert found[1].fault == "a frame was lost on the way from the camera"
 

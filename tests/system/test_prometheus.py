@@ -81,8 +81,8 @@ def asked(expression: str) -> str:
 
 def test_every_series_arrives(prometheus: Prometheus) -> None:
     assert SERIES - prometheus.names() == {"inspector_triggers_total", "inspector_triggers_waiting"}  # none here
-    (up,) = prometheus.query('up{job="inspector"}')
-    assert up["value"][1] == "1"
+    up = 'up{job="inspector"}'
+    until(lambda: [sample["value"][1] for sample in prometheus.query(up)] == ["1"], "it is not up")
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -95,15 +95,20 @@ def test_the_dashboard_shows_something(prometheus: Prometheus, expression: str) 
 
 def test_no_start_is_marked_where_none_was(prometheus: Prometheus) -> None:
     (starts,) = DASHBOARD["annotations"]["list"]
+    known = asked(starts["expr"]).replace("> 0", ">= 0")
+    until(lambda: len(prometheus.query(known)) == 1, "nothing is known of starts")
     assert prometheus.query(asked(starts["expr"])) == []
-    assert len(prometheus.query(asked(starts["expr"]).replace("> 0", ">= 0"))) == 1
 
 
 @pytest.mark.parametrize("variable", DASHBOARD["templating"]["list"][1:], ids=lambda variable: variable["name"])
 def test_the_variables_have_values(prometheus: Prometheus, variable: dict[str, Any]) -> None:
     series, label = variable["definition"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-    values = {sample["metric"][label] for sample in prometheus.query(asked(series))}
-    assert len(values) == {"line": 1, "instance": 1, "camera": 2}[variable["name"]]
+    number = {"line": 1, "instance": 1, "camera": 2}[variable["name"]]
+
+    def values() -> set[str]:
+        return {sample["metric"][label] for sample in prometheus.query(asked(series))}
+
+    until(lambda: len(values()) == number, f"{label} has not {number} value(s)")
 
 
 def test_every_rule_is_well_and_a_good_line_raises_no_alarm(prometheus: Prometheus) -> None:
@@ -130,14 +135,22 @@ def test_prometheus_counts_as_the_daemon_does(prometheus: Prometheus, line: Proc
 
     def caught_up() -> bool:
         now = {sample["metric"]["camera"]: float(sample["value"][1]) for sample in captured()}
-        return all(now[camera] >= told[f'inspector_frames_captured_total{{camera="{camera}"}}'] for camera in now)
+        return set(now) == {"cam1", "cam2"} and all(
+            now[camera] >= told[f'inspector_frames_captured_total{{camera="{camera}"}}'] for camera in now
+        )
 
     def captured() -> list[dict[str, Any]]:
         return prometheus.query("inspector_frames_captured_total")
 
+    unaccounted: set[str] = set()
+
+    def is_told() -> bool:
+        unaccounted.update(sample["value"][1] for sample in prometheus.query("inspector_frames_unaccounted"))
+        return bool(unaccounted)
+
     until(caught_up)
-    (unaccounted,) = {sample["value"][1] for sample in prometheus.query("inspector_frames_unaccounted")}
-    assert unaccounted == "0"
+    until(is_told)
+    assert unaccounted == {"0"}
 
 
 def test_a_daemon_that_is_killed_raises_the_alarm(bright: Path, tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ def test_cameras_are_looked_at_side_by_side() -> None:
         "hangs": hanging,
         "file": Fake(40, math.inf),
     }
-    seen = look(sources, patience=0.5, seconds=0.5)
+    seen = look(sources, patience=2.0, seconds=0.5)
     hanging.release.set()
     assert seen["fast"].images[0].shape == (48, 64, 3)
     assert seen["fast"].rate is not None
