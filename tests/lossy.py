@@ -10,6 +10,7 @@ import zmq
 from inspector.wire import Encoder
 from tests.archives import MemoryArchive, serving
 from tests.inspections import ok
+from tests.waiting import free_port
 
 HANG = 60.0
 TOPICS = ["verdict/line1/cam1/", "verdict/line1/cam2/"]
@@ -35,7 +36,7 @@ class Daemon:
 
     def __init__(self, stack: ExitStack, keys: CurveKeys | None = None) -> None:
         self.archive = MemoryArchive()
-        self.endpoint = "tcp://127.0.0.1:*"
+        self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         self._keys = keys
         self._stack = stack
         self._running = ExitStack()
@@ -54,7 +55,6 @@ class Daemon:
         if self._keys is not None:
             self._keys.arm(self.socket)
         self.socket.bind(self.endpoint)
-        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         where = None
         if catchup:
             where = self._running.enter_context(serving(self.archive, keys=self._keys)).endpoint

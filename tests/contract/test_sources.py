@@ -18,6 +18,7 @@ from inspector.errors import ConfigError, SourceError
 from inspector.sources import Source, open_source
 from inspector.sources.isolated import Isolated
 from inspector.types import Image
+from tests.waiting import free_port
 
 COUNT = 4
 HANG = 60.0  # seconds after which something that should have ended is said to hang
@@ -209,9 +210,7 @@ def test_a_camera_that_is_not_there_is_a_source_error() -> None:
 
 @pytest.fixture
 def closed_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    return free_port()
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])

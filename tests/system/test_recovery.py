@@ -11,13 +11,13 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-import zmq
 
 from inspector.client import AsyncSubscriber, Gone, Subscriber
 from inspector.messages import BeatMessage, EventMessage, Item, VerdictMessage
 from inspector.types import Event
 from tests.archives import serving
 from tests.lossy import TOPICS, CurveKeys, Daemon
+from tests.waiting import free_port
 
 HANG = 60.0
 Place = tuple[str, int, int]
@@ -169,8 +169,7 @@ def test_a_subscriber_goes_on_where_it_had_saved(daemon: Daemon, reads: Callable
 def test_what_cannot_be_asked_for_now_is_asked_for_later(
     daemon: Daemon, reads: Callable[..., Reader], stack: ExitStack
 ) -> None:
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as place:
-        port = place.bind_to_random_port("tcp://127.0.0.1")
+    port = free_port()
     reader = reads(catchup=f"tcp://127.0.0.1:{port}")
     daemon.verdicts(1)
     daemon.verdicts(2, lose=True)

@@ -17,6 +17,7 @@ from inspector.messages import BeatMessage, Message, VerdictMessage
 from inspector.types import MAX_CHANNELS, Event
 from inspector.wire import Encoder
 from tests.inspections import ng, ok
+from tests.waiting import free_port
 
 HANG = 60.0  # seconds after which something that should have come is said to hang
 NOBODY = "tcp://127.0.0.1:1"
@@ -75,7 +76,7 @@ class Link:
     def __init__(self, stack: ExitStack, subscriptions: int = 4, **options: object) -> None:
         self._stack = stack
         self._subscriptions = subscriptions
-        self.daemon = self._daemon()
+        self.daemon = self._daemon(f"tcp://127.0.0.1:{free_port()}")
         options = {"catchup": False} | options
         self.subscriber = stack.enter_context(Subscriber(self.daemon.endpoint, **options))  # type: ignore[arg-type]
         self.prefixes = self.daemon.hears(self.subscriber, subscriptions)

@@ -12,6 +12,7 @@ import pytest
 from inspector import health
 from inspector.errors import OutputError
 from inspector.health import Health, Views
+from tests.waiting import free_port
 
 
 class House:
@@ -178,9 +179,8 @@ def test_an_address_that_is_not_ours_is_refused(house):
 
 
 def test_a_closed_server_gives_its_address_back(house):
-    first = Health("127.0.0.1", 0, house.views())
-    port = urlsplit(first.url).port
-    first.close()
+    port = free_port()
+    Health("127.0.0.1", port, house.views()).close()
     second = Health("127.0.0.1", port, house.views())
     assert ask(second, "/healthz")[0] == 200
     second.close()
