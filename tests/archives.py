@@ -108,10 +108,11 @@ def serving(archive: MemoryArchive, url: str = "tcp://127.0.0.1:*", **options: o
 
 
 @contextmanager
-def asking_at(endpoint: str, kind: int = zmq.DEALER) -> Iterator[zmq.Socket[bytes]]:
-    """A socket that asks at `endpoint`."""
+def asking_at(endpoint: str, kind: int = zmq.DEALER, rcvhwm: int = 1000) -> Iterator[zmq.Socket[bytes]]:
+    """A socket that asks at `endpoint`. rcvhwm: so many answers may wait in it to be read"""
     with zmq.Context() as context, context.socket(kind) as socket:
         socket.linger = 0
+        socket.rcvhwm = rcvhwm
         socket.rcvtimeo = 60_000
         socket.connect(endpoint)
         yield socket

@@ -69,6 +69,7 @@ def verdicts(daemon: Process, number: int) -> dict[str, list[VerdictMessage]]:
                 found[message.camera].append(message)
             if all(len(messages) >= number for messages in found.values()):
                 break
+    assert all(len(messages) >= number for messages in found.values()), {name: len(one) for name, one in found.items()}
     return found
 
 

@@ -19,6 +19,7 @@ from inspector.clock import SystemClock
 from inspector.errors import ConfigError, OutputError
 from tests.archives import MemoryArchive, asking_at, serving
 from tests.lossy import CurveKeys
+from tests.waiting import until
 
 TOPIC = "verdict/line1/cam1/"
 RESULTS = "result/line1/cam1/"
@@ -159,16 +160,25 @@ def test_who_asks_too_much_is_told_to_wait_and_the_others_are_served(
         greedy.send(b"{")  # nonsense beyond the limit is not even answered
         assert chunk(ask(modest, Ask(1, 200, TOPIC, 1, 30))).last == 30
         assert isinstance(ask(late, Ask(1, 200, TOPIC, 1, 30)), Busy), "only so many peers at a time"
+        until(lambda: server.hostile == 1, "the nonsense did not come")
     assert (server.requests["busy"], server.hostile, server.requests["refused"]) == (3, 1, 0)
 
 
-def test_who_does_not_read_loses_answers_and_the_others_are_served(archive: MemoryArchive, server: CatchUp) -> None:
-    with asking_at(server.endpoint) as deaf, asking_at(server.endpoint) as good:
-        deaf.sndhwm = 0
-        for number in range(300):
+def test_who_does_not_read_loses_answers_and_the_others_are_served(
+    server: CatchUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_limits", server_module.Limits(rate=1e6, burst=1e6, peers=2))
+    with asking_at(server.endpoint, rcvhwm=1) as deaf, asking_at(server.endpoint) as good:
+        for number in range(100):
             deaf.send(asking.encode_request(Ask(number, 200, RESULTS, 1, 3)))
         for number in range(20):
             assert chunk(ask(good, Ask(number, 200, TOPIC, 1, 30))).last == 30
+        until(lambda: server.requests["chunk"] == 120, "not all were answered")
+        kept = 0
+        while deaf.poll(1000):
+            assert chunk(asking.decode_answer(deaf.recv_multipart())).last == 2
+            kept += 1
+        assert 0 < kept < 100, "100 answers of 800 KB each wait for nobody"
 
 
 def test_an_archive_that_fails_makes_peers_wait(archive: MemoryArchive, server: CatchUp) -> None:

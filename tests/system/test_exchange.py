@@ -357,7 +357,11 @@ def test_7_a_calibration_holds_for_its_bundle_alone(line: Callable[..., Path], t
     judged = [(m.model.sha256, m.threshold, m.calibration is not None) for m in ear.of("cam1") if m.model is not None]
     of_a, of_b = load(a).sha256, load(b).sha256
     assert [key for key, _ in groupby(judged)] == [(of_a, 0.5, True), (of_b, 0.5, True), (of_a, 0.7, False)]
-    assert restarted(config) != (of_a, [])  # the same bundle without its calibration is not as configured
+    sha256, notes = restarted(config)
+    assert sha256 == of_a
+    assert len(notes) == 1, "the same bundle without its calibration is not as configured"
+    assert f"judged by bright {of_a[:12]} since" in notes[0]
+    assert f"not by {a} of the configuration" in notes[0]
 
 
 def test_8_while_the_daemon_is_stopped(line: Callable[..., Path], tmp_path: Path) -> None:
