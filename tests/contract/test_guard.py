@@ -198,7 +198,7 @@ def test_nobody_gets_in_before_it_starts_and_closing_leaves_nothing(tmp_path: Pa
         output.close()
         guard.close()
     assert guard.context.closed
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of other tests may end meanwhile
 
 
 def test_who_fails_to_answer_lets_nobody_in(
