@@ -826,7 +826,9 @@ def test_a_camera_that_outruns_the_disk_holds_up_nothing_else(
     settings = configuration.load(configure(tmp_path / "c.toml", bright, "sim://line", "sim://line"), {})
     sha256 = bundle.load(bright).sha256
     folder, clock = Folder(tmp_path / "rec", ROOMY), ManualClock(wall_ns=time.time_ns())
-    setups = Setups(folder.path, Setup(settings, {"cam1": sha256, "cam2": sha256}, {sha256: bright}))
+    setups = Setups(
+        folder.path, Setup(settings, {"cam1": sha256, "cam2": sha256}, {sha256: bright}, {"cam1": {}, "cam2": {}})
+    )
     about = {key: ABOUT[key] for key in ("line", "session", "max_batch", "runtime")}
     one = Recorder(folder, setups, {"cam1": TERMS, "cam2": TERMS}, about, clock)
     done, add, keep_house = [], Draft.add, Folder.keep_house
