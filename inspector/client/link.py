@@ -60,9 +60,9 @@ class Link:
 
     def step(self, now: float) -> bool:
         """Take in what is there, and ask for what is missing; whether anything came. Never blocks."""
-        if not self._core.waits:
-            return self._take_message()
         came = [self._take_answer(line, socket, now) for line, (_, socket) in self._askers.items()]
+        if not self._core.waits:  # an answer may come all the same, late: left there, it would end every wait at once
+            return self._take_message() or any(came)
         messages = 0
         while messages < MOST_AT_ONCE and self._take_message():
             messages += 1
