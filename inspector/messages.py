@@ -220,10 +220,11 @@ Message: TypeAlias = VerdictMessage | ResultMessage | PartMessage | EventMessage
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Messages of a topic that were published but that nobody can have any more; stands in the stream in their place.
+    """Messages of a topic that were published but do not come any more; stands in the stream in their place.
 
     line: the production line's name;  topic, session: where they were published
     first, last: their sequences, both ends included
+    reason: a sentence, where the journal may have them, but catch-up does not answer; None where nobody has them
     """
 
     kind: ClassVar[Literal["gone"]] = "gone"
@@ -232,6 +233,7 @@ class Gone:
     session: int
     first: int
     last: int
+    reason: str | None = None
 
     @property
     def count(self) -> int:

@@ -36,7 +36,9 @@ class BaseSubscriber:
 
     Messages of a topic come in order, each once. While one is missing, those after it are held and the daemon is asked
     for it; other topics go on. What is gone for good comes as a `Gone` in its place. Without an endpoint to ask,
-    whatever is missing is gone at once. Whoever comes late begins with the first message, or beat, of each topic.
+    whatever is missing is gone at once; where one does not answer, though beats come, after a minute without a
+    connection, or ten with one: such a `Gone` tells its `reason`. Later gaps are asked for again. Whoever comes late
+    begins with the first message, or beat, of each topic.
 
     Raises ConfigError for an endpoint that is no address, and for a file that is no position.
     """

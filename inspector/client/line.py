@@ -63,6 +63,8 @@ class Line:
         self._unsettled = False
         self._listed: dict[int, Session] = {}
         self._requests = Requests()
+        self._has_beaten = False
+        """Since we looked."""
         self._lists_asked = False
         self._list_not_before = 0.0
         self._gap_since: float | None = None
@@ -91,6 +93,7 @@ class Line:
         """A beat told how far the topics are."""
         if not self._heard(session):
             return
+        self._has_beaten = True
         for topic, last in sequences.items():
             if topic.startswith(self._prefixes):
                 self._tell(topic, session, last)
@@ -123,6 +126,12 @@ class Line:
             if now - self._gap_since >= WORD_SECONDS:
                 self.ask_at(None)
             return
+        if self._has_beaten:
+            self._has_beaten = False
+            if self._requests.beat(now):
+                self._requests.forget()
+                self._give_up(f"catch-up at {self.endpoint} does not answer")
+                return
         if self._unsettled and not self._lists_asked and now >= self._list_not_before and self._requests.may_ask(now):
             self._lists_asked = True
             yield self._make(AskSessions(self._requests.next_number(), self._since()), now, self._list_is_over)
@@ -261,11 +270,11 @@ class Line:
         self._listed.clear()
         self._after()
 
-    def _give_up(self) -> None:
+    def _give_up(self, reason: str | None = None) -> None:
         if self._unsettled:
             self._settle()
         for stream in self._streams.values():
-            stream.abandon()
+            stream.abandon(reason)
         self._gaps.clear()
 
     def _after(self) -> None:

@@ -16,6 +16,9 @@ MAX_PART_BYTES = MAX_CHANNELS * MAX_PIXELS
 """A larger part than the largest raw picture, a stack, closes the connection."""
 MOST_AT_ONCE = 1000
 """Messages that are taken in at a time while others are missing, lest those be lost that come meanwhile."""
+CONNECT_MS = 20_000
+"""So long a connection may take, then another is tried: the kernel tries after 1, 3, 7, 15, 31 and 63 seconds, and may
+not see for a minute that the network is back."""
 
 
 class Keys(Protocol):
@@ -102,6 +105,7 @@ class Link:
                 socket.close()
             socket = self._open(zmq.DEALER, endpoint)
             socket.setsockopt(zmq.IMMEDIATE, 1)  # what cannot be sent now is asked for again later
+            socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
             socket.connect(endpoint)
             self._askers[line] = endpoint, socket
         return socket

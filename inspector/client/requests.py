@@ -22,6 +22,12 @@ MOST_UNDER_WAY = 8
 LONGEST_PAUSE = 60.0
 UNREACHABLE_SECONDS = 0.1
 """Pause before asking again where there is no connection."""
+BEAT_SECONDS = 1.0
+"""Between two beats of a daemon."""
+MOST_CUT_OFF = 60.0
+"""So many seconds there may be no connection while the daemon beats; then what is missing is given up."""
+MOST_SILENT = 600.0
+"""So many there may be no answer though there is a connection: a large one takes its time on a slow network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,10 @@ class Requests:
         self._late: dict[int, Waiting] = {}
         self._patience = ANSWER_SECONDS
         self._pause_until = 0.0
+        self._is_cut_off = False
+        self._beat_at = 0.0
+        self._silence = 0.0
+        """Of what is borne of it, from 0 to 1."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -58,6 +68,16 @@ class Requests:
         while len(self._late) > MOST_LATE:
             del self._late[next(iter(self._late))]
 
+    def beat(self, now: float) -> bool:
+        """The daemon beat, and something is missing: whether it has left us without an answer for too long.
+
+        Seconds without beats do not count, in which it is down, or the way to it is, or nobody looked.
+        """
+        most = MOST_CUT_OFF if self._is_cut_off else MOST_SILENT
+        self._silence += min(now - self._beat_at, BEAT_SECONDS) / most
+        self._beat_at = now
+        return self._silence >= 1.0
+
     def may_ask(self, now: float) -> bool:
         """Whether another request may be made."""
         return len(self._waiting) < MOST_UNDER_WAY and now >= self._pause_until
@@ -69,11 +89,13 @@ class Requests:
 
     def made(self, request: Request, now: float, over: Callable[[], None]) -> None:
         """A request is made."""
+        self._is_cut_off = False
         self._waiting[request.id] = Waiting(request, now, self._patience, over)
 
     def unsent(self, request: Request, now: float) -> None:
         """A request that was made could not be sent."""
         self._waiting.pop(request.id).over()
+        self._is_cut_off = True
         self._pause_until = now + UNREACHABLE_SECONDS
 
     def answered(self, answer: Answer, now: float) -> Request | None:
@@ -87,6 +109,7 @@ class Requests:
             return None
         if not _fits(waiting.request, answer):
             raise WireError(f"answer {number} is none to what was asked")
+        self._silence = 0.0
         if self._late.pop(number, None) is None:
             del self._waiting[number]
             waiting.over()
@@ -102,6 +125,7 @@ class Requests:
         self._waiting.clear()
         self._late.clear()
         self._pause_until = 0.0
+        self._silence = 0.0
 
 
 def _fits(request: Request, answer: Answer) -> bool:

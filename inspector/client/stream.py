@@ -144,12 +144,12 @@ class Stream:
                 self._drain()
         self._advance()
 
-    def abandon(self) -> None:
-        """Nobody answers for what is missing: it is gone."""
-        self._lose(self.chapters[0].last)
+    def abandon(self, reason: str | None = None) -> None:
+        """Nobody answers for what is missing: it is gone, for the reason that the `Gone` tells."""
+        self._lose(self.chapters[0].last, reason)
         self._advance()
         while self.wanted is not None:
-            self._lose(self.chapters[0].last)
+            self._lose(self.chapters[0].last, reason)
             self._advance()
 
     def _chapter(self, session: int) -> Chapter | None:
@@ -162,13 +162,13 @@ class Stream:
         self._out.append(Out(message, self.topic, self.chapters[0].session, self.following))
         self.following += 1
 
-    def _lose(self, last: int) -> None:
+    def _lose(self, last: int, reason: str | None = None) -> None:
         """All up to `last` is gone, but for what is held."""
         session = self.chapters[0].session
         while self.following <= last:
             end = min(self._next_held() - 1, last)
             if end >= self.following:
-                lost = Gone(self._line, self.topic, session, self.following, end)
+                lost = Gone(self._line, self.topic, session, self.following, end, reason)
                 self._out.append(Out(lost, self.topic, session, end))
                 self.following = end + 1
             self._drain()

@@ -254,6 +254,6 @@ def test_what_is_gone_is_a_line_of_json_and_in_the_count() -> None:
             line.verdicts(1)
             out, errors = listener.communicate(timeout=60)
     assert [json.loads(one)["kind"] for one in out.splitlines()] == ["beat", "verdict", "gone", "verdict"]
-    gone = {"kind": "gone", "line": "line1", "topic": TOPICS[0], "session": 1, "first": 2, "last": 4}
+    gone = {"kind": "gone", "line": "line1", "topic": TOPICS[0], "session": 1, "first": 2, "last": 4, "reason": None}
     assert json.loads(out.splitlines()[2]) == gone
     assert ", 3 missing; " in errors

@@ -14,7 +14,7 @@ from inspector import asking, codecs, wire
 from inspector.archive import Chunk, Kept
 from inspector.asking import Ask, AskSessions, Busy, ChunkAnswer, Refused, SessionsAnswer
 from inspector.client.core import Core
-from inspector.messages import EventMessage, Gone
+from inspector.messages import EventMessage, Gone, Item
 from inspector.types import Event
 from inspector.wire import Encoder
 from tests.archives import MemoryArchive
@@ -437,6 +437,67 @@ def test_a_slow_network_is_not_filled_with_what_was_asked_before():
     assert not world.core.waits
     assert came <= 60, "30 would do"
     world.teardown()
+
+
+def beats(world: World, seconds: range, sent: bool) -> list[Item]:
+    """What is handed out while the daemon beats and does not answer; whether requests can be sent at all."""
+    items: list[Item] = []
+    for second in seconds:
+        world.core.live(world.encoder.beat(world.archive.last(), 5, False))
+        for name, _, request in world.core.requests(float(second)):
+            if not sent:
+                world.core.unsent(name, request, float(second))
+        items += iter(world.core.take, None)
+    return items
+
+
+def test_what_nobody_can_be_asked_for_though_the_daemon_beats_is_given_up_and_what_is_missing_later_is_asked_for():
+    world = gap()
+    assert beats(world, range(100, 158), sent=False) == []
+    gone, fourth = beats(world, range(158, 164), sent=False)
+    assert gone == Gone("line1", TOPICS[0], 100, 2, 3, f"catch-up at {CATCHUP} does not answer")
+    assert (fourth.sequence, world.core.waits, world.core.counts.missing) == (4, False, {TOPICS[0]: 2})
+    world.at[TOPICS[0]] = 100, 4
+    world.publish("cam1", "is lost", True)
+    world.teardown()
+    assert world.core.counts.missing == {TOPICS[0]: 2}
+
+
+def test_a_session_whose_beginning_nobody_can_be_asked_for_is_gone_on_to():
+    world = late_listener()
+    world.publish("cam1", "arrives", True)
+    assert beats(world, range(100, 158), sent=False) == []
+    assert [item.sequence for item in beats(world, range(158, 164), sent=False)] == [1]
+    assert not world.core.waits
+
+
+def test_a_daemon_that_is_down_or_busy_or_not_looked_at_for_long_is_waited_for():
+    world = gap()
+    for second in range(10_000):  # nobody beats
+        for name, _, request in world.core.requests(float(second)):
+            world.core.unsent(name, request, float(second))
+    for _ in range(1000):  # all at once
+        world.core.live(world.encoder.beat(world.archive.last(), 5, False))
+    assert beats(world, range(11_000, 30_000, 1000), sent=False) == []
+    for second in range(30_000, 31_000):
+        world.core.live(world.encoder.beat(world.archive.last(), 5, False))
+        for name, _, request in world.core.requests(float(second)):
+            world.core.answered(name, asking.encode_answer(Busy(request.id, 60.0)), float(second))
+    assert world.core.take() is None
+    world.now = 31_000.0
+    world.teardown()
+    assert world.core.counts.missing == {}
+
+
+def test_an_answer_that_takes_minutes_is_waited_for_and_one_that_takes_longer_is_not():
+    world = gap()
+    ((name, _, request),) = world.core.requests(0.0)
+    assert beats(world, range(1, 500), sent=True) == []
+    world.core.answered(name, asking.encode_answer(world.answer(request, "comes")), 500.0)
+    assert [world.core.take().sequence for _ in range(3)] == [2, 3, 4]
+    world = gap()
+    assert beats(world, range(598), sent=True) == []
+    assert [item.kind for item in beats(world, range(598, 604), sent=True)] == ["gone", "event"]
 
 
 def test_without_any_beat_a_gap_is_given_up_after_a_while():

@@ -100,3 +100,14 @@ def test_an_answer_that_comes_when_nothing_is_missing_any_more_does_not_stay_the
     assert [socket.poll(0) for socket in house.link.sockets] == [0, 0], "whoever waits for something would not wait"
     assert not house.step()
     assert house.items() == []
+
+
+def test_what_is_held_is_handed_out_when_what_comes_before_it_is_given_up(house: House) -> None:
+    house.place.close()
+    house.hears(house.verdict(1))
+    house.hears(house.verdict(3))
+    assert [item.sequence for item in house.items()] == [1]  # type: ignore[union-attr]
+    for _ in range(65):
+        house.hears(house.encoder.beat({TOPIC: 3}, 5, final=False))
+    assert not house.core.waits
+    assert [item.kind for item in house.items()] == ["gone", "verdict"]
