@@ -37,6 +37,16 @@ def exposure(address: str) -> str | None:
     )
 
 
+def out_of_reach(catchup: str, endpoint: str) -> str | None:
+    """Why not all who may subscribe at `endpoint` can ask at `catchup`, and the remedy; None if they can."""
+    if exposure(endpoint) is None or exposure(catchup) is not None:
+        return None
+    return (
+        f"other machines may subscribe at {endpoint}, but cannot reach publish.catchup, {catchup}: what they miss is "
+        "lost to them; give it a host that they reach"
+    )
+
+
 def seen_from(bound: str, connected: str) -> str:
     """`bound`, an address as its server bound it, as whoever is connected to that server's `connected` reaches it.
 

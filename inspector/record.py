@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from inspector import address
 from inspector.archive import Empty
 from inspector.catchup.server import CatchUp
 from inspector.clock import Clock
@@ -82,4 +83,6 @@ def open_catchup(
     catchup = CatchUp(publish.catchup, archive, clock, publish.allow_plaintext, guard, context)
     stack.callback(catchup.close)
     log.info("catch-up at %s", catchup.endpoint)
+    if (problem := address.out_of_reach(publish.catchup, publish.endpoint)) is not None:
+        log.warning("%s", problem)
     return catchup

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import zmq
 
+from inspector import address
 from inspector import settings as configuration
 from inspector.binding import bind
 from inspector.doctor.machine import Machine
@@ -109,17 +110,21 @@ def _holder(line: Settings, config: Path, url: str, machine: Machine) -> Holder 
 
 
 def without(line: Settings, whats: Collection[str]) -> Settings:
-    """The line with any free address in the place of some."""
+    """The line with any free address, as open to others, in the place of some."""
     publish, trigger, http = line.publish, line.trigger, line.http
     if "publisher" in whats:
-        publish = publish.model_copy(update={"endpoint": ANY})
-    if "catch-up" in whats:
-        publish = publish.model_copy(update={"catchup": ANY})
+        publish = publish.model_copy(update={"endpoint": _free(publish.endpoint)})
+    if "catch-up" in whats and publish.catchup is not None:
+        publish = publish.model_copy(update={"catchup": _free(publish.catchup)})
     if "triggers" in whats:
         trigger = trigger.model_copy(update={"endpoint": ANY})
     if HTTP in whats:
         http = http.model_copy(update={"port": 0})
     return line.model_copy(update={"publish": publish, "trigger": trigger, "http": http})
+
+
+def _free(url: str) -> str:
+    return ANY if address.exposure(url) is None else f"{url.rpartition(':')[0]}:*"
 
 
 def _port(url: str) -> int:

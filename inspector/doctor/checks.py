@@ -92,7 +92,7 @@ CHECKS = (
     Check(
         "ports",
         "the addresses of publisher, catch-up, triggers and HTTP, each bound for a moment",
-        "",
+        "other machines may subscribe, but cannot reach catch-up",
         "one is in use, and not by this line's own daemon: by whom, as far as may be seen; or it cannot be had",
         "stop who has it, or choose another",
         ports.ports,

@@ -26,6 +26,10 @@ def ports(case: Case) -> Iterator[Finding]:
             yield fine("http takes any free port")
         else:
             yield fine(f"{what} {url} is free")
+    publish = line.publish
+    if publish.catchup is not None and (problem := address.out_of_reach(publish.catchup, publish.endpoint)) is not None:
+        text, _, remedy = problem.partition("; ")
+        yield warning(text, remedy)
 
 
 def plaintext(case: Case) -> Iterator[Finding]:

@@ -116,6 +116,13 @@ def test_beside_the_running_daemon_all_else_is_proven(busy: Callable[..., Path],
         assert run("check", broken).returncode == ConfigError.exit_code
 
 
+def test_a_catch_up_that_subscribers_elsewhere_cannot_reach(busy: Callable[..., Path]) -> None:
+    checked = run("check", busy("c.toml", endpoint="tcp://0.0.0.0:*", allow_plaintext="true"))
+    assert checked.returncode == 0
+    assert "other machines may subscribe at tcp://0.0.0.0:*, but cannot reach publish.catchup, " in checked.stderr
+    assert "cannot reach" not in run("check", busy("d.toml")).stderr
+
+
 def test_another_program_has_the_port(tmp_path: Path, bright: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"tcp://127.0.0.1:{server.getsockname()[1]}"

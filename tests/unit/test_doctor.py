@@ -46,7 +46,7 @@ from inspector.doctor.trial import delay, rehearsed
 from inspector.errors import ConfigError, OutputError, RefusedError, SourceError
 from inspector.inference.bundle import load
 from inspector.keys import generate
-from inspector.settings import Camera, Daemon, Journal, Models, Publish, Recorder, Security, Settings, Trigger
+from inspector.settings import Camera, Daemon, Http, Journal, Models, Publish, Recorder, Security, Settings, Trigger
 from inspector.sources.pace import Pace
 from inspector.types import Shot
 
@@ -245,6 +245,28 @@ def test_what_is_published_in_plaintext() -> None:
     assert "docs/security.md" in only(ports.plaintext(a_case(publish=publish)), Level.WARNING).remedy
     trigger = Trigger(endpoint="ipc:///run/triggers")
     assert set(addresses.endpoints(a_case(trigger=trigger).line)) == {"publisher", "triggers"}
+
+
+def test_a_catch_up_that_subscribers_elsewhere_cannot_reach() -> None:
+    def found(endpoint: str, catchup: str) -> list[Finding]:
+        publish = Publish(endpoint=endpoint, catchup=catchup, allow_plaintext=True)
+        return [one for one in ports.ports(a_case(publish=publish, http=Http(port=0))) if one.level is not Level.FINE]
+
+    for catchup in ("tcp://127.0.0.1:*", f"ipc:///tmp/inspector-{os.getpid()}"):
+        (warned,) = found("tcp://0.0.0.0:*", catchup)
+        assert (warned.level, catchup in warned.text) == (Level.WARNING, True)
+        assert warned.remedy == "give it a host that they reach"
+        assert found("tcp://127.0.0.1:*", catchup) == []
+    assert found("tcp://0.0.0.0:*", "tcp://0.0.0.0:*") == []
+
+
+def test_the_addresses_that_stand_for_those_in_use_are_as_open() -> None:
+    publish = Publish(endpoint="tcp://0.0.0.0:5600", catchup="tcp://[::]:5601", allow_plaintext=True)
+    line = addresses.without(a_case(publish=publish).line, ["publisher", "catch-up"])
+    assert (line.publish.endpoint, line.publish.catchup) == ("tcp://0.0.0.0:*", "tcp://[::]:*")
+    publish = Publish(endpoint="ipc:///run/line", catchup="tcp://127.0.0.1:5601")
+    line = addresses.without(a_case(publish=publish).line, ["publisher", "catch-up"])
+    assert (line.publish.endpoint, line.publish.catchup) == ("tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
 
 
 def test_keys(tmp_path: Path) -> None:
