@@ -38,7 +38,8 @@ function options() {
 let running = null; // the session that runs
 let listed = null; // the newest session of which we know how all before it ended; at first the one that we came into
 let first = null; // the session that we came into: its topics begin with what we hear first
-const ends = new Map(); // session -> Map: topic -> its last sequence, as far as we know
+// session -> Map: topic -> its last sequence, as far as we know; in their order, also where a clock was set back
+const ends = new Map();
 const place = new Map(); // topic -> { session, sequence } of what was printed last
 const waiting = new Map(); // "topic session" -> Map: sequence -> message that came before its turn. Yours should be bounded.
 
@@ -83,7 +84,7 @@ function takeMessage([topicPart, headerPart, ...payloads]) {
   }
   expect(topic, header.sequence - 1, header.sequence);
   const { session, sequence } = place.get(topic);
-  if (running > session || (running === session && header.sequence > sequence)) { // else it came before
+  if (session !== running || sequence < header.sequence) { // else it came before
     heldOf(topic, running).set(header.sequence, { header, payloads });
   }
 }
@@ -111,9 +112,9 @@ function goOn(topic) {
     } else if (at.sequence < last) {
       const before = [...held.keys()].reduce((least, sequence) => Math.min(least, sequence), last + 1);
       return { session: at.session, first: at.sequence + 1, last: before - 1 };
-    } else if (at.session < listed) { // we know that no more will come in that session
-      const later = [...ends.keys()].filter((session) => session > at.session);
-      place.set(topic, { session: Math.min(...later), sequence: 0 });
+    } else if (at.session !== listed) { // we know that no more will come in that session
+      const order = [...ends.keys()];
+      place.set(topic, { session: order[order.indexOf(at.session) + 1], sequence: 0 });
     } else {
       return null;
     }
@@ -162,7 +163,7 @@ async function ask() {
   number += 1;
   asked = { schema: "inspector", version: "1.4", id: number };
   if (gap === null) { // a session began: how did the last one end, and were there others?
-    Object.assign(asked, { kind: "sessions", since: listed });
+    Object.assign(asked, { kind: "sessions", since: Math.min(listed, running) });
   } else {
     Object.assign(asked, { kind: "ask", topic, ...gap });
   }
@@ -183,11 +184,13 @@ function takeAnswer([header, ...parts]) {
     throw new Error(`the daemon refused a request: ${answer.why}`);
   } else if (answer.kind === "sessions") {
     for (const { session, sequences } of answer.sessions) {
-      if (!ends.has(session)) ends.set(session, new Map());
+      const known = ends.get(session) ?? new Map();
+      ends.delete(session);
+      ends.set(session, known); // now the last
       for (const [topic, last] of Object.entries(sequences)) {
         if (!isOurs(topic) || (!place.has(topic) && session === first)) continue;
         if (!place.has(topic)) place.set(topic, { session, sequence: 0 });
-        ends.get(session).set(topic, Math.max(last, endOf(session, topic)));
+        known.set(topic, Math.max(last, endOf(session, topic)));
       }
       listed = session;
     }

@@ -47,7 +47,7 @@ live = connect(zmq.SUB, arguments.endpoint, (*SUBSCRIBED, "beat/"))
 running = None  # the session that runs
 listed = None  # the newest session of which we know how all before it ended; at first the one that we came into
 first = None  # the session that we came into: its topics begin with what we hear first
-ends = {}  # session -> {topic: its last sequence, as far as we know}
+ends = {}  # session -> {topic: its last sequence, as far as we know}; in their order, also where a clock was set back
 place = {}  # topic -> (session, sequence) of what was printed last
 waiting = {}  # (topic, session, sequence) -> message that came before its turn. Yours should be bounded.
 
@@ -80,7 +80,8 @@ def take_message(topic: bytes, header: bytes, *payloads: bytes) -> None:
                 expect(other, sequence, sequence)
         return
     expect(topic, header["sequence"] - 1, header["sequence"])
-    if (running, header["sequence"]) > place[topic]:  # else it came before
+    session, sequence = place[topic]
+    if session != running or sequence < header["sequence"]:  # else it came before
         waiting[topic, running, header["sequence"]] = header, payloads
 
 
@@ -103,8 +104,9 @@ def go_on(topic: str) -> tuple[int, int, int] | None:
         elif sequence < last:
             held = (other for of, run, other in waiting if (of, run) == (topic, session))
             return session, sequence + 1, min(held, default=last + 1) - 1
-        elif session < listed:  # we know that no more will come in that session
-            place[topic] = min(other for other in ends if other > session), 0
+        elif session != listed:  # we know that no more will come in that session
+            order = list(ends)
+            place[topic] = order[order.index(session) + 1], 0
         else:
             return None
 
@@ -147,7 +149,7 @@ def ask() -> None:
     number += 1
     asked = {"schema": "inspector", "version": "1.4", "id": number}
     if gap is None:  # a session began: how did the last one end, and were there others?
-        asked |= {"kind": "sessions", "since": listed}
+        asked |= {"kind": "sessions", "since": min(listed, running)}
     else:
         asked |= {"kind": "ask", "session": gap[0], "topic": topic, "first": gap[1], "last": gap[2]}
     ask_after = time.monotonic() + patience
@@ -168,7 +170,7 @@ def take_answer(header: bytes, *parts: bytes) -> None:
         sys.exit(f"the daemon refused a request: {answer['why']}")
     elif answer["kind"] == "sessions":
         for session in answer["sessions"]:
-            known = ends.setdefault(session["session"], {})
+            known = ends[session["session"]] = ends.pop(session["session"], {})  # now the last
             for topic, last in session["sequences"].items():
                 if topic.startswith(SUBSCRIBED) and (topic in place or session["session"] != first):
                     place.setdefault(topic, (session["session"], 0))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import inspector
+from tests.archives import MemoryArchive
 from tests.lossy import TOPICS, CurveKeys, Daemon
 from tests.readers import reading
 
@@ -106,6 +107,32 @@ def test_a_topic_that_nobody_answers_for_yet_does_not_keep_the_others_waiting(
         out, errors = reader.communicate(timeout=60)
     assert (reader.returncode, errors) == (0, "")
     assert out.splitlines() == verdicts(1, 2)
+
+
+@pytest.mark.parametrize("catchup", [False, True], ids=["nobody to ask", "catch-up"])
+def test_a_daemon_whose_clock_was_set_back_is_followed(
+    daemon: Daemon, keys: CurveKeys | None, script: list[str], tmp_path: Path, catchup: bool
+) -> None:
+    daemon.stop()
+    daemon.session = 2000
+    daemon.start(catchup=catchup)
+    with reading([*script, daemon.endpoint, "6" if catchup else "5", *arguments(tmp_path, keys)]) as reader:
+        wait_for_subscriptions(daemon)
+        daemon.beat()
+        daemon.verdicts(2)
+        assert reader.stdout is not None
+        assert [reader.stdout.readline().removesuffix("\n") for _ in range(2)] == verdicts(1, 2)
+        daemon.stop()
+        daemon.archive, daemon.session = MemoryArchive(), 1000  # a journal that is there would know better
+        daemon.start(catchup=catchup)
+        wait_for_subscriptions(daemon)
+        daemon.verdicts(1, lose=True)
+        daemon.verdicts(3)
+        daemon.beat()
+        out, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    first = verdicts(1, 1) if catchup else [f"1 message(s) of {TOPICS[0]} are gone"]
+    assert out.splitlines() == [*first, *verdicts(2, 4)]
 
 
 def test_without_anybody_to_ask_what_is_missing_is_named(
