@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import * as zmq from "zeromq";
 
 const SUBSCRIBED = ["verdict/", "result/", "part/", "event/"];
-const ANSWER_MS = 3000; // so long an answer may take; then we ask again
+const [ANSWER_MS, LONGEST_MS] = [3000, 60000]; // so long an answer may take; then we ask again, and wait twice as long
 
 const { values: keys, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,6 +48,7 @@ let catchup = null; // whom: an endpoint, or null where there is nobody
 let asker = null; // the socket for that
 let asked = null; // the request under way
 let askAfter = 0; // when to ask (again)
+let patience = ANSWER_MS;
 let number = 0; // of the last request
 
 const isOurs = (topic) => SUBSCRIBED.some((prefix) => topic.startsWith(prefix));
@@ -159,7 +160,8 @@ async function ask() {
     if (gap !== null) lose(topic, gap.last);
     return;
   }
-  if (catchup === null || (gap === null && listed === running)) return;
+  if (catchup === null || (gap === null && listed === running) || !asker.writable) return;
+  if (asked !== null) patience = Math.min(2 * patience, LONGEST_MS); // no answer came in time: the network may be slow
   number += 1;
   asked = { schema: "inspector", version: "1.4", id: number };
   if (gap === null) { // a session began: how did the last one end, and were there others?
@@ -167,17 +169,19 @@ async function ask() {
   } else {
     Object.assign(asked, { kind: "ask", topic, ...gap });
   }
-  askAfter = Date.now() + ANSWER_MS;
+  askAfter = Date.now() + patience;
   await asker.send(JSON.stringify(asked)).catch(() => {}); // whoever is not there is asked again
 }
 
 // An answer came.
 function takeAnswer([header, ...parts]) {
   const answer = JSON.parse(header.toString());
-  if (asked === null || answer.id !== asked.id) return; // too late: we asked again
-  const request = asked;
-  asked = null;
-  askAfter = 0;
+  if (asked !== null && answer.id === asked.id) {
+    asked = null;
+    askAfter = 0;
+  } else if (answer.kind !== "chunk") {
+    return; // too late: we asked again. Messages count all the same: where the network is slow, all may be late
+  }
   if (answer.kind === "busy") {
     askAfter = Date.now() + answer.wait * 1000;
   } else if (answer.kind === "refused") {
@@ -196,21 +200,23 @@ function takeAnswer([header, ...parts]) {
     }
     if (listed !== running) askAfter = Date.now() + 100; // the list was cut, or made too early
   } else if (answer.kind === "chunk") {
+    const { topic, session } = answer;
     if (answer.last < answer.first) { // not there yet: ask for other topics before it, and not at once
-      const at = place.get(request.topic);
-      place.delete(request.topic);
-      place.set(request.topic, at);
+      const at = place.get(topic);
+      place.delete(topic);
+      place.set(topic, at);
       askAfter = Date.now() + 250;
     }
     for (const [sequence, length] of answer.messages) {
       const [, head, ...payloads] = parts.splice(0, length);
-      const message = { header: JSON.parse(head.toString()), payloads };
-      heldOf(request.topic, request.session).set(sequence, message);
+      const at = place.get(topic);
+      if (at.session !== session || sequence <= at.sequence) continue; // it came before
+      heldOf(topic, session).set(sequence, { header: JSON.parse(head.toString()), payloads });
     }
     for (const [firstGone, lastGone] of answer.gone) {
-      goOn(request.topic);
-      const at = place.get(request.topic);
-      if (at.session === request.session && at.sequence === firstGone - 1) lose(request.topic, lastGone);
+      goOn(topic);
+      const at = place.get(topic);
+      if (at.session === session && at.sequence === firstGone - 1) lose(topic, lastGone);
     }
   }
 }

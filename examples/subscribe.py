@@ -160,10 +160,10 @@ def take_answer(header: bytes, *parts: bytes) -> None:
     """An answer came."""
     global asked, ask_after, listed
     answer = json.loads(header)
-    if asked is None or answer["id"] != asked["id"]:
-        return  # too late: we asked again
-    request, asked = asked, None
-    ask_after = 0.0
+    if asked is not None and answer["id"] == asked["id"]:
+        asked, ask_after = None, 0.0
+    elif answer["kind"] != "chunk":
+        return  # too late: we asked again. Messages count all the same: where the network is slow, all may be late
     if answer["kind"] == "busy":
         ask_after = time.monotonic() + answer["wait"]
     elif answer["kind"] == "refused":
@@ -179,16 +179,18 @@ def take_answer(header: bytes, *parts: bytes) -> None:
         if listed != running:  # the list was cut, or made too early
             ask_after = time.monotonic() + 0.1
     elif answer["kind"] == "chunk":
+        topic, session = answer["topic"], answer["session"]
         if answer["last"] < answer["first"]:  # not there yet: ask for other topics before it, and not at once
-            place[request["topic"]] = place.pop(request["topic"])
+            place[topic] = place.pop(topic)
             ask_after = time.monotonic() + 0.25
         for sequence, length in answer["messages"]:
             (_, header, *payloads), parts = parts[:length], parts[length:]
-            waiting[request["topic"], request["session"], sequence] = json.loads(header), payloads
+            if place[topic][0] == session and place[topic][1] < sequence:  # else it came before
+                waiting[topic, session, sequence] = json.loads(header), payloads
         for first_gone, last_gone in answer["gone"]:
-            go_on(request["topic"])
-            if place[request["topic"]] == (request["session"], first_gone - 1):
-                lose(request["topic"], last_gone)
+            go_on(topic)
+            if place[topic] == (session, first_gone - 1):
+                lose(topic, last_gone)
 
 
 def show(header: dict, payloads: list[bytes]) -> None:

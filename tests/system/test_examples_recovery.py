@@ -7,8 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import zmq
 
 import inspector
+from inspector.asking import (
+    Answer,
+    Ask,
+    ChunkAnswer,
+    Request,
+    SessionsAnswer,
+    decode_request,
+    encode_answer,
+)
+from inspector.wire import Encoder
 from tests.archives import MemoryArchive
 from tests.lossy import TOPICS, CurveKeys, Daemon
 from tests.readers import reading
@@ -133,6 +144,57 @@ def test_a_daemon_whose_clock_was_set_back_is_followed(
     assert (reader.returncode, errors) == (0, "")
     first = verdicts(1, 1) if catchup else [f"1 message(s) of {TOPICS[0]} are gone"]
     assert out.splitlines() == [*first, *verdicts(2, 4)]
+
+
+def test_where_answers_take_long_late_ones_count_and_each_is_waited_for_longer(
+    script: list[str], tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        daemon = Daemon(stack)
+        place = stack.enter_context(stack.enter_context(zmq.Context()).socket(zmq.ROUTER))
+        place.linger, place.rcvtimeo = 0, 60_000
+        place.bind("tcp://127.0.0.1:*")
+
+        def start() -> None:
+            daemon.start()
+            daemon.encoder = Encoder("line1", daemon.session, "0" * 64, place.getsockopt_string(zmq.LAST_ENDPOINT))
+
+        def request() -> tuple[bytes, Request]:
+            who, parts = place.recv_multipart()
+            return who, decode_request(parts)
+
+        def answer(who: bytes, request: Request) -> None:
+            if isinstance(request, Ask):
+                chunk = daemon.archive.read(request.session, request.topic, request.first, request.last, 1 << 20)
+                told: Answer = ChunkAnswer(request.id, chunk)
+            else:
+                told = SessionsAnswer(request.id, tuple(daemon.archive.sessions(request.since)))
+            place.send_multipart([who, *encode_answer(told)])
+
+        start()
+        reader = stack.enter_context(reading([*script, daemon.endpoint, "4"]))
+        wait_for_subscriptions(daemon)
+        daemon.verdicts(1)
+        daemon.verdicts(1, lose=True)
+        daemon.verdicts(1)
+        daemon.beat()
+        first, _ = request(), request()
+        answer(*first)
+        assert reader.stdout is not None
+        assert [reader.stdout.readline().removesuffix("\n") for _ in range(3)] == verdicts(1, 3)
+        daemon.stop()
+        start()
+        wait_for_subscriptions(daemon)
+        daemon.verdicts(1)
+        daemon.beat()
+        asked = [request()]
+        while place.poll(4000):  # whoever asks every three seconds gets no answer
+            asked.append(request())
+            assert len(asked) < 10
+        answer(*asked[-1])
+        out, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    assert out.splitlines() == verdicts(1, 1)
 
 
 def test_without_anybody_to_ask_what_is_missing_is_named(
