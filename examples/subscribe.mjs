@@ -17,6 +17,7 @@ import * as zmq from "zeromq";
 
 const SUBSCRIBED = ["verdict/", "result/", "part/", "event/"];
 const [ANSWER_MS, LONGEST_MS] = [3000, 60000]; // so long an answer may take; then we ask again, and wait twice as long
+const MOST_CUT_OFF = 60; // so many beats may come without a connection to catch-up; then what is missing is gone
 
 const { values: keys, positionals } = parseArgs({
   allowPositionals: true,
@@ -46,6 +47,7 @@ const waiting = new Map(); // "topic session" -> Map: sequence -> message that c
 let told = false; // whether a beat has told whom to ask
 let catchup = null; // whom: an endpoint, or null where there is nobody
 let asker = null; // the socket for that
+let cutOff = 0; // beats that came since there was a connection
 let asked = null; // the request under way
 let askAfter = 0; // when to ask (again)
 let patience = ANSWER_MS;
@@ -78,6 +80,7 @@ function takeMessage([topicPart, headerPart, ...payloads]) {
   if (header.kind === "beat") {
     told = true;
     askAt(header.catchup ?? null);
+    cutOff = asker === null || asker.writable ? 0 : cutOff + 1;
     for (const [other, sequence] of Object.entries(header.sequences)) {
       if (isOurs(other)) expect(other, sequence, sequence);
     }
@@ -142,7 +145,8 @@ function askAt(bound) {
   asked = null;
   askAfter = 0;
   if (endpoint !== null) {
-    asker = new zmq.Dealer({ ...options(), linger: 0, immediate: true, sendTimeout: 0 });
+    // The kernel alone would look up to a minute late whether the network is back.
+    asker = new zmq.Dealer({ ...options(), linger: 0, immediate: true, sendTimeout: 0, connectTimeout: 20000 });
     asker.connect(endpoint);
     receive(asker, takeAnswer);
   }
@@ -155,7 +159,7 @@ async function ask() {
     gap = goOn(topic);
     if (gap !== null) break;
   }
-  if (catchup === null && told) { // there is nobody to ask
+  if (told && (catchup === null || cutOff >= MOST_CUT_OFF)) { // there is nobody to ask
     listed = running;
     if (gap !== null) lose(topic, gap.last);
     return;

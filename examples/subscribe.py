@@ -18,6 +18,7 @@ import zmq
 
 SUBSCRIBED = ("verdict/", "result/", "part/", "event/")
 ANSWER_SECONDS, LONGEST_SECONDS = 3.0, 60.0  # so long an answer may take; then we ask again, and wait twice as long
+MOST_CUT_OFF = 60  # so many beats may come without a connection to catch-up; then what is missing is gone
 
 parser = argparse.ArgumentParser()
 parser.add_argument("endpoint")
@@ -32,6 +33,7 @@ def connect(kind: int, endpoint: str, prefixes: tuple[str, ...] = ()) -> zmq.Soc
     socket = zmq.Context.instance().socket(kind)
     socket.linger = 0
     socket.immediate = 1  # nothing is queued for a daemon that is not there
+    socket.connect_timeout = 20_000  # the kernel alone would look up to a minute late whether the network is back
     if arguments.secret is not None:
         secret = arguments.secret.read_bytes().strip()
         socket.curve_secretkey, socket.curve_publickey = secret, zmq.curve_public(secret)
@@ -54,6 +56,7 @@ waiting = {}  # (topic, session, sequence) -> message that came before its turn.
 told = False  # whether a beat has told whom to ask
 catchup = None  # whom: an endpoint, or None where there is nobody
 asker = None  # the socket for that
+cut_off = 0  # beats that came since there was a connection
 asked = None  # the request under way
 ask_after = 0.0  # when to ask (again)
 patience = ANSWER_SECONDS
@@ -62,7 +65,7 @@ number = 0  # of the last request
 
 def take_message(topic: bytes, header: bytes, *payloads: bytes) -> None:
     """A message came by the subscription."""
-    global running, listed, first, asked, ask_after, told
+    global running, listed, first, asked, ask_after, told, cut_off
     topic, header = topic.decode(), json.loads(header)
     if header["version"].split(".")[0] != "1":
         print(f"skipped a message of version {header['version']}")
@@ -75,6 +78,7 @@ def take_message(topic: bytes, header: bytes, *payloads: bytes) -> None:
     if header["kind"] == "beat":
         told = True
         ask_at(header.get("catchup"))
+        cut_off = 0 if asker is None or asker.poll(0, zmq.POLLOUT) else cut_off + 1
         for other, sequence in header["sequences"].items():
             if other.startswith(SUBSCRIBED):
                 expect(other, sequence, sequence)
@@ -137,7 +141,7 @@ def ask() -> None:
     global asked, ask_after, number, listed, patience
     gaps = ((topic, go_on(topic)) for topic in list(place))
     topic, gap = next(((topic, gap) for topic, gap in gaps if gap is not None), (None, None))
-    if catchup is None and told:  # there is nobody to ask
+    if told and (catchup is None or cut_off >= MOST_CUT_OFF):  # there is nobody to ask
         listed = running
         if gap is not None:
             lose(topic, gap[2])

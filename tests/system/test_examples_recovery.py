@@ -23,6 +23,7 @@ from inspector.wire import Encoder
 from tests.archives import MemoryArchive
 from tests.lossy import TOPICS, CurveKeys, Daemon
 from tests.readers import reading
+from tests.waiting import free_port
 
 FOLDER = Path(inspector.__file__).parents[1] / "examples"
 PREFIXES = {f"\x01{kind}/".encode() for kind in ("verdict", "result", "event", "beat")}
@@ -144,6 +145,33 @@ def test_a_daemon_whose_clock_was_set_back_is_followed(
     assert (reader.returncode, errors) == (0, "")
     first = verdicts(1, 1) if catchup else [f"1 message(s) of {TOPICS[0]} are gone"]
     assert out.splitlines() == [*first, *verdicts(2, 4)]
+
+
+def test_what_nobody_can_be_asked_for_though_beats_come_is_named(
+    daemon: Daemon, keys: CurveKeys | None, script: list[str], tmp_path: Path
+) -> None:
+    nobody = f"tcp://127.0.0.1:{free_port()}"
+    with reading([*script, daemon.endpoint, "5", *arguments(tmp_path, keys)]) as reader:
+        wait_for_subscriptions(daemon)
+        daemon.encoder = Encoder("line1", daemon.session, "0" * 64, nobody)
+        daemon.verdicts(1)
+        daemon.verdicts(2, lose=True)
+        daemon.verdicts(1)
+        for _ in range(59):
+            daemon.beat()
+        daemon.verdicts(1)
+        daemon.beat()
+        daemon.beat()
+        daemon.stop()
+        daemon.start()  # nobody tells how the last session ended either
+        daemon.encoder = Encoder("line1", daemon.session, "0" * 64, nobody)
+        wait_for_subscriptions(daemon)
+        daemon.verdicts(2)
+        daemon.beat()
+        out, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors) == (0, "")
+    gone = f"2 message(s) of {TOPICS[0]} are gone"
+    assert out.splitlines() == [*verdicts(1, 1), gone, *verdicts(4, 5), *verdicts(1, 2)]
 
 
 def test_where_answers_take_long_late_ones_count_and_each_is_waited_for_longer(
