@@ -173,10 +173,8 @@ class Setups:
         for file in _files(path):
             copy = part / path.name / _seen_from(path, file)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("rb") as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target)
-                target.flush()
-                os.fsync(target.fileno())
+            shutil.copyfile(file, copy)
+            files.sync(copy)
         if not is_intact(part / path.name, place.name):
             raise OSError(None, f"{path} was changed while it was copied")
         shutil.rmtree(place, ignore_errors=True)

@@ -592,7 +592,7 @@ def test_what_changes_while_it_is_copied_is_not_kept(
 ) -> None:
     setups = Setups(tmp_path / "rec", setup(*line))
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "copyfileobj", lambda source, target: target.write(source.read() + b" "))
+        patched.setattr(shutil, "copyfile", lambda source, target: target.write_bytes(source.read_bytes() + b" "))
         with pytest.raises(OSError, match="was changed while it was copied"):
             setups.carry()
     setups.carry()
