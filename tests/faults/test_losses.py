@@ -9,12 +9,13 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from operator import le
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,7 @@ from tests.disks import fill, small_disk
 from tests.observer import Observer
 from tests.waiting import PATIENCE, free_port, until
 
+CAPTURED = 'inspector_frames_captured_total{camera="cam1"}'
 LONG = int(os.environ.get("INSPECTOR_FAULTS", "1"))
 SEED = int(os.environ.get("INSPECTOR_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 
@@ -95,11 +97,14 @@ def test_1_a_daemon_that_is_killed_again_and_again(house: House) -> None:
     house.assert_balanced()
 
 
-def test_2_what_a_crash_left_without_a_verdict_is_told(tmp_path: Path, bright: Path, pictures: Path) -> None:
+def test_2_what_a_crash_left_without_a_verdict_is_told(house: House) -> None:
     """Frames in flight at kill -9: an event with their bounds, and `crash` in the ledger."""
-    house = House(tmp_path, bright, pictures, rate="max")  # so that its queue is full at any moment
-    with Observer(house.endpoint) as observer, house.start() as daemon:
+    with Observer(house.endpoint) as observer, house.start() as daemon, closing(sqlite3.connect(house.journal)) as db:
         observer.wait_for(50)
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+        db.execute("BEGIN IMMEDIATE")  # none captured from here on has its verdict on record
+        captured = daemon.metrics()[CAPTURED]
+        until(lambda: daemon.metrics()[CAPTURED] > captured, "cam1 captured nothing more")
         daemon.send(signal.SIGKILL)
         daemon.wait()
     with house.start() as daemon:
