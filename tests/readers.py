@@ -45,3 +45,15 @@ def reading(command: Sequence[str], out: int = subprocess.PIPE, **extra: str) ->
             patience.cancel()
             patience.join()
             process.kill()
+
+
+def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it still says, to its end: stdout and stderr.
+
+    `communicate` would lose the lines that were read ahead of those that were asked for.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, errors = process.stdout.read(), process.stderr.read()
+    process.wait()
+    return out, errors

@@ -15,6 +15,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from tests.daemon import command, environment
+from tests.readers import rest
 
 REACHED = re.compile(r"listening at (\S+), to be seen at (http://\S+/)")
 
@@ -33,7 +34,7 @@ class View:
         self.said = self._process.stdout.readline()
         found = REACHED.match(self.said)
         if found is None:
-            raise AssertionError(self._process.communicate(timeout=60)[1])
+            raise AssertionError(rest(self._process)[1])
         self.url = found[2]
         self.address = self.url.removeprefix("http://").removesuffix("/")
         return self
@@ -52,7 +53,7 @@ class View:
     def stop(self) -> tuple[int, str]:
         """SIGTERM; the exit code and what was said, once it is over."""
         self._process.terminate()
-        out, errors = self._process.communicate(timeout=60)
+        out, errors = rest(self._process)
         return self._process.returncode, self.said + out + errors
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:

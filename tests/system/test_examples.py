@@ -19,7 +19,7 @@ from inspector.messages import VerdictMessage
 from inspector.wire import Encoder
 from tests.daemon import Process, environment
 from tests.inspections import ok
-from tests.readers import ROUND, endless, reading
+from tests.readers import ROUND, endless, reading, rest
 
 FOLDER = Path(inspector.__file__).parents[1] / "examples"
 PLAIN = FOLDER / "subscribe.py"
@@ -85,7 +85,7 @@ def test_without_a_number_it_follows_until_it_is_stopped(bright: Path, tmp_path:
             while reader.stdout.readline() != "daemon is stopping: SIGTERM\n":
                 assert reader.poll() is None
             reader.send_signal(signal.SIGTERM)
-            _, errors = reader.communicate(timeout=60)
+            _, errors = rest(reader)
         assert (reader.returncode, errors) == (-signal.SIGTERM, "")
 
 
@@ -132,7 +132,7 @@ def test_it_tells_what_was_lost(script: Path) -> None:
                 waited.discard(publisher.recv())
             for parts in (first, future, fourth, beat, seventh):
                 publisher.send_multipart(parts)
-            out, errors = reader.communicate(timeout=60)
+            out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     verdicts = ["cam1 frame 1: ok ", "cam1 frame 4: ok ", "cam1 frame 7: ok "]
     gone = "2 message(s) of verdict/line1/cam1/ are gone"

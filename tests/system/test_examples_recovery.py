@@ -22,7 +22,7 @@ from inspector.asking import (
 from inspector.wire import Encoder
 from tests.archives import MemoryArchive
 from tests.lossy import TOPICS, CurveKeys, Daemon
-from tests.readers import reading
+from tests.readers import reading, rest
 from tests.waiting import free_port
 
 FOLDER = Path(inspector.__file__).parents[1] / "examples"
@@ -98,7 +98,7 @@ def test_nothing_is_lost_twice_or_out_of_order(
         daemon.beat()
         assert lines(1506) == [*verdicts(13, 14), *verdicts(1, 3), *verdicts(1, 1501)]
         daemon.verdicts(2)
-        out, errors = reader.communicate(timeout=60)
+        out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     assert out.splitlines() == verdicts(1502, 1503)
 
@@ -116,7 +116,7 @@ def test_a_topic_that_nobody_answers_for_yet_does_not_keep_the_others_waiting(
         assert reader.stdout is not None
         assert [reader.stdout.readline().removesuffix("\n") for _ in range(3)] == verdicts(1, 3, "cam2")
         daemon.verdicts(2, lose=True)
-        out, errors = reader.communicate(timeout=60)
+        out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     assert out.splitlines() == verdicts(1, 2)
 
@@ -141,7 +141,7 @@ def test_a_daemon_whose_clock_was_set_back_is_followed(
         daemon.verdicts(1, lose=True)
         daemon.verdicts(3)
         daemon.beat()
-        out, errors = reader.communicate(timeout=60)
+        out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     first = verdicts(1, 1) if catchup else [f"1 message(s) of {TOPICS[0]} are gone"]
     assert out.splitlines() == [*first, *verdicts(2, 4)]
@@ -168,7 +168,7 @@ def test_what_nobody_can_be_asked_for_though_beats_come_is_named(
         wait_for_subscriptions(daemon)
         daemon.verdicts(2)
         daemon.beat()
-        out, errors = reader.communicate(timeout=60)
+        out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     gone = f"2 message(s) of {TOPICS[0]} are gone"
     assert out.splitlines() == [*verdicts(1, 1), gone, *verdicts(4, 5), *verdicts(1, 2)]
@@ -220,7 +220,7 @@ def test_where_answers_take_long_late_ones_count_and_each_is_waited_for_longer(
             asked.append(request())
             assert len(asked) < 10
         answer(*asked[-1])
-        out, errors = reader.communicate(timeout=60)
+        out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     assert out.splitlines() == verdicts(1, 1)
 
@@ -236,7 +236,7 @@ def test_without_anybody_to_ask_what_is_missing_is_named(
         daemon.verdicts(1)
         daemon.verdicts(2, lose=True)
         daemon.verdicts(3)
-        out, errors = reader.communicate(timeout=60)
+        out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     gone = f"2 message(s) of {TOPICS[0]} are gone"
     assert out.splitlines() == [*verdicts(1, 1), gone, *verdicts(4, 6)]

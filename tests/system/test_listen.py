@@ -25,7 +25,7 @@ from inspector.messages import VerdictMessage
 from tests.bundles import FILL, picture
 from tests.daemon import Process, command, run
 from tests.lossy import TOPICS, Daemon
-from tests.readers import ROUND, endless, reading
+from tests.readers import ROUND, endless, reading, rest
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads((Path(inspector.__file__).parent / "message.schema.json").read_text())
@@ -81,7 +81,7 @@ def test_a_signal_ends_it_with_a_summary(number: signal.Signals) -> None:
         assert listener.stdout is not None
         assert listener.stdout.readline() == f"listening at {NOBODY}\n"
         listener.send_signal(number)
-        out, errors = listener.communicate(timeout=60)
+        out, errors = rest(listener)
     assert listener.returncode == 0
     assert out == "0 camera(s), 0 ok, 0 ng, 0 unknown, 0.0 frames/s, 0 missing; nothing heard yet\n"
     assert errors == ""
@@ -147,8 +147,8 @@ def test_it_hears_the_daemon_to_its_end_and_counts_as_it_does(bright: Path, tmp_
         while not (header := json.loads(lines[-1])).get("final"):
             lines.append(listener.stdout.readline())
         listener.send_signal(signal.SIGTERM)
-        rest, errors = listener.communicate(timeout=60)
-    assert (listener.returncode, rest) == (0, "")
+        more, errors = rest(listener)
+    assert (listener.returncode, more) == (0, "")
     headers = headers_in("".join(lines))
     stopping = of_kind("event", headers)[0]
     assert (stopping["subject"], stopping["state"]) == ("daemon", "stopping")
@@ -252,7 +252,7 @@ def test_what_is_gone_is_a_line_of_json_and_in_the_count() -> None:
             line.verdicts(1)
             line.verdicts(3, lose=True)
             line.verdicts(1)
-            out, errors = listener.communicate(timeout=60)
+            out, errors = rest(listener)
     assert [json.loads(one)["kind"] for one in out.splitlines()] == ["beat", "verdict", "gone", "verdict"]
     gone = {"kind": "gone", "line": "line1", "topic": TOPICS[0], "session": 1, "first": 2, "last": 4, "reason": None}
     assert json.loads(out.splitlines()[2]) == gone

@@ -13,7 +13,7 @@ import inspector
 from inspector.client import Gone, Subscriber
 from inspector.messages import VerdictMessage
 from tests.daemon import Process
-from tests.readers import endless, reading
+from tests.readers import endless, reading, rest
 
 SCRIPT = Path(inspector.__file__).parents[1] / "examples" / "subscribe.py"
 CATCHUP = 'catchup = "tcp://127.0.0.1:0"'
@@ -79,7 +79,7 @@ def test_the_plain_script_follows_a_daemon_through_a_stop_of_its_own(bright: Pat
             with Subscriber(daemon.endpoint, kinds=["verdict"]) as other:
                 read(other, 100)
             script.send_signal(signal.SIGCONT)
-            out, errors = script.communicate(timeout=60)
+            out, errors = rest(script)
             assert (script.returncode, errors) == (0, "")
         lines += out.splitlines()
         frames = [int(line.split()[2].rstrip(":")) for line in lines if line.startswith("cam1 frame ")]
