@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch, which `make test-all` installs")
@@ -19,6 +20,7 @@ from inspector.training.networks.guided import GuidedUNet  # noqa: E402
 from inspector.training.networks.lite0 import Lite0  # noqa: E402
 from inspector.training.networks.membrane import MembraneUNet, grain_from_elsewhere, push_pull  # noqa: E402
 from inspector.training.networks.paired import PairedUNet  # noqa: E402
+from inspector.training.networks.segmenter import Segmenter, doubled  # noqa: E402
 from inspector.training.networks.unet import UNet  # noqa: E402
 
 pytestmark = pytest.mark.full
@@ -237,6 +239,22 @@ def test_the_detectors_graph_is_the_network_with_its_threshold_at_a_half(channel
     np.testing.assert_array_equal((maps > 0.5)[clear], above[clear])
     means = [max(m[y : y + 3, x : x + 3].mean() for y in range(SIZE[0] - 2) for x in range(SIZE[1] - 2)) for m in maps]
     np.testing.assert_allclose(scores, means, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (48, 80)])
+def test_a_graph_on_the_trunk_stays_in_the_runtimes_own_layout(size: tuple[int, int]) -> None:
+    """What would leave it: uneven padding as a node of its own, and resizing to a size that is computed."""
+    model = onnx.load_model_from_string(export.export_detector(Segmenter(1).eval(), 0.5, size, 1))
+    assert {"Pad", "Shape"} & {node.op_type for node in model.graph.node} == set()
+    steps = {tuple(one.ints) for node in model.graph.node for one in node.attribute if one.name == "pads"}
+    assert (0, 0, 1, 1) in steps
+
+
+def test_levels_are_doubled_to_the_size_of_the_finer_one() -> None:
+    for length, finer in ((1, 1), (1, 2), (4, 7), (4, 8), (8, 15)):
+        x, level = torch.rand(1, 2, length, length), torch.empty(1, 1, finer, finer)
+        to_size = torch.nn.functional.interpolate(x, size=(finer, finer), mode="nearest")
+        assert torch.equal(doubled(x, level), to_size)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

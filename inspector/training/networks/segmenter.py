@@ -62,9 +62,19 @@ class Decoder(nn.Module):
         x = functional.relu(self.lateral[-1](levels[-1]))
         for index in reversed(range(len(self.join))):
             level = functional.relu(self.lateral[index](levels[index]))
-            x = self.join[index](torch.cat([level, functional.interpolate(x, size=level.shape[2:], mode="nearest")], 1))
+            x = self.join[index](torch.cat([level, doubled(x, level)], dim=1))
         logits: Tensor = self.head(x)[:, 0]
         return logits
+
+
+def doubled(x: Tensor, level: Tensor) -> Tensor:
+    """Each element of [N,C,H,W] twice in each direction, and an odd last one once, for it to be as large as `level`.
+
+    By a factor: ONNX Runtime would not do it in its own layout, were it to a size.
+    """
+    height, width = (int(length) for length in level.shape[2:])
+    large = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    return large if large.shape[2:] == (height, width) else large[:, :, :height, :width]
 
 
 def _separable(channels: int, width: int) -> nn.Sequential:
