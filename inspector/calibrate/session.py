@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from inspector.errors import ConfigError, DataError
 from inspector.inference.bundle import Card
-from inspector.sources import SCHEMES, Source, redact
+from inspector.sources import SCHEMES, Source, plugins, redact
 from inspector.sources.folder import Folder
+from inspector.sources.url import Url
 from inspector.training import data
 from inspector.training.data import Sample
 from inspector.training.modalities import PICTURES, divisions
@@ -162,10 +163,10 @@ def _defective(root: Path, modalities: Mapping[str, int]) -> list[Sample]:
 
 def _is_url(place: str) -> bool:
     """Whether `place` is a source's URL and no path; an unknown scheme is refused."""
-    scheme = _SCHEME.match(place)
-    if scheme is None or Path(place).exists():
+    if _SCHEME.match(place) is None or Path(place).exists():
         return False
-    if scheme[1].lower() not in SCHEMES:
+    url = Url(place)
+    if url.scheme not in SCHEMES and plugins.factory(url) is None:
         known = ", ".join(f"{name}:" for name in SCHEMES)
         raise ConfigError(f"{place}: there is no such folder, and a source's URL starts with one of {known}")
     return True

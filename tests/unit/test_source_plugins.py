@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from inspector.calibrate.session import Session
 from inspector.errors import ConfigError
+from inspector.inference import bundle
 from inspector.sources import open_source
 from inspector.sources.sim import Simulation
 
@@ -86,6 +88,12 @@ def test_another_package_adds_a_source(site: Path) -> None:
     install(site, "parrot", PARROT, "parrot = parrot:from_url")
     assert [shot.part for shot in open_source("parrot:?frames=3").frames()] == ["0", "1", "2"]
     assert "frames = '0' is not allowed" in problem("parrot:?frames=0")
+
+
+def test_a_camera_with_it_can_be_calibrated(site: Path, bright: Path) -> None:
+    install(site, "parrot", PARROT, "parrot = parrot:from_url")
+    session = Session(["parrot:?frames=3"], [], 10, bundle.load(bright).card, open_source)
+    assert [picture.part for picture in session.pictures()] == [f"parrot:?frames=3 {number}" for number in range(3)]
 
 
 def test_it_is_loaded_for_its_own_scheme_alone(site: Path) -> None:
