@@ -168,5 +168,5 @@ def _is_url(place: str) -> bool:
     url = Url(place)
     if url.scheme not in SCHEMES and plugins.factory(url) is None:
         known = ", ".join(f"{name}:" for name in SCHEMES)
-        raise ConfigError(f"{place}: there is no such folder, and a source's URL starts with one of {known}")
+        raise ConfigError(f"{url}: there is no such folder, and a source's URL starts with one of {known}")
     return True

@@ -346,6 +346,7 @@ def test_8_a_video_is_a_session(calibrate: Calibrate, bright: Path, tmp_path: Pa
         (65, ["{here}/nowhere"], "nowhere is not a folder"),
         (65, ["{here}"], "no picture that the bundle was not trained on"),
         (78, ["smi://line"], "a source's URL starts with one of camera:"),
+        (78, ["rtps://user:secret@127.0.0.1/live"], "rtps://user:***@127.0.0.1/live: there is no such folder"),
         (78, ["sim://line?seed=x"], "seed = 'x'"),
         (66, ["rtsp://user:secret@127.0.0.1:1/live"], "rtsp://user:***@127.0.0.1:1/live"),
         (78, [SESSION, "--camera", "a/b"], "--camera 'a/b': use 1 to 64 letters"),
