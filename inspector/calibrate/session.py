@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.calibrate.live import Live
 from inspector.errors import ConfigError, DataError
 from inspector.inference.bundle import Card
 from inspector.sources import SCHEMES, Source, plugins, redact
@@ -93,6 +94,8 @@ class Session:
 
     def _shots(self, name: str, source: Source) -> Iterator[Picture]:
         tells = not isinstance(source, Folder)  # a file's name says nothing of the part
+        if source.live:
+            source = Live(source)
         with closing(source):
             for number, shot in enumerate(itertools.islice(source.frames(), self._frames), 1):
                 if shot.image is None:
