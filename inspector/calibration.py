@@ -123,6 +123,18 @@ class Promise(_Part):
     """How sure that is."""
 
 
+class Side(_Part):
+    """How long one side of the pictures is."""
+
+    least: Count
+    """Pixels of the shortest."""
+    most: Count
+    """Pixels of the longest."""
+
+    def __str__(self) -> str:
+        return f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
+
+
 class Data(_Part):
     """The pictures that it was made from."""
 
@@ -132,6 +144,10 @@ class Data(_Part):
     """Good pictures."""
     parts: Count
     """Good parts that they show."""
+    width: Side | None = None
+    """How wide they are; missing in older files."""
+    height: Side | None = None
+    """How high they are; missing in older files."""
 
 
 class Estimate(_Part):
@@ -277,12 +293,18 @@ def load(path: Path) -> Calibration:
         ) from error
 
 
-def objection(calibration: Calibration, camera: str, bundle_sha256: str, frames: Seen) -> str | None:
+def objection(
+    calibration: Calibration,
+    camera: str,
+    bundle_sha256: str,
+    frames: Seen,
+    size: tuple[int | None, int | None] = (None, None),
+) -> str | None:
     """Why `camera`, judged by the bundle of that checksum, may not use `calibration`; None if it may.
 
-    frames: what of its frames is looked at, and how
+    frames: what of its frames is looked at, and how;  size: their width and height, as far as it is known
     """
-    made_for = calibration.bundle
+    made_for, data = calibration.bundle, calibration.data
     if made_for.sha256 != bundle_sha256:
         return (
             f"it was made for bundle {made_for.name!r} {made_for.sha256[:12]}, and the camera's bundle is "
@@ -295,4 +317,10 @@ def objection(calibration: Calibration, camera: str, bundle_sha256: str, frames:
             f"it was made of frames {calibration.frames}, and the camera's are {frames}; calibrate anew with the "
             "camera's fit, overlap, region and ignore"
         )
+    for how, pixels, side in zip(("wide", "high"), size, (data.width, data.height), strict=True):
+        if pixels is not None and side is not None and not side.least <= pixels <= side.most:
+            return (
+                f"it was made of pictures that are {side} pixels {how}, and the camera's frames are {pixels}; "
+                "calibrate anew with frames of the camera's size, and with --scan-rows where its source gives strips"
+            )
     return None

@@ -90,11 +90,14 @@ class Judging:
 
     def notes(self) -> Iterator[str]:
         """A sentence on each camera's calibration."""
+        rows = {camera.name: camera.scan_rows for camera in self.settings.camera}
         for camera, one in self.calibrations.items():
             runs_on, made_on = self._where(camera, one)
             # No mistake to be refused: a machine may have to make do. But the promise was made elsewhere.
             elsewhere = f"; it was made on {made_on}, not {runs_on}" if camera in self.elsewhere else ""
-            yield f"camera {camera!r}: {one}{elsewhere}"
+            is_doubtful = rows[camera] is not None and one.data.height is None
+            doubt = f"; it may be of strips: make it anew with --scan-rows {rows[camera]}" if is_doubtful else ""
+            yield f"camera {camera!r}: {one}{elsewhere}{doubt}"
 
     @property
     def elsewhere(self) -> frozenset[str]:
@@ -262,7 +265,9 @@ def _calibrations(
         if camera.calibration is not None:
             one = found[camera.name] = calibration.load(camera.calibration)
             frames = Seen.of(*views[camera.name].traits)
-            if (why := calibration.objection(one, camera.name, bundles[camera.bundle].sha256, frames)) is not None:
+            size = camera.size or (None, camera.scan_rows)
+            sha256 = bundles[camera.bundle].sha256
+            if (why := calibration.objection(one, camera.name, sha256, frames, size)) is not None:
                 problems.append(f"camera {camera.name!r}: calibration {camera.calibration}: {why}")
     if problems:
         raise ConfigError(*problems)

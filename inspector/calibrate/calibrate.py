@@ -19,7 +19,7 @@ from inspector import calibration, files
 from inspector.calibrate.choose import Choice, Wish, candidates, choose
 from inspector.calibrate.conformal import Interval
 from inspector.calibrate.session import Session, detail, part_names
-from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise, Seen
+from inspector.calibration import Calibration, Data, Escapes, Estimate, For, Health, Promise, Seen, Side
 from inspector.condition.checks import CHECKS
 from inspector.condition.learn import Learner
 from inspector.condition.limits import ANY
@@ -42,7 +42,7 @@ class Order:
     """What was asked for; `places` and `defective` as `Session` has them, `each`: each picture shows another part.
 
     references: the camera's reference pictures, for a bundle that compares
-    fit, overlap, region, ignore: as the camera has them
+    fit, overlap, region, ignore: as the camera has them;  scan: as `Session` has it
     """
 
     places: Sequence[str]
@@ -58,13 +58,18 @@ class Order:
     overlap: int | None = None
     region: Box | None = None
     ignore: Path | None = None
+    scan: tuple[int, int] | None = None
 
 
 @dataclass
 class _Seen:
-    """Pictures of one kind: what was told of their parts, their thumbnails, their critical thresholds by area."""
+    """Pictures of one kind: what was told of their parts, their thumbnails, their critical thresholds by area.
+
+    sizes: their widths and heights
+    """
 
     shown: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
+    sizes: set[tuple[int, int]] = field(default_factory=set)
     criticals: list[NDArray[np.float32]] = field(default_factory=list)
 
     def parts(self, each: bool, areas: int, worst: np.ufunc) -> NDArray[np.float32]:
@@ -84,7 +89,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     golden = _references(bundle, order.references)
     ignored = None if order.ignore is None else Ignored(ignore_mask(order.ignore))
     view = view_of(bundle.card, order.fit, order.overlap, order.region, ignored)
-    session = Session(order.places, order.defective, order.frames, bundle.card, opener)
+    session = Session(order.places, order.defective, order.frames, bundle.card, opener, order.scan)
     device, _ = runtimes.resolve(order.device, bundle.detector)
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
@@ -103,8 +108,9 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     except DataError as error:
         hint = f" ({len(good.shown)} pictures count as {len(good_parts)} parts; see --parts)"
         raise DataError(f"{error}{hint if len(good_parts) < len(good.shown) else ''}") from error
+    width, height = (Side(least=min(sides), most=max(sides)) for sides in zip(*good.sizes, strict=True))
     found = _calibration(bundle, running, order, view, choice, Data(
-        sha256=sha256, pictures=len(good.shown), parts=len(good_parts)
+        sha256=sha256, pictures=len(good.shown), parts=len(good_parts), width=width, height=height
     ), len(bad_parts), _health(learner, console))  # fmt: skip
     _tell(console, found, choice, bundle, good_parts[:, 0], bad_parts[:, 0])
     return found
@@ -167,6 +173,7 @@ def _look(
                 raise ModelError(f"{picture.name}: {error}; the bundle cannot be calibrated with it") from error
             seen = good if picture.good else bad
             seen.shown.append((picture.part, detail(picture.image)))
+            seen.sizes.add((width, height))
             seen.criticals.append(row)
             if learner is not None and picture.good:
                 learner.add(picture.image, picture.stream)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inspector.arguments import number
+from inspector.companions import only_with
 from inspector.errors import ConfigError, working_in
 from inspector.training.commands import add_fit, need, positive
 from inspector.values import CameraName
@@ -62,6 +63,15 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument(
         "--ignore", type=Path, metavar="PNG", help="white where nothing is a defect, as the camera has it"
     )
+    verb.add_argument(
+        "--scan-rows", type=_rows, metavar="N",
+        help="rows of the frames that a source's strips are gathered into, as the camera has it",
+    )  # fmt: skip
+    verb.add_argument(
+        "--scan-overlap", type=int, default=64, metavar="N",
+        help="rows that the next frame repeats, as the camera has it (64)",
+    )  # fmt: skip
+    only_with(verb, "--scan-rows", "--scan-overlap")
     verb.add_argument("--device", default="cpu", help="what to run on, as the daemon will: cpu, cuda:0, ... (cpu)")
     verb.add_argument(
         "--precision", choices=("fp32", "bf16", "fp16", "int8", "auto"), default="fp32",
@@ -89,13 +99,31 @@ def _calibrate(options: argparse.Namespace) -> int:
     order = Order(
         options.good, options.defective, Wish(options.false_rejects, options.confidence), options.frames,
         options.parts == "each", options.camera, options.device, options.precision, options.references,
-        options.fit, options.overlap, options.region, options.ignore,
+        options.fit, options.overlap, options.region, options.ignore, _scan(options),
     )  # fmt: skip
     console = Console()
     with working_in(out):
         write(out, calibrate(options.bundle, order, open_source, console))
     console.print(f"{out}", markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _scan(options: argparse.Namespace) -> tuple[int, int] | None:
+    """Rows of a frame and those that the next one repeats, where strips are to be gathered. Raises ConfigError."""
+    rows, overlap = options.scan_rows, options.scan_overlap
+    if rows is None:
+        return None
+    if not 0 <= overlap <= rows // 2:
+        raise ConfigError(
+            f"--scan-overlap {overlap}: at most half of --scan-rows {rows} may be repeated; use 0 to {rows // 2}"
+        )
+    return rows, overlap
+
+
+def _rows(text: str) -> int:
+    if not text.isdecimal() or not 16 <= int(text) <= 16_384:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 16 to 16384")
+    return int(text)
 
 
 def _box(text: str) -> tuple[int, int, int, int]:

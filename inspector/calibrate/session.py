@@ -22,6 +22,7 @@ from inspector.errors import ConfigError, DataError
 from inspector.inference.bundle import Card
 from inspector.sources import SCHEMES, Source, plugins, redact
 from inspector.sources.folder import Folder
+from inspector.sources.scan import Scan
 from inspector.sources.url import Url
 from inspector.training import data
 from inspector.training.data import Sample
@@ -53,6 +54,7 @@ class Session:
     places: folders or URLs of good pictures; data sets may bring defective ones along
     defective: folders of defective pictures;  frames: how many are taken of a source at most
     opener: makes a source of a URL
+    scan: rows of the frames that sources' strips are gathered into, and those that the next one repeats
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class Session:
         frames: int,
         card: Card,
         opener: Callable[[str], Source],
+        scan: tuple[int, int] | None = None,
     ) -> None:
         self.notes: list[str] = []
-        self._frames = frames
+        self._frames, self._scan = frames, scan
         self._channels = card.input.channels
         self._training = card.training
         self._converts = bool(card.input.modalities)  # as the sources of a stack are; other cameras give what they see
@@ -73,6 +76,8 @@ class Session:
         for _, samples in self._samples:
             data.check_modalities(samples, card.input.modalities)
         self._sources = [(redact(place), opener(place)) for place in places if _is_url(place)]
+        if scan is not None and not self._sources:
+            raise ConfigError("--scan-rows gathers a source's strips, and there is none; give saved ones as folder:DIR")
 
     @property
     def defective(self) -> bool:
@@ -94,6 +99,8 @@ class Session:
 
     def _shots(self, name: str, source: Source) -> Iterator[Picture]:
         tells = not isinstance(source, Folder)  # a file's name says nothing of the part
+        if self._scan is not None:
+            source = Scan(source, *self._scan)
         if source.live:
             source = Live(source)
         with closing(source):

@@ -5,6 +5,7 @@
 3. what does not fit together, or into memory: exit code 78, a sentence for each camera
 4. strips of a web: each defect is reported once, also where two frames meet
 5. a calibration of tiles is for tiles alone
+6. a calibration of strips is not for the frames that they become, and one of frames is; an older one is told of
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import numpy as np
 import pytest
 
 from inspector import calibration, cli
+from inspector.calibration import Side
 from inspector.client import Subscriber
 from inspector.journal.reading import Choice, Reader
 from inspector.messages import ResultMessage, VerdictMessage
 from inspector.types import Verdict
 from inspector.wire import decode
 from tests.bundles import picture
+from tests.calibrations import calibration_text
 from tests.daemon import Process, configure, run
 
 HEIGHT, WIDTH = 300, 400
@@ -117,9 +120,12 @@ def test_4_strips_of_a_web(bright: Path, tmp_path: Path) -> None:
     assert found == [6 * number + 2 for number in range(len(tops))]
 
 
-@pytest.mark.skipif(
+calibrates = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("scipy", "tomli_w"))), reason="needs scipy, which `make test-all` installs"
 )
+
+
+@calibrates
 def test_5_a_calibration_of_tiles_is_for_tiles_alone(bright: Path, tmp_path: Path) -> None:
     session = "sim://line?seed=4&width=128&height=96&defects=0&rate=max"
     out = tmp_path / "c.toml"
@@ -134,3 +140,39 @@ def test_5_a_calibration_of_tiles_is_for_tiles_alone(bright: Path, tmp_path: Pat
         checked = run("check", configure(config, bright, session, camera=f'calibration = "c.toml"\n{other}'))
         assert checked.returncode == 78
         assert "it was made of frames in tiles that overlap by 8, region [0, 0, 128, 90]" in checked.stderr
+
+
+@calibrates
+def test_6_a_calibration_of_strips_is_not_for_the_frames_that_they_become(
+    bright: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = "sim://line?seed=4&width=128&height=96&defects=0&rate=max&strip=40", tmp_path / "c.toml"
+    calibrate = ["calibrate", str(bright), source, "--false-rejects", "0.1", "--out", str(out), "--frames"]
+    camera = 'calibration = "c.toml"\nscan_rows = 80\nscan_overlap = 20'
+    config = configure(tmp_path / "line.toml", bright, source, camera=camera)
+
+    assert cli.main([*calibrate, "120"]) == 0
+    data = calibration.load(out).data
+    assert (data.width, data.height) == (Side(least=128, most=128), Side(least=16, most=40))
+    checked = run("check", config)
+    assert checked.returncode == 78
+    assert "made of pictures that are 16 to 40 pixels high, and the camera's frames are 80; calib" in checked.stderr
+
+    assert cli.main([*calibrate, "60", "--scan-rows", "80", "--scan-overlap", "20"]) == 0
+    data = calibration.load(out).data
+    assert (data.pictures, data.height) == (60, Side(least=80, most=80))
+    assert run("check", config).returncode == 0
+
+    out.write_text(calibration_text(bright))
+    checked = run("check", config)
+    assert checked.returncode == 0
+    assert "; it may be of strips: make it anew with --scan-rows 80\n" in checked.stdout
+
+    capsys.readouterr()
+    assert cli.main([*calibrate, "60", "--scan-rows", "80"]) == 78
+    assert "--scan-overlap 64: at most half of --scan-rows 80 may be repeated; use 0 to 40" in capsys.readouterr().err
+    (tmp_path / "strips").mkdir()
+    cv2.imwrite(str(tmp_path / "strips" / "1.png"), picture())
+    calibrate[2] = str(tmp_path / "strips")
+    assert cli.main([*calibrate, "60", "--scan-rows", "128"]) == 78
+    assert "there is none; give saved ones as folder:DIR" in capsys.readouterr().err

@@ -47,6 +47,7 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
         ("min_area", "0", "decision.min_area = 0 is not allowed; use a whole number from 1 to 67108864"),
         ("min_area", "4.0", "decision.min_area = 4.0 is not allowed; use a whole number from 1 to 67108864"),
         ("parts", "true", "data.parts = True is not allowed; use a whole number from 1 to 9007199254740992"),
+        ("parts", "9\nwidth = { least = 9 }", "data.width.most is missing; add pixels of the longest"),
         ("format", "3", "format = 3 is not allowed; use 1 or 2"),
         ("date", '"yesterday"', "date = 'yesterday': give UTC, like 2026-01-31T12:00:00Z"),
         ("date", '"2026-1-31T12:00:00Z"', "date = '2026-1-31T12:00:00Z': give UTC, like 2026-01-31T12:00:00Z"),
@@ -239,6 +240,30 @@ def test_it_is_for_frames_that_are_looked_at_alike(bright: Path, tmp_path: Path,
     assert "calibrate anew" in why
     alike = made.model_copy(update={"frames": frames})
     assert calibration.objection(alike, "cam1", sha256, frames) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        ((None, None), None),
+        ((640, 60), None),
+        ((None, 48), None),
+        ((640, None), None),
+        ((None, 480), "it was made of pictures that are 48 to 60 pixels high, and the camera's frames are 480; "),
+        ((320, 60), "it was made of pictures that are 640 pixels wide, and the camera's frames are 320; "),
+    ],
+)
+def test_it_is_for_frames_as_large_as_its_pictures(
+    bright: Path, tmp_path: Path, size: tuple[int | None, int | None], why: str | None
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright))
+    older, sha256 = calibration.load(path), bundle.load(bright).sha256
+    assert calibration.objection(older, "cam1", sha256, Seen(), size) is None
+    sides = "width = { least = 640, most = 640 }\nheight = { least = 48, most = 60 }"
+    path.write_text(calibration_text(bright, parts=f"300\n{sides}"))
+    found = calibration.objection(calibration.load(path), "cam1", sha256, Seen(), size)
+    assert found is None if why is None else str(found).startswith(why)
 
 
 def test_a_camera_names_it_beside_its_configuration(tmp_path: Path) -> None:
