@@ -34,8 +34,7 @@ def _share(hit: NDArray[np.bool_]) -> Row:
 def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:
     """Of each kind: the share called ng, how it is told from good pictures, and its masks.
 
-    pixel_f1: over the pixels of this kind's pictures;  pixel_f1_without: over those of all other pictures, and None
-    where no other picture has a defect's pixel
+    pixel_f1: over the pixels of this kind's pictures;  pixel_f1_without: over those of all other pictures
     """
     rows = {}
     for kind in sorted(set(table.kind.tolist())):
@@ -46,8 +45,6 @@ def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:
             found, drawn = _of_kind(table, own, table.ones), _of_kind(table, own, resamples)
             row |= {name: number(values) for name, values in found.items()}
             row |= {f"{name}_interval": bootstrap.spread(values) for name, values in drawn.items()}
-            if not (table["tp"] + table["fn"])[~own].any():
-                row["pixel_f1_without"] = row["pixel_f1_without_interval"] = None
             row["regions_found"] = number(figures(table, table.ones * own)["regions_found"])
         row["median_pixel_f1"] = _median_f1(table, own)
         rows[kind] = row
@@ -82,7 +79,7 @@ def by_group(table: Table) -> list[Row]:
                 "false_rejects": int((own & table.good & (table.verdict == Verdict.NG)).sum()),
                 "escapes": int((own & ~table.good & (table.verdict == Verdict.OK)).sum()),
                 "image_auroc": number(figure["image_auroc"]),
-                "pixel_f1": number(figure["pixel_f1"]) if (table["tp"] + table["fn"])[own].any() else None,
+                "pixel_f1": number(figure["pixel_f1"]),
                 "regions_found": number(figure["regions_found"]),
                 "false_regions_per_good": number(figure["false_regions_per_good"]),
             }

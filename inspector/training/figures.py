@@ -96,14 +96,15 @@ def figures(pictures: Table, weights: Weights) -> dict[str, Values]:
 
 
 def pixel_figures(pictures: Table, weights: Weights) -> dict[str, Values]:
-    """Figures of the published masks over all pixels."""
+    """Figures of the published masks over all pixels; nan where no pixel is known to be defective, but for accuracy."""
     tp, fp, fn, tn = (weights @ pictures[name] for name in ("tp", "fp", "fn", "tn"))
+    found = np.where(tp + fn > 0, tp, np.nan)
     return {
         "pixel_accuracy": ratio(tp + tn, tp + fp + fn + tn),
-        "pixel_precision": ratio(tp, tp + fp),
-        "pixel_recall": ratio(tp, tp + fn),
-        "pixel_f1": ratio(2 * tp, 2 * tp + fp + fn),
-        "pixel_iou": ratio(tp, tp + fp + fn),
+        "pixel_precision": ratio(found, tp + fp),
+        "pixel_recall": ratio(found, tp + fn),
+        "pixel_f1": ratio(2 * found, 2 * tp + fp + fn),
+        "pixel_iou": ratio(found, tp + fp + fn),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from html.parser import HTMLParser
 from io import StringIO
@@ -347,22 +348,25 @@ def test_pictures_without_masks_have_verdicts_and_no_pixel_figures(bright: Path,
     for name in "abc":
         write(root / f"normal/{name}.png", picture())
         write(root / f"defective/{name}.png", picture(square=(10, 10, 5, 5)))
+    write(root / "normal/rejected.png", picture(square=(30, 30, 2, 2)))
     write(root / "defective/d.png", picture())
     figures, report, printed = measured(bright, root, tmp_path / "out")
     assert figures["escapes_per_1000_defective"] == pytest.approx(250)
-    assert figures["image_auroc"] == pytest.approx((3 + 0.5) / 4)
-    assert report["figures"]["pixel_auroc"] is None
-    assert report["figures"]["regions_found"] is None
-    assert report["figures"]["false_regions_per_defective"] is None
-    assert {row["kind"]: row["false_regions"] for row in report["results"]} == {"good": 0, "defect": None}
-    assert report["figures"]["repair_psnr"] == pytest.approx(20 * math.log10(255 / (FILL - DARK)))
-    assert report["repaired"] == {"pictures": 3, "twins": False}
+    assert figures["image_auroc"] == pytest.approx((3 * (3 + 1 / 2) + 3 / 2) / 16)
+    pixel = ("auroc", "f1", "f1_max", "iou", "precision", "recall")
+    unknown = {*(f"pixel_{name}" for name in pixel), "regions_found", "false_regions_per_defective"}
+    assert {name for name in unknown if report["figures"][name] is not None} == set()
+    assert unknown & report["intervals"].keys() == set()
+    assert {row["kind"]: row["false_regions"] for row in report["results"]} == {"good": 1, "defect": None}
+    assert report["figures"]["repair_psnr"] == pytest.approx(20 * math.log10(255 / (FILL - DARK)), abs=0.1)
+    assert report["repaired"] == {"pictures": 4, "twins": False}
     kind = report["kinds"]["defect"]
     assert (kind["pictures"], kind["ng"], kind["pixel_f1"]) == (4, 0.75, None)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "4 defective pictures have no mask" in page
     assert "no mask is known" in page
-    assert "-" in printed
+    assert "Pixel IoU" not in page
+    assert re.search(r"pixel_f1 +. - ", printed)
 
 
 def test_a_bundle_without_a_repairer_is_measured_all_the_same(pictures: Path, tmp_path: Path) -> None:
