@@ -2,7 +2,7 @@
 
 Pictures of one part resemble each other, so whole groups are drawn, not pictures (cluster bootstrap: Davison and
 Hinkley 1997, section 3.8); intervals are percentiles. Shares of pictures have the interval of Clopper and Pearson
-(1934), which takes the pictures for independent and holds for few of them.
+(1934), which takes the pictures for independent and holds for few of them; `breakdown` widens it where it must.
 """
 
 from __future__ import annotations

@@ -20,15 +20,22 @@ Row: TypeAlias = dict[str, Any]
 def rates(table: Table) -> dict[str, Row]:
     """False rejects among good pictures and escapes among defective ones, with exact intervals."""
     return {
-        "false_rejects": _share(table.verdict[table.good] == Verdict.NG),
-        "escapes": _share(table.verdict[~table.good] == Verdict.OK),
-        "unknown": _share(table.verdict == Verdict.UNKNOWN),
+        "false_rejects": _share(table, table.good, Verdict.NG),
+        "escapes": _share(table, ~table.good, Verdict.OK),
+        "unknown": _share(table, np.ones_like(table.good), Verdict.UNKNOWN),
     }
 
 
-def _share(hit: NDArray[np.bool_]) -> Row:
-    count, of = int(hit.sum()), len(hit)
-    return {"count": count, "of": of, "share": count / of if of else None, "interval": bootstrap.share(count, of)}
+def _share(table: Table, own: NDArray[np.bool_], verdict: Verdict) -> Row:
+    """How many of the pictures `own` got the verdict, and of how many groups these are."""
+    hit = table.verdict[own] == verdict
+    count, of, groups = int(hit.sum()), len(hit), len(np.unique(table.group[own]))
+    interval = bootstrap.share(count, of)
+    if interval is not None and (count in (0, of) or groups == 1):
+        # No resample of groups differs then, so nothing shows how alike a group's pictures are: each may be as one.
+        open_end = bootstrap.unseen(groups)
+        interval = min(interval[0], 1 - open_end), max(interval[1], open_end)
+    return {"count": count, "of": of, "groups": groups, "share": count / of if of else None, "interval": interval}
 
 
 def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:
@@ -39,7 +46,7 @@ def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:
     rows = {}
     for kind in sorted(set(table.kind.tolist())):
         own = table.kind == kind
-        ng = _share(table.verdict[own] == Verdict.NG)
+        ng = _share(table, own, Verdict.NG)
         row: Row = {"pictures": int(own.sum()), "ng": ng["share"], "ng_interval": ng["interval"]}
         if kind != GOOD:
             found, drawn = _of_kind(table, own, table.ones), _of_kind(table, own, resamples)

@@ -42,8 +42,8 @@ FORMULA = 0.01
 """How far a graph's score may be from that of its map for the control to speak about the graph."""
 
 ENOUGH_GOOD = 368
-"""Good pictures from which on none rejected shows less than 10 false rejects in 1,000: where the upper end of the exact
-interval (95 %, two-sided, as `verdict` gives it) comes below that."""
+"""Good pictures of separate parts from which on none rejected shows less than 10 false rejects in 1,000: where the
+upper end of the exact interval (95 %, two-sided, as `verdict` gives it) comes below that."""
 
 
 def verdict(record: Mapping[str, Any]) -> list[str]:
@@ -75,11 +75,12 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
     pictures = sum(counts.values())
     if record["data"]["seen"]:
         found.append("The bundle was trained with these pictures: the figures say nothing of its work on others.")
-    good = rates["false_rejects"]["of"]
-    if good < ENOUGH_GOOD:
+    good, groups = rates["false_rejects"]["of"], rates["false_rejects"]["groups"]
+    if groups < ENOUGH_GOOD:
+        of_groups = f" of {groups} group{'s' if groups > 1 else ''}" if groups < good else ""
         found.append(
-            f"{good} good pictures cannot show that fewer than 10 in 1,000 are rejected; "
-            f"that takes {ENOUGH_GOOD} without a mistake."
+            f"{good} good pictures{of_groups} cannot show that fewer than 10 in 1,000 are rejected; "
+            f"that takes {ENOUGH_GOOD} of separate parts, without a mistake."
         )
     if record["groups_drawn"] == 1:
         found.append("All pictures are of one group (part, place or line): nothing shows how figures move on another.")
@@ -87,7 +88,8 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
         found.append(
             f"The {pictures} pictures show {record['groups_drawn']} groups (parts, places or lines). Pictures of one "
             "group resemble each other and say less than as many separate parts would: the sentences above give the "
-            "wider of the exact interval, which takes pictures for independent, and the one by groups."
+            "wider of the exact interval, which takes pictures for independent, and the one by groups. Where that one "
+            "cannot be had, as where no mistake was seen, the exact one counts groups in the place of pictures."
         )
     if 1 < record["groups_drawn"] < 10:
         found.append(f"With {record['groups_drawn']} groups the bootstrap intervals are rough.")

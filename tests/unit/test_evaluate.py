@@ -313,6 +313,19 @@ def test_pictures_of_one_group_give_no_intervals(bright: Path, pictures: Path, t
     assert "All pictures are of one group" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_pictures_of_few_groups_show_little_also_where_no_mistake_is_seen(bright: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for n in range(12):
+        write(root / f"normal/{n}.png", picture())
+    rows = "".join(f"normal/{n}.png\tpart {n % 3}\n" for n in range(12))
+    (root / "MANIFEST.tsv").write_text(f"path\tgroup\n{rows}")
+    measured(bright, root, tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "0 of the 12 here did; with 95 % confidence between 0 and 708." in page.text
+    assert "12 good pictures of 3 groups cannot show that" in page.text
+    assert "that takes 368 of separate parts, without a mistake" in page.text
+
+
 def test_the_control_takes_the_defect_out(bright: Path, pictures: Path, tmp_path: Path) -> None:
     """Without the defects all defective pictures are dark, as two of the five good ones with bright specks are not."""
     figures, report, _ = measured(bright, pictures, tmp_path / "out")

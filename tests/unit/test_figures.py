@@ -165,6 +165,17 @@ def test_exact_intervals_are_those_of_the_tables(count: int, of: int, low: float
     assert bootstrap.share(count, of) == pytest.approx((low, high), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("ng", "groups", "low", "high"),
+    [(0, 3, 0.0, 0.7076), (0, 300, 0.0, 0.0122), (300, 3, 0.2924, 1.0), (15, 1, 0.025, 0.975), (15, 3, 0.0283, 0.0812)],
+)
+def test_where_groups_cannot_be_told_apart_they_are_counted(ng: int, groups: int, low: float, high: float) -> None:
+    many = table([row(str(n), score=0.9 if n < ng else 0.1, group=f"part {n % groups}") for n in range(300)])
+    found = breakdown.rates(many)["false_rejects"]
+    assert (found["count"], found["of"], found["groups"]) == (ng, 300, groups)
+    assert found["interval"] == pytest.approx((low, high), abs=1e-4)
+
+
 def test_of_nothing_there_is_no_share() -> None:
     assert bootstrap.share(0, 0) is None
     assert bootstrap.unseen(0) == 1.0
