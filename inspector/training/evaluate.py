@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from inspector.training.figures import FORMAT, figures, table
 from inspector.training.metrics import PixelScores
 from inspector.training.outcome import Result, against_truth, inspect
 from inspector.training.repair_metrics import RepairScores
+from inspector.training.split import with_groups_of_copies
 from inspector.training.trials import punched
 
 
@@ -46,6 +47,12 @@ class Totals:
     coarse: list[PixelScores] = field(default_factory=list)
     repairs: RepairScores = field(default_factory=RepairScores)
     results: list[Result] = field(default_factory=list)
+
+    def group_copies(self) -> list[str]:
+        """Give near copies a group in common, as training does; what a reader of the figures must know of that."""
+        samples, note = with_groups_of_copies([result.sample for result in self.results])
+        self.results = [replace(result, sample=sample) for result, sample in zip(self.results, samples, strict=True)]
+        return [] if note is None else [note]
 
 
 def evaluate(
@@ -95,6 +102,9 @@ def evaluate(
         raise DataError(f"{root} has no picture that lies on its reference")
     for line in compared.said():
         console.print(line, markup=False, highlight=False)
+    notes = totals.group_copies()
+    for line in notes:
+        console.print(line, markup=False, highlight=False)
     twins = totals.repairs.pictures > 0
     if running.repairer is not None and not twins and not bundle.card.input.reference:
         for image, hole in punched(samples, channels):
@@ -126,6 +136,7 @@ def evaluate(
         "repaired": {"pictures": totals.repairs.pictures, "twins": twins},
         "speed": speed.measure(bundle, device),
         "left_out": problems,
+        "notes": notes,
         "references": compared.counts,
         "overlap": compared.view.overlap,
         "results": [result.row(root) for result in totals.results],

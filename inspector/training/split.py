@@ -6,15 +6,16 @@ copies are found by themselves: small high-pass thumbnails that correlate above 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspector.errors import DataError
-from inspector.training.data import Sample, read_grey
+from inspector.training.data import MANIFEST, Sample, read_grey
 from inspector.types import Image
 
 SIDE = 48
@@ -81,9 +82,36 @@ def group_names(samples: list[Sample], details: NDArray[np.float32] | None = Non
     told = [sample.group for sample in samples]
     if all(told):
         return told
-    if details is None:
-        details = np.stack([thumbnail(read_grey(sample.picture)) for sample in samples])
-    return completed(told, names_of_copies(samples, details))
+    return completed(told, names_of_copies(samples, _details(samples) if details is None else details))
+
+
+def with_groups_of_copies(samples: list[Sample]) -> tuple[list[Sample], str | None]:
+    """The samples, those that look nearly like others with a group in common where the manifest tells none.
+
+    And what a reader of their figures must know of that.
+    """
+    told = [sample.group for sample in samples]
+    if all(told):
+        return samples, None
+    copies = names_of_copies(samples, _details(samples))
+    if all_alike(copies):
+        return samples, (
+            "Most pictures look nearly the same, so that nothing tells which show the same part: each without a group "
+            f"in {MANIFEST} counts as a part of its own. Where several show one part, say so there, or intervals are "
+            "too narrow."
+        )
+    names = completed(told, copies)
+    sizes = Counter(names)
+    grouped = [
+        sample if sizes[name] == 1 else replace(sample, group=name) for sample, name in zip(samples, names, strict=True)
+    ]
+    guessed = sum(bool(sample.group) for sample in grouped) - sum(map(bool, told))
+    if not guessed:
+        return samples, None
+    return grouped, (
+        f"{guessed} pictures look nearly like others, and count as of the same part. If they show different parts, say "
+        f"so in {MANIFEST}, column `group`."
+    )
 
 
 def completed(told: Sequence[str], copies: Sequence[str]) -> list[str]:
@@ -93,6 +121,14 @@ def completed(told: Sequence[str], copies: Sequence[str]) -> list[str]:
     """
     known = {copy: group for group, copy in zip(told, copies, strict=True) if group}
     return [group or known.get(copy, copy) for group, copy in zip(told, copies, strict=True)]
+
+
+def all_alike(copies: Sequence[str]) -> bool:
+    """Whether most pictures look the same, as those of a part in a fixed pose do: then copies cannot be told.
+
+    copies: the name of each picture's near copies
+    """
+    return len(copies) > 2 and Counter(copies).most_common(1)[0][1] > len(copies) / 2
 
 
 def names_of_copies(samples: list[Sample], thumbnails: NDArray[np.float32]) -> list[str]:
@@ -116,6 +152,10 @@ def near_copies(thumbnails: NDArray[np.float32], limit: float) -> list[int]:
             first, second = sorted((root(i), root(i + 1 + int(j))))
             roots[second] = first
     return [root(i) for i in range(len(thumbnails))]
+
+
+def _details(samples: list[Sample]) -> NDArray[np.float32]:
+    return np.stack([thumbnail(read_grey(sample.picture)) for sample in samples])
 
 
 def thumbnail(grey: Image) -> NDArray[np.float32]:

@@ -93,6 +93,7 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
         )
     if 1 < record["groups_drawn"] < 10:
         found.append(f"With {record['groups_drawn']} groups the bootstrap intervals are rough.")
+    found += record["notes"]
     if unknown := rates["unknown"]["count"]:
         found.append(f"{unknown} pictures got the verdict unknown; they count as neither rejects nor escapes.")
     if left_out := len(record["left_out"]):

@@ -24,7 +24,8 @@ def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for data, shift in (("set", 0), ("other", 1)):
         for n in range(12):
             write(root / data / f"test/good/{n}.png", picture() + np.uint8(shift))
-            square = (10, 10, 3, 3) if n % 2 else (10, 10, 8, 8)
+            side = 3 if n % 2 else 8
+            square = (5 * n, 3 * n, side, side)  # no two pictures look like one part
             image = picture(square=square)
             write(root / data / f"test/spot/{n}.png", image)
             write(root / data / f"ground_truth/spot/{n}_mask.png", np.where(image == 250, np.uint8(255), np.uint8(0)))

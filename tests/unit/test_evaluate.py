@@ -168,7 +168,8 @@ def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards
     assert report["kinds"]["blot"]["pictures"] == 3
     assert report["data"]["pictures"] == {"good": 3, "blot": 3}
     assert ": 6 pictures, " in printed
-    assert "resemble each other" not in (tmp_path / "out" / "report.html").read_text()
+    assert "The 6 pictures show 3 groups" in (tmp_path / "out" / "report.html").read_text()
+    assert "6 pictures look nearly like others, and count as of the same part" in printed
     assert "strange.png lies on no reference, the daemon would call it unknown" in printed
     assert "3 good pictures have no reference: each was compared with itself" in printed
     assert figures == pytest.approx(measured(comparing, boards, tmp_path / "again")[0], nan_ok=True)
@@ -311,6 +312,37 @@ def test_pictures_of_one_group_give_no_intervals(bright: Path, pictures: Path, t
     assert report["intervals"] == {}
     assert report["kinds"]["spot"]["image_auroc_interval"] is None
     assert "All pictures are of one group" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_near_copies_count_as_one_part(bright: Path, tmp_path: Path) -> None:
+    """Three parts three times each, of which one is told, and one that looks like no other."""
+    root = tmp_path / "set"
+    for n in range(9):
+        write(root / f"normal/{n}.png", picture(square=(10 + 15 * (n % 3), 10, 4, 4)))
+    write(root / "normal/flat.png", picture())
+    (root / "MANIFEST.tsv").write_text("path\tgroup\nnormal/4.png\tplate 7\n")
+    _, report, printed = measured(bright, root, tmp_path / "out")
+    assert report["groups_drawn"] == 4
+    assert [(row["group"], row["good"]) for row in report["groups"]] == [
+        ("near copies of 0.png (0)", 3), ("near copies of 2.png (2)", 3), ("plate 7", 3),
+    ]  # fmt: skip
+    note = "8 pictures look nearly like others, and count as of the same part. If they show different parts, say so"
+    assert note in printed
+    assert note in Page((tmp_path / "out" / "report.html").read_text()).text
+    rows = "".join(f"normal/{path.name}\t{path.stem}\n" for path in (root / "normal").iterdir())
+    (root / "MANIFEST.tsv").write_text(f"path\tgroup\n{rows}")
+    _, report, printed = measured(bright, root, tmp_path / "out")
+    assert report["groups_drawn"] == 10
+    assert report["notes"] == []
+
+
+def test_pictures_that_look_all_alike_stand_alone_and_that_is_said(bright: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for n in range(5):
+        write(root / f"normal/{n}.png", picture(square=(10, 10, 4, 4)))
+    _, report, printed = measured(bright, root, tmp_path / "out")
+    assert (report["groups_drawn"], report["groups"]) == (5, [])
+    assert "Most pictures look nearly the same, so that nothing tells which show the same part" in printed
 
 
 def test_pictures_of_few_groups_show_little_also_where_no_mistake_is_seen(bright: Path, tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from inspector.training.check.facts import Facts
 from inspector.training.check.findings import Finding, error, note, warning
-from inspector.training.split import NEAR_COPY, names_of_copies
+from inspector.training.split import NEAR_COPY, all_alike, names_of_copies
 
 SAME = 0.97
 """Correlation of high-pass thumbnails (see split.py) that two parts of one mould were not seen to reach."""
@@ -49,7 +49,7 @@ def copies(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[Finding
 
 
 def _near_copies(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[Finding]:
-    if not training or not test or all_alike(training):
+    if not training or not test or _all_alike(training):
         return
     likeness = np.stack([f.detail for f in test]) @ np.stack([f.detail for f in training]).T
     known = np.array([[bool(a.sample.group and b.sample.group) for b in training] for a in test])
@@ -71,7 +71,7 @@ def _doubtful(facts: Sequence[Facts]) -> Iterator[Finding]:
     """Good pictures that look like defective ones of a part that nobody says is the same."""
     good = [fact for fact in facts if fact.sample.good]
     bad = [fact for fact in facts if not fact.sample.good]
-    if not bad or not good or all_alike(good):
+    if not bad or not good or _all_alike(good):
         return
     likeness = np.stack([fact.detail for fact in bad]) @ np.stack([fact.detail for fact in good]).T
     found = []
@@ -87,10 +87,8 @@ def _doubtful(facts: Sequence[Facts]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def all_alike(facts: Sequence[Facts]) -> bool:
-    """Whether most pictures look the same, as those of a part in a fixed pose do: then copies cannot be told."""
-    groups = Counter(names_of_copies([f.sample for f in facts], np.stack([f.detail for f in facts])))
-    return len(facts) > 2 and groups.most_common(1)[0][1] > len(facts) / 2
+def _all_alike(facts: Sequence[Facts]) -> bool:
+    return all_alike(names_of_copies([f.sample for f in facts], np.stack([f.detail for f in facts])))
 
 
 def _shared_groups(training: Sequence[Facts], test: Sequence[Facts]) -> Iterator[Finding]:
