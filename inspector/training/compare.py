@@ -42,6 +42,8 @@ def compare(first: Path, second: Path, out: Path, console: Console) -> None:
         "compare.html.j2",
         records=records,
         sentences=sentences,
+        notes=_notes(records),
+        frames=wording.frames,
         rows=rows,
         changes=changes[:LISTED],
         more=max(0, len(changes) - LISTED),
@@ -132,6 +134,15 @@ def _verdicts(changes: list[dict[str, Any]]) -> str:
         f"{len(changes)} pictures get another verdict: on {right['first']} the first is right, on {right['second']} "
         "the second."
     )
+
+
+def _notes(records: list[Record]) -> list[tuple[str, str]]:
+    """Whose they are, and what a reader of their figures must know, each once."""
+    one, other = (record["notes"] for record in records)
+    return [
+        ("Both" if note in one and note in other else "The first" if note in one else "The second", note)
+        for note in dict.fromkeys([*one, *other])
+    ]
 
 
 def _charts(records: list[Record], a: Table, b: Table) -> dict[str, str]:

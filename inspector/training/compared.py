@@ -60,7 +60,7 @@ class Comparisons:
         if own := self.counts.get("own"):
             yield (
                 f"{own} good pictures have no reference: each was compared with itself, its edges roughened, moved by "
-                f"up to {SHIFT:.0f} pixels and {DEGREES} degrees, relit, and registered again"
+                f"up to {SHIFT:.0f} pixels and {DEGREES} degrees, relit, and registered again."
             )
 
     def _references(self, sample: Sample, image: Image) -> tuple[References | None, str]:

@@ -100,9 +100,7 @@ def evaluate(
             console.print(f"left out: {problems[-1]}", markup=False, highlight=False)
     if not totals.results:
         raise DataError(f"{root} has no picture that lies on its reference")
-    for line in compared.said():
-        console.print(line, markup=False, highlight=False)
-    notes = totals.group_copies()
+    notes = [*totals.group_copies(), *compared.said()]
     for line in notes:
         console.print(line, markup=False, highlight=False)
     twins = totals.repairs.pictures > 0

@@ -43,6 +43,7 @@ def write(
         card=bundle.card,
         verdict=wording.verdict(record),
         cautions=wording.cautions(record),
+        frames=wording.frames,
         meanings={name: text for name, text in wording.MEANINGS.items() if record["figures"].get(name) is not None},
         control=wording.control(record["figures"], record["results"]),
         charts=_charts(record, pictures, scores, decision.threshold),

@@ -106,6 +106,13 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def frames(overlap: int | None) -> str:
+    """How pictures became the detector's input; `overlap` is that of tiles."""
+    if overlap is None:
+        return "resized to the detector's input"
+    return f"cut into tiles of the size of the detector's input, which overlap by {overlap} pixels"
+
+
 def control(figures: Mapping[str, Any], results: list[Mapping[str, Any]]) -> list[str]:
     """What the confounder control says; empty where no defect is marked."""
     before, after = figures["image_auroc_map"], figures["image_auroc_control"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from pathlib import Path
 
@@ -76,6 +77,21 @@ def test_the_verb_writes_a_page_and_says_what_matters(
     assert "<strong>0</strong>" not in page
     assert "test/spot/11.png" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_says_how_each_was_measured(evaluations: dict[str, Path], tmp_path: Path) -> None:
+    records = [json.loads(evaluations[name].read_text()) for name in ("fine", "coarse")]
+    records[1]["overlap"] = 6
+    for record, notes in zip(records, (["Rough."], ["Rough.", "Own copies."]), strict=True):
+        record["notes"] = notes
+    files = [tmp_path / name for name in ("a.json", "b.json")]
+    for file, record in zip(files, records, strict=True):
+        file.write_text(json.dumps(record))
+    assert main(["compare", *map(str, files), "--out", str(tmp_path / "c.html")]) == 0
+    page = (tmp_path / "c.html").read_text()
+    assert page.count("Frames: resized") == page.count("which overlap by 6 pixels") == 1
+    assert page.count("<li>Both: Rough.</li>") == page.count("<li>The second: Own copies.</li>") == 1
+    assert page.count("<li>") == 2
 
 
 def test_the_same_twice_differs_in_nothing(

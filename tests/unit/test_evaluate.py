@@ -84,6 +84,9 @@ def test_defects_that_resizing_loses_are_measured_in_tiles(bright: Path, tmp_pat
     assert found["tile"]["regions_found"] == 1
     assert found["tile"]["pixel_f1"] == pytest.approx(1)
     assert json.loads((tmp_path / "tile/evaluation.json").read_text())["overlap"] == 6
+    pages = {fit: Page((tmp_path / fit / "report.html").read_text()).text for fit in found}
+    assert "resized to the detector's input" in pages["resize"]
+    assert "cut into tiles of the size of the detector's input, which overlap by 6 pixels" in pages["tile"]
 
 
 def test_the_figures_are_right(bright: Path, pictures: Path, tmp_path: Path) -> None:
@@ -171,7 +174,9 @@ def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards
     assert "The 6 pictures show 3 groups" in (tmp_path / "out" / "report.html").read_text()
     assert "6 pictures look nearly like others, and count as of the same part" in printed
     assert "strange.png lies on no reference, the daemon would call it unknown" in printed
-    assert "3 good pictures have no reference: each was compared with itself" in printed
+    own = "3 good pictures have no reference: each was compared with itself"
+    assert own in printed
+    assert own in Page((tmp_path / "out" / "report.html").read_text()).text
     assert figures == pytest.approx(measured(comparing, boards, tmp_path / "again")[0], nan_ok=True)
 
 
