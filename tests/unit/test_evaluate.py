@@ -177,6 +177,7 @@ def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards
     own = "3 good pictures have no reference: each was compared with itself"
     assert own in printed
     assert own in Page((tmp_path / "out" / "report.html").read_text()).text
+    assert "was shown the very twin that it is measured against" in (tmp_path / "out" / "report.html").read_text()
     assert figures == pytest.approx(measured(comparing, boards, tmp_path / "again")[0], nan_ok=True)
 
 
@@ -187,6 +188,8 @@ def test_references_by_position_serve_all_pictures(comparing: Path, boards: Path
     figures = evaluate(comparing, boards, tmp_path / "out", "cpu", False, console, tmp_path / "positions")
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert report["references"] == {"position": 4, "none": 3}
+    assert report["repaired"] == {"pictures": 2, "twins": True}
+    assert "was shown the very twin" not in (tmp_path / "out" / "report.html").read_text()
     assert figures["false_regions_per_good"] == 0.0
     assert figures["regions_found"] == 1.0
 
@@ -196,6 +199,14 @@ def test_references_for_a_bundle_that_does_not_compare_are_a_mistake(
 ) -> None:
     with pytest.raises(DataError, match="bundle 'bright' does not compare; leave the option out"):
         evaluate(bright, boards, tmp_path / "out", "cpu", False, Console(file=StringIO()), boards / "reference/blot")
+
+
+def test_good_pictures_alone_tell_nothing_of_repairs_beside_a_reference(comparing: Path, tmp_path: Path) -> None:
+    write(tmp_path / "set/test/good/a.png", piece("bus"))
+    _, report, _ = measured(comparing, tmp_path / "set", tmp_path / "out")
+    assert report["repaired"] == {"pictures": 0, "twins": False}
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "nothing to measure repairs on: no defective one with a mask and a defect-free twin" in page.text
 
 
 def test_nothing_that_lies_on_its_reference_is_said(comparing: Path, tmp_path: Path) -> None:
