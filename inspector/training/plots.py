@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.errors import DataError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -101,8 +103,20 @@ def plot(log: Path, picture: Path) -> None:
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:
-    """The epochs of a run's log, one line of JSON each."""
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    """The epochs of a run's log, one line of JSON each; raises DataError where it is empty or damaged."""
+    try:
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{log} cannot be read ({error}); bring it back or remove it") from error
+    keys = _numbers(rows[0]) if rows else []
+    if "epoch" not in keys or any(_numbers(row) != keys for row in rows):
+        raise DataError(f"{log} does not have the same figures of each epoch; bring it back or remove it")
+    return rows
+
+
+def _numbers(row: Any) -> list[str]:
+    """The keys of a log's row that have figures."""
+    return [key for key, value in row.items() if isinstance(value, int | float)] if isinstance(row, dict) else []
 
 
 def _epochs(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], unit: str, axes: Axes) -> None:
@@ -118,8 +132,8 @@ def _epochs(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], unit: str, a
 def _units(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """The keys of a log by what they are measured in."""
     units: dict[str, list[str]] = {"loss": [], "share": [], "dB": []}
-    for key, value in rows[0].items():
-        if key != "epoch" and isinstance(value, int | float):
+    for key in _numbers(rows[0]):
+        if key != "epoch":
             units["loss" if "loss" in key else "dB" if "psnr" in key else "share"].append(key)
     return {label: keys for label, keys in units.items() if keys}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inspector.errors import DataError
 from inspector.inference.bundle import HISTORY, Bundle
 from inspector.inference.engine import Engine
 from inspector.judge import Judge
@@ -35,6 +36,7 @@ def write(
     """
     decision = bundle.card.decision
     judge = Judge(decision.threshold, decision.min_area)
+    histories, damaged = _histories(bundle.folder)
     pictures = table(record["results"])
     page.write(
         path,
@@ -49,7 +51,8 @@ def write(
         charts=_charts(record, pictures, scores, decision.threshold),
         groups_shown=GROUPS_SHOWN,
         repairs=_repairs(record["figures"]),
-        histories=_histories(bundle.folder),
+        histories=histories,
+        damaged=damaged,
         sorts=sheet.SORTS,
         entries=sheet.draw(results, running, judge, compared),
     )
@@ -96,7 +99,12 @@ def _repairs(figures: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _histories(folder: Path) -> dict[str, list[str]]:
-    """Charts of each network's training that the bundle has the history of."""
-    logs = sorted((folder / HISTORY).glob("*.jsonl"))
-    return {log.stem: plots.history(log.stem, plots.read_log(log)) for log in logs}
+def _histories(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Charts of each network's training that the bundle has the history of, and the logs that cannot be drawn."""
+    charts, damaged = {}, []
+    for log in sorted((folder / HISTORY).glob("*.jsonl")):
+        try:
+            charts[log.stem] = plots.history(log.stem, plots.read_log(log))
+        except DataError:
+            damaged.append(f"{HISTORY}/{log.name}")
+    return charts, damaged

@@ -293,6 +293,20 @@ def test_the_page_draws_the_history_that_a_bundle_carries(pictures: Path, tmp_pa
     assert "carries no history" not in page.text
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[1]\n", b'{"epoch": 1, "loss": 1}\n{"epoch": 2}\n', b'{"epoch": 1, "loss": 0.4}\n{"ep']
+)
+def test_a_damaged_history_is_left_out_and_named(pictures: Path, tmp_path: Path, content: bytes) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "history").mkdir()
+    (bundle / "history" / "detector.jsonl").write_bytes(content)
+    (bundle / "history" / "repairer.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n')
+    measured(bundle, pictures, tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "history/detector.jsonl is empty or damaged, and was left out" in page.text
+    assert [svg["aria-label"] for svg in page.having("svg")][-1] == "repairer loss"
+
+
 def test_names_of_files_cannot_break_the_page(bright: Path, pictures: Path, tmp_path: Path) -> None:
     (pictures / "test/good/a.png").rename(pictures / "test/good/<b>&'.png")
     measured(bright, pictures, tmp_path / "out")
