@@ -19,6 +19,11 @@ from inspector.types import Verdict
 Record: TypeAlias = Mapping[str, Any]
 """The content of an evaluation.json."""
 
+READ = frozenset(
+    {"bundle", "data", "made", "figures", "groups_drawn", "kinds", "groups", "speed", "overlap", "notes", "results"}
+)
+"""What is read of an evaluation.json."""
+
 LISTED = 50
 """Pictures with another verdict that are listed; the counts are of all."""
 
@@ -62,6 +67,8 @@ def read(path: Path) -> Record:
         raise DataError(f"{path} is not JSON ({error}); give an evaluation.json") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise DataError(f"{path} is no evaluation.json of format {FORMAT}; make it with this version's evaluate")
+    if missing := sorted(READ - record.keys()):
+        raise DataError(f"{path} lacks {', '.join(missing)}; make it anew with this version's evaluate")
     return dict(record)
 
 

@@ -116,7 +116,12 @@ def test_other_pictures_are_refused(
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("no json", "is not JSON"), ("[1]", "is no evaluation.json of format 1"), ('{"format": 0}', "is no evaluation")],
+    [
+        ("no json", "is not JSON"),
+        ("[1]", "is no evaluation.json of format 1"),
+        ('{"format": 0}', "is no evaluation"),
+        ('{"format": 1, "data": {}}', "bad.json lacks bundle, figures, groups, "),
+    ],
 )
 def test_what_is_no_evaluation_is_refused(
     content: str, said: str, evaluations: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
