@@ -33,7 +33,7 @@ import numpy as np
 from inspector import files
 from inspector.errors import DataError
 from inspector.inference import channels as formats
-from inspector.training.modalities import PICTURES, check_name, divisions, files_of, pictures_in, stacked
+from inspector.training.modalities import PICTURES, SAME_FOLDERS, check_name, divisions, files_of, pictures_in, stacked
 from inspector.types import Image, Mask
 
 SPREAD = 16
@@ -67,13 +67,14 @@ class Sample:
 
 
 def training_samples(root: Path) -> list[Sample]:
-    """The pictures to train with, good ones first; raises DataError where there is no good one."""
+    """The pictures to train with, good ones first; raises DataError where there is none, or by `_check_plain`."""
     samples = find_training(root)
     if not any(sample.good for sample in samples):
         raise DataError(
             f"{root} has no normal pictures: put them into {root / 'train' / GOOD} or {root / 'normal'} "
             f"(files that end in {', '.join(sorted(PICTURES))})"
         )
+    _check_plain(root, samples)
     return with_groups(root, samples)
 
 
@@ -88,10 +89,11 @@ def find_training(root: Path) -> list[Sample]:
 
 
 def test_samples(root: Path) -> list[Sample]:
-    """The pictures to evaluate with; raises DataError where there are none."""
+    """The pictures to evaluate with; raises DataError where there are none, or by `_check_plain`."""
     samples = find_test(root)
     if not samples:
         raise DataError(f"{root} has no pictures to evaluate: neither test/<kind>/* nor normal/* and defective/*")
+    _check_plain(root, samples)
     return with_groups(root, samples)
 
 
@@ -113,6 +115,17 @@ def loose_samples(root: Path, kind: str, divided: bool = True) -> list[Sample]:
 
 def _plain(root: Path) -> list[Sample]:
     return _folder(root / "normal", GOOD) + _folder(root / "defective", PLAIN_DEFECT)
+
+
+def _check_plain(root: Path, samples: Iterable[Sample]) -> None:
+    """Raise DataError where pictures of the plain layout are divided differently: kinds would pass for modalities."""
+    normal, defective = root / "normal", root / "defective"
+    if {sample.picture.parent for sample in samples} == {normal, defective}:
+        good, bad = (", ".join(below.name for below in divisions(folder)) for folder in (normal, defective))
+        if good != bad:
+            raise DataError(
+                f"{normal} is divided into {good or 'nothing'}, {defective} into {bad or 'nothing'}; {SAME_FOLDERS}"
+            )
 
 
 def _folders(folder: Path) -> list[Path]:

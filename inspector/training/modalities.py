@@ -21,6 +21,12 @@ from inspector.types import MAX_CHANNELS, Image
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
+SAME_FOLDERS = (
+    "give each folder of pictures the same folders, one a modality; kinds of defects are no modalities and belong "
+    "below train_defective/ and test/"
+)
+"""The remedy where folders are divided differently."""
+
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder by name; those of a divided one have names of their own, and `files_of` has their files.

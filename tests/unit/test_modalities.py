@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -151,6 +152,20 @@ def test_a_folder_whose_name_no_modality_can_have_is_refused(tmp_path: Path) -> 
         put(tmp_path / "normal" / name / "0.png", noise(1, 1))
     with pytest.raises(DataError, match="near infrared names a modality: use 1 to 64 letters"):
         data.modalities(data.training_samples(tmp_path))
+
+
+@pytest.mark.parametrize("find", [data.training_samples, data.test_samples])
+def test_kinds_of_defects_in_the_plain_layout_are_refused(find: Callable[[Path], object], tmp_path: Path) -> None:
+    put(tmp_path / "normal/0.png", noise(1, 3))
+    for kind in ("dent", "scratch"):
+        put(tmp_path / "defective" / kind / "0.png", noise(1, 3))
+    said = r"normal is divided into nothing, \S+/defective into dent, scratch; give .* kinds of defects are no modal"
+    with pytest.raises(DataError, match=said):
+        find(tmp_path)
+    put(tmp_path / "defective/0.png", noise(1, 3))
+    assert find(tmp_path)
+    (finding,) = [finding for finding in check(tmp_path).findings if finding.rule == "place"]
+    assert finding.files == ("defective/dent/0.png", "defective/scratch/0.png")
 
 
 def test_kinds_of_defects_to_calibrate_with_are_no_modalities(root: Path, tmp_path: Path) -> None:

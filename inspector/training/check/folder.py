@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inspector.training.check.findings import Finding, error, note, warning
 from inspector.training.data import GOOD, MANIFEST, Sample
-from inspector.training.modalities import PICTURES, divisions, files_of
+from inspector.training.modalities import PICTURES, SAME_FOLDERS, divisions, files_of
 
 LAYOUT = (
     "train", "train_defective", "train_ground_truth", "train_reference", "test", "ground_truth", "reference",
@@ -126,8 +126,7 @@ def modalities(root: Path, samples: list[Sample]) -> Iterator[Finding]:
         odd = sorted(folder.relative_to(root).as_posix() for folder, names in divided.items() if names != usual)
         yield error(
             "modalities", f"folders that are not divided into {', '.join(usual)} as others are: {len(odd)}",
-            "give each folder of pictures the same folders, one a modality; kinds of defects are no modalities and "
-            "belong below train_defective/ and test/", odd,
+            SAME_FOLDERS, odd,
         )  # fmt: skip
 
 
