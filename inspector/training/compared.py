@@ -55,6 +55,12 @@ class Comparisons:
         self.origins[sample.picture] = "none" if match is None else origin
         return None if match is None else running.beside(match.image, self.view.overlap)
 
+    def unmatched(self, sample: Sample) -> str:
+        """Why a picture for which there is no `engine` cannot be judged."""
+        if self.positions is None and sample.reference is None and not sample.good:
+            return f"{sample.picture} has no reference to be compared with"
+        return f"{sample.picture} lies on no reference, the daemon would call it unknown"
+
     def said(self) -> Iterator[str]:
         """What a reader of the figures must know of the references."""
         if own := self.counts.get("own"):

@@ -96,7 +96,7 @@ def evaluate(
     totals = Totals()
     for sample in track(samples, "evaluating", console=console, transient=True):
         if not _measure(sample, running, judge, compared, totals):
-            problems.append(f"{sample.picture} lies on no reference, the daemon would call it unknown")
+            problems.append(compared.unmatched(sample))
             console.print(f"left out: {problems[-1]}", markup=False, highlight=False)
     if not totals.results:
         raise DataError(f"{root} has no picture that lies on its reference")

@@ -98,8 +98,8 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
         found.append(f"{unknown} pictures got the verdict unknown; they count as neither rejects nor escapes.")
     if left_out := len(record["left_out"]):
         found.append(
-            f"{left_out} pictures were left out, as they cannot be read or lie on no reference; the daemon would call "
-            "them unknown. evaluation.json names them."
+            f"{left_out} pictures were left out: the picture, its mask or its reference cannot be read, does not fit "
+            "or is not there. evaluation.json says why of each."
         )
     if unmasked := sum(1 for row in record["results"] if row["loss"] is None):
         found.append(f"{unmasked} defective pictures have no mask; figures of pixels and regions leave them out.")

@@ -157,6 +157,7 @@ def boards(tmp_path: Path) -> Path:
         write(root / f"reference/blot/{place}.png", moved(image, 3, -number, 0.2))
     write(root / "test/blot/strange.png", piece("bus"))
     write(root / "reference/blot/strange.png", piece("vias"))
+    write(root / "test/blot/alone.png", piece("vias"))
     return root
 
 
@@ -167,13 +168,14 @@ def test_each_picture_is_compared_with_its_own_reference(comparing: Path, boards
     assert "There is none where the resamples agree" in (tmp_path / "out" / "report.html").read_text()
     assert figures["pixel_recall"] > 0.95
     assert figures["false_regions_per_defective"] == 0.0
-    assert report["references"] == {"own": 3, "given": 3, "none": 1}
+    assert report["references"] == {"own": 3, "given": 3, "none": 2}
     assert report["kinds"]["blot"]["pictures"] == 3
     assert report["data"]["pictures"] == {"good": 3, "blot": 3}
     assert ": 6 pictures, " in printed
     assert "The 6 pictures show 3 groups" in (tmp_path / "out" / "report.html").read_text()
     assert "6 pictures look nearly like others, and count as of the same part" in printed
     assert "strange.png lies on no reference, the daemon would call it unknown" in printed
+    assert "alone.png has no reference to be compared with" in printed
     own = "3 good pictures have no reference: each was compared with itself"
     assert own in printed
     assert own in Page((tmp_path / "out" / "report.html").read_text()).text
@@ -187,7 +189,7 @@ def test_references_by_position_serve_all_pictures(comparing: Path, boards: Path
     console = Console(file=StringIO(), width=200)
     figures = evaluate(comparing, boards, tmp_path / "out", "cpu", False, console, tmp_path / "positions")
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert report["references"] == {"position": 4, "none": 3}
+    assert report["references"] == {"position": 4, "none": 4}
     assert report["repaired"] == {"pictures": 2, "twins": True}
     assert "was shown the very twin" not in (tmp_path / "out" / "report.html").read_text()
     assert figures["false_regions_per_good"] == 0.0
@@ -469,7 +471,9 @@ def test_a_picture_whose_mask_is_of_another_size_is_left_out_and_named(
     _, report, printed = measured(bright, pictures, tmp_path / "out")
     assert "a_mask.png is 48x64, its picture 64x48" in printed
     assert "half" not in report["data"]["pictures"]
-    assert "1 pictures were left out" in (tmp_path / "out/report.html").read_text()
+    assert (
+        "1 pictures were left out: the picture, its mask or its reference" in (tmp_path / "out/report.html").read_text()
+    )
 
 
 def test_a_reference_of_another_size_is_no_twin(bright: Path, pictures: Path, tmp_path: Path) -> None:
