@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -201,12 +202,12 @@ def _identity(bundle: Bundle, running: Engine) -> dict[str, Any]:
 
 
 def _print(console: Console, title: str, found: Mapping[str, float], kinds: Mapping[str, breakdown.Row]) -> None:
-    values = Table("figure", "value", title=title)
+    values = Table("figure", "value", title=escape(title))
     for key, value in found.items():
         values.add_row(key, f"{value:.4g}" if math.isfinite(value) else "-")
     console.print(values)
     rows = Table("kind", "pictures", "called ng", "median pixel F1")
     for kind, row in kinds.items():
         f1 = row["median_pixel_f1"]
-        rows.add_row(kind, str(row["pictures"]), f"{row['ng']:.1%}", "-" if f1 is None else f"{f1:.3f}")
+        rows.add_row(escape(kind), str(row["pictures"]), f"{row['ng']:.1%}", "-" if f1 is None else f"{f1:.3f}")
     console.print(rows)

@@ -317,6 +317,14 @@ def test_names_of_files_cannot_break_the_page(bright: Path, pictures: Path, tmp_
     assert page.having("b") == []
 
 
+def test_names_of_folders_are_printed_as_they_are(bright: Path, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "test/half").rename(pictures / "test/half [new]")
+    root = pictures.rename(pictures.with_name("set [red]"))
+    _, _, printed = measured(bright, root, tmp_path / "out")
+    assert "half [new]" in printed
+    assert "set [red]" in printed
+
+
 def test_names_that_are_not_utf8_do_not_break_it(bright: Path, pictures: Path, tmp_path: Path) -> None:
     (pictures / "test/good/a.png").rename(pictures / "test/good/caf\udce9.png")
     _, record, _ = measured(bright, pictures, tmp_path / "out")
