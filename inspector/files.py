@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -60,6 +61,24 @@ def beside(path: Path, content: bytes) -> Path:
         new.unlink(missing_ok=True)
         raise
     return new
+
+
+def replace(contents: Mapping[Path, bytes]) -> None:
+    """Put whole files in the places of those that are there, in this order, once all of them are on the disk.
+
+    Raises OSError, and what is there stays.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            place = path.resolve()  # so that what stands at a link's end is replaced, and not the link
+            written[place] = beside(place, content)
+        for place, new in written.items():
+            new.replace(place)
+    except OSError:
+        for new in written.values():
+            new.unlink(missing_ok=True)
+        raise
 
 
 def sync(path: Path) -> None:

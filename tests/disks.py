@@ -1,8 +1,9 @@
-"""Disks that are full."""
+"""Disks that are full, and files that there is no room for."""
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -34,3 +35,14 @@ def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as filler, suppress(OSError):
         while shutil.disk_usage(path).free:
             filler.write(bytes(1 << 12))
+
+
+@contextmanager
+def no_room(size: int) -> Iterator[None]:
+    """Files of this process cannot grow beyond `size` bytes: writing then fails in the middle, as on a full disk."""
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 from inspector import __version__
-from inspector.errors import DataError
+from inspector.errors import DataError, working_in
 from inspector.inference import bundle as bundles
 from inspector.inference import engine
 from inspector.inference.bundle import Bundle
@@ -112,7 +112,8 @@ def evaluate(
     if card:
         from inspector.training.packing import with_scores
 
-        with_scores(folder, found)
+        with working_in(folder):
+            with_scores(folder, found)
         bundle = bundles.load(folder)  # its card, and with it its sha256, has changed
 
     record = {

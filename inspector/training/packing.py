@@ -14,6 +14,7 @@ import numpy as np
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
+from inspector import files
 from inspector.errors import BundleError, DataError
 from inspector.inference import bundle as bundles
 from inspector.inference import channels, engine, runtimes
@@ -103,9 +104,14 @@ def write(folder: Path, contents: Contents, golden: Iterable[Candidate]) -> Bund
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Write bundle.toml."""
+    """Write bundle.toml, whole or not at all."""
+    files.replace({folder / CARD: encoded(card)})
+
+
+def encoded(card: Card) -> bytes:
+    """The card as bundle.toml has it."""
     content = card.model_dump(mode="json", exclude_none=True)
-    (folder / CARD).write_text(COMMENT + tomli_w.dumps(content, multiline_strings=True), encoding="utf-8")
+    return (COMMENT + tomli_w.dumps(content, multiline_strings=True)).encode()
 
 
 def with_scores(folder: Path, scores: Mapping[str, float]) -> None:

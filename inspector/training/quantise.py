@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from inspector import files
 from inspector.errors import BundleError, DataError
 from inspector.inference import bundle as bundles
 from inspector.inference import engine, runtimes
-from inspector.inference.bundle import VARIANTS, Bundle
+from inspector.inference.bundle import CARD, VARIANTS, Bundle
 from inspector.inference.detector import Detector
 from inspector.judge import Judge
 from inspector.training import data, packing
@@ -182,13 +183,17 @@ def _account(
 
 
 def _write(bundle: Bundle, model: bytes, precision: Precision, account: dict[str, Any]) -> Bundle:
-    """Prove the variant, then put it into the bundle's folder, the card last."""
+    """Prove the variant, then put it into the bundle's folder, the card last.
+
+    Both are on the disk before: where there is no room for them, the bundle is as it was, and between the two it is so
+    too, since its card does not name the variant. Only where that replaces another would a stop just then leave a
+    bundle that is refused.
+    """
     model = describe(model, bundle.card, "detector", precision)
     sums = {f"detector_{precision}": hashlib.sha256(model).hexdigest()}
     training = bundle.card.training | {precision.value: account}
     card = bundle.card.model_copy(update={"files": bundle.card.files.model_copy(update=sums), "training": training})
     proven = replace(bundle, card=card, variants={**bundle.variants, precision: model})
     engine.start(proven, "cpu", 1, precision)
-    (bundle.folder / VARIANTS[precision]).write_bytes(model)
-    packing.write_card(bundle.folder, card)
+    files.replace({bundle.folder / VARIANTS[precision]: model, bundle.folder / CARD: packing.encoded(card)})
     return bundles.load(bundle.folder)

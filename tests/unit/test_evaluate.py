@@ -25,6 +25,7 @@ from inspector.training.outcome import Result, regions_touched, without
 from inspector.types import Verdict
 from tests.boards import PLACES, moved, piece
 from tests.bundles import FILL, make_bundle, picture
+from tests.disks import no_room
 from tests.pictures import write
 
 DARK, BRIGHT, DIM = 60, 250, 150
@@ -524,6 +525,18 @@ def test_the_verb_writes_beside_the_bundle_and_leaves_it_alone(
     capsys.readouterr()
     assert main(["evaluate", str(bundle), str(tmp_path / "nothing")]) == 65
     assert "no pictures to evaluate" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_card_as_it_was(
+    bright: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = Path(shutil.copytree(bright, tmp_path / "mine"))
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    with no_room(100):
+        code = main(["evaluate", str(bundle), str(pictures), "--card", "--out", str(tmp_path / "out")])
+    assert code == 74
+    assert f"{bundle} cannot be read or written: File too large; " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(("by", "count"), [((10, 10, 5, 5), 1), ((0, 0, 64, 48), 2), ((0, 40, 5, 5), 0)])

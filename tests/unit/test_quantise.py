@@ -23,6 +23,7 @@ from inspector.training.reduce import between, to_int8
 from inspector.types import Precision, Verdict
 from tests.bundles import convolutional, make_bundle, masked_pictures, picture
 from tests.daemon import run
+from tests.disks import no_room
 from tests.pictures import noise, write
 
 FINE = Figures(0.9, 0.99, (Verdict.OK,) * 200)
@@ -123,6 +124,25 @@ def test_a_damaged_variant_is_refused(reduced: Path, tmp_path: Path) -> None:
     (copy / "detector.int8.onnx").unlink()
     with pytest.raises(BundleError, match=r"detector.int8.onnx cannot be read"):
         load(copy)
+
+
+@pytest.mark.parametrize("room", [100, 10_000])
+def test_a_full_disk_leaves_the_bundle_as_it_was(
+    reduced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """There is room for nothing, or for the variant but not for the card."""
+    copy = Path(shutil.copytree(reduced, tmp_path / "copy"))
+    card = load(copy).card
+    packing.write_card(copy, card.model_copy(update={"description": 20_000 * "x"}))
+    other = to_int8(load(copy).detector, [image for image, _ in masked_pictures()], 2, 2)
+    monkeypatch.setattr(quantise, "_candidates", lambda *_: [(other, "by hand")])
+    before = files(copy)
+    with no_room(room), pytest.raises(OSError, match="File too large"):
+        quantise.add(load(copy), masked_pictures(), True, False, Precision.INT8, lambda _: None)
+    assert files(copy) == before
+    quantise.add(load(copy), masked_pictures(), True, False, Precision.INT8, lambda _: None)
+    assert files(copy).keys() == before.keys()
+    assert load(copy).card.training["int8"]["how"] == "by hand"
 
 
 def test_the_verb_on_any_bundle_and_any_pictures(bundle: Path, tmp_path: Path) -> None:
