@@ -10,6 +10,7 @@ depends on the seed and the epoch's number alone, and the learning rate on the s
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pickle
@@ -24,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from inspector import files
 from inspector.errors import DataError
 from inspector.types import Say
 
@@ -66,7 +68,7 @@ def fit(task: Task, plan: Plan, folder: Path, resume: bool) -> tuple[State, dict
     """Train, and return the weights of the epoch that is kept, with its figures.
 
     Keeps `<name>.checkpoint` and `<name>.jsonl` (one line an epoch) in `folder`. Raises DataError where a checkpoint
-    to resume was made with another plan.
+    to resume was made with another plan, and OSError.
     """
     checkpoint, log = folder / f"{task.name}.checkpoint", folder / f"{task.name}.jsonl"
     optimiser = torch.optim.Adam(_groups(task), lr=plan.learning_rate)
@@ -165,7 +167,7 @@ def _save(
     kept: State,
     figures: Mapping[str, float],
 ) -> None:
-    partial = path.with_suffix(".partial")
+    content = io.BytesIO()  # of a file that it cannot write to torch says so by a RuntimeError, and not why
     torch.save(
         {
             "plan": asdict(plan),
@@ -176,9 +178,9 @@ def _save(
             "kept": kept,
             "figures": dict(figures),
         },
-        partial,
+        content,
     )
-    partial.replace(path)
+    files.replace({path: content.getvalue()})
 
 
 def _load(

@@ -15,6 +15,7 @@ torch.set_num_threads(1)  # more only take turns on networks this small
 
 from inspector.errors import DataError  # noqa: E402
 from inspector.training.loop import Plan, Task, fit, schedule  # noqa: E402
+from tests.disks import no_room  # noqa: E402
 
 pytestmark = pytest.mark.full
 
@@ -117,6 +118,15 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     checkpoint.write_bytes(b"no checkpoint")
     with pytest.raises(DataError, match="damaged and cannot be resumed"):
         fit(line_task(), PLAN, tmp_path, resume=True)
+
+
+def test_a_full_disk_is_told_as_one_and_costs_no_checkpoint(tmp_path: Path) -> None:
+    fit(line_task(), PLAN, tmp_path, resume=False)
+    checkpoint = (tmp_path / "line.checkpoint").read_bytes()
+    with no_room(1000), pytest.raises(OSError, match="File too large"):
+        fit(line_task(), PLAN, tmp_path, resume=False)
+    assert (tmp_path / "line.checkpoint").read_bytes() == checkpoint
+    assert {path.name for path in tmp_path.iterdir()} == {"line.checkpoint", "line.jsonl"}
 
 
 def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
