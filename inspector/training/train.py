@@ -48,6 +48,8 @@ def train(settings: Settings, say: Say) -> Bundle:
     samples, problems = data.readable(everything, channels, whole=True)
     for problem in problems:
         say(f"left out: {problem}")
+    if not any(sample.good for sample in samples):
+        raise DataError(f"{settings.data} has no normal picture that can be read, to learn from; add some")
     for line in check(settings.data, test=False, validation=settings.validation).briefly(str(settings.data)):
         say(line)
     mode, why = choose_mode(samples, settings.mode)
