@@ -42,7 +42,7 @@ class PairBatches(DetectorBatches):
 
     def __post_init__(self) -> None:
         self._normal = [i for i, sample in enumerate(self.pictures.samples) if sample.good]
-        self._defective = _with_reference(self.pictures)
+        self._defective = with_reference(self.pictures)
         self._two_toned = {i: is_two_toned(self.pictures.fitted(i)[0]) for i in self._normal}
 
     def whole(self, index: int) -> Image:
@@ -100,7 +100,7 @@ class PairBatches(DetectorBatches):
         return np.concatenate([image, reference], axis=2), mask, True
 
 
-def _with_reference(pictures: Pictures) -> list[int]:
+def with_reference(pictures: Pictures) -> list[int]:
     """The defective pictures that have a mask, and a reference of their own size."""
     masked = [i for i, sample in enumerate(pictures.samples) if not sample.good and sample.mask is not None]
     return [i for i in masked if pictures.fitted(i)[2] is not None]
@@ -114,7 +114,7 @@ def registered_pairs(pictures: Pictures, seed: int) -> tuple[list[Pair], bool]:
     rng = np.random.default_rng(seed)
     good = [_good_pair(pictures, i, rng) for i, sample in enumerate(pictures.samples) if sample.good]
     real = []
-    for index in _with_reference(pictures):
+    for index in with_reference(pictures):
         image, mask, reference = pictures.fitted(index)
         real.append((_registered(image, image if reference is None else reference, rng), mask))
     clean = [(_registered(image, reference, rng), np.zeros(image.shape[:2], np.uint8)) for image, reference in good]

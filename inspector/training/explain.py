@@ -16,8 +16,13 @@ from inspector.training.settings import Mode
 from inspector.training.split import group_names
 
 
-def pictures(samples: list[Sample], validation: Sequence[Sample], mode: Mode, whole: bool) -> Iterator[str]:
-    """Sentences on the pictures and what is learnt from them; `whole` tells whether they are shown whole."""
+def pictures(
+    samples: list[Sample], validation: Sequence[Sample], mode: Mode, whole: bool, compared: int = 0
+) -> Iterator[str]:
+    """Sentences on the pictures and what is learnt from them.
+
+    whole: whether they are shown whole;  compared: in mode reference, how many defective ones are beside a reference
+    """
     good = sum(sample.good for sample in samples)
     masked = sum(sample.mask is not None for sample in samples)
     unmasked = len(samples) - good - masked
@@ -25,6 +30,9 @@ def pictures(samples: list[Sample], validation: Sequence[Sample], mode: Mode, wh
         f"{len(samples)} pictures of {len(set(group_names(samples)))} parts: {good} normal, {masked} defective with "
         f"masks, {unmasked} defective without; {len(validation)} are held back to validate on, by whole parts"
     )
+    if mode == "reference":
+        yield from _pairs(len(samples) - good, compared)
+        return
     if mode == "normal":
         yield "normal pictures alone: it learns what they look like, and finds synthetic defects drawn on them"
     else:
@@ -33,6 +41,21 @@ def pictures(samples: list[Sample], validation: Sequence[Sample], mode: Mode, wh
         yield f"of the {unmasked} defective pictures without masks only their label is known: it must find the place"
     elif unmasked:
         yield f"the {unmasked} defective pictures without masks are not trained on: small views may miss their defect"
+
+
+def _pairs(defective: int, compared: int) -> Iterator[str]:
+    if compared:
+        yield (
+            f"pairs are shown: it trains on real defects beside their references ({compared}), synthetic defects and "
+            "normal pictures, a third each"
+        )
+    else:
+        yield "pairs are shown: it trains on synthetic defects and normal pictures, half each"
+    if compared < defective:
+        yield (
+            f"the {defective - compared} defective pictures without a mask, or without a reference of their size, are "
+            "not trained on"
+        )
 
 
 def duration(name: str, plan: Plan, what: str) -> str:

@@ -22,6 +22,11 @@ def choose(samples: list[Sample], wish: Mode | None) -> tuple[Mode, str]:
     defective = sum(not sample.good for sample in samples)
     if wish == "masks" and not defective:
         raise DataError("--mode masks: there is no defective picture; add some, or train with --mode normal")
+    if wish == "reference" and not any(map(_has_reference, samples)):
+        raise DataError(
+            "--mode reference: no picture has a reference of its size; put some into train_reference, or train without "
+            "--mode"
+        )
     if wish is not None:
         return wish, f"mode {wish}: it was asked for"
     referred = [sample for sample in samples if sample.reference is not None]
@@ -39,6 +44,13 @@ def choose(samples: list[Sample], wish: Mode | None) -> tuple[Mode, str]:
     if defective:
         return "masks", f"mode masks: there are {defective} defective pictures, {len(masked)} of them with a mask"
     return "normal", "mode normal: there is no defective picture"
+
+
+def _has_reference(sample: Sample) -> bool:
+    """Whether it has one of its own size; no other can be laid under it."""
+    if sample.reference is None:
+        return False
+    return read_grey(sample.reference).shape == read_grey(sample.picture).shape
 
 
 def _are_exemplars(samples: list[Sample]) -> bool:

@@ -13,7 +13,7 @@ from inspector.inference.bundle import Bundle, Decision, Input, Repair
 from inspector.training import data, explain, packing, quantise
 from inspector.training.batches import Pair
 from inspector.training.check.run import check
-from inspector.training.compared_pairs import registered_pairs
+from inspector.training.compared_pairs import registered_pairs, with_reference
 from inspector.training.data import Sample
 from inspector.training.export import export_detector, export_repairer
 from inspector.training.material import Material
@@ -91,10 +91,12 @@ def train(settings: Settings, say: Say) -> Bundle:
     if modalities:
         looks = " + ".join(f"{name} ({count})" for name, count in modalities.items())
     say(f"input {size[1]}x{size[0]} {looks}; frames of another size are resized to it")
-    for line in explain.pictures(samples, validation_samples, mode, architecture.whole):
+    compared = sum(len(with_reference(side)) for side in (training, validation)) if compares else 0
+    for line in explain.pictures(samples, validation_samples, mode, architecture.whole, compared):
         say(line)
     if not real:
-        say("no validation picture has a mask: the threshold will be chosen on synthetic defects")
+        lacking = "mask and a reference of its size" if compares else "mask"
+        say(f"no validation picture has a {lacking}: the threshold will be chosen on synthetic defects")
 
     # The networks: a classifier of pixels, with its decision, and one that fills holes.
     material = Material(mode, training, validation, pairs, real, augmentation)

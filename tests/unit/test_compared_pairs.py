@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -216,6 +217,63 @@ def test_the_mode_follows_from_the_pictures(boards: Path, tmp_path: Path) -> Non
     assert choose(samples, "masks") == ("masks", "mode masks: it was asked for")
     with pytest.raises(DataError, match="there is no defective picture"):
         choose([s for s in samples if s.good], "masks")
+
+
+def test_without_a_reference_that_fits_there_is_nothing_to_compare_with(boards: Path, tmp_path: Path) -> None:
+    small = write(tmp_path / "small.png", noise(1))
+    bare = [Sample(s.picture, s.kind, s.mask) for s in training_samples(boards)]
+    for samples in bare, [Sample(s.picture, s.kind, s.mask, small) for s in bare]:
+        with pytest.raises(DataError, match="--mode reference: no picture has a reference of its size; put some into"):
+            choose(samples, "reference")
+    good = next(s for s in bare if s.good)
+    assert choose([*bare, Sample(good.picture, good.kind, None, good.picture)], "reference")[0] == "reference"
+
+
+class Stopped(Exception):  # noqa: N818 - before the networks, which take long
+    pass
+
+
+@pytest.mark.parametrize(
+    ("lacking", "sentences"),
+    [
+        (0, ["pairs are shown: it trains on real defects beside their references (4), synthetic defects and normal"]),
+        (
+            2,
+            [
+                "pairs are shown: it trains on real defects beside their references (2), synthetic defects and normal",
+                "the 2 defective pictures without a mask, or without a reference of their size, are not trained on",
+            ],
+        ),
+        (
+            4,
+            [
+                "pairs are shown: it trains on synthetic defects and normal pictures, half each",
+                "the 4 defective pictures without a mask, or without a reference of their size, are not trained on",
+                "no validation picture has a mask and a reference of its size: the threshold will be chosen on synth",
+            ],
+        ),
+    ],
+)
+def test_what_is_not_compared_is_said_not_to_be_trained_on(
+    boards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: int, sentences: list[str]
+) -> None:
+    """Of the defective pictures some have no reference, or one of another size."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    root = Path(shutil.copytree(boards, tmp_path / "boards"))
+    references = sorted((root / "train_reference/broken").iterdir())
+    for number, reference in enumerate(references[:lacking]):
+        reference.unlink() if number % 2 else write(reference, noise(1))
+    shutil.copytree(root / "train/good", root / "train_reference/good")
+    monkeypatch.setattr("inspector.training.train.train_detector", stop)
+    said: list[str] = []
+    with pytest.raises(Stopped):
+        train(Settings(root, tmp_path / "model", "board", mode="reference"), said.append)
+    told = said[[line.startswith("8 pictures of ") for line in said].index(True) + 1 :]
+    assert len(told) == len(sentences)
+    assert all(line.startswith(sentence) for line, sentence in zip(told, sentences, strict=True))
 
 
 def test_twins_that_differ_by_the_defect_alone_are_no_references(boards: Path, tmp_path: Path) -> None:
