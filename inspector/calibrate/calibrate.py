@@ -89,7 +89,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     golden = _references(bundle, order.references)
     ignored = None if order.ignore is None else Ignored(ignore_mask(order.ignore))
     view = view_of(bundle.card, order.fit, order.overlap, order.region, ignored)
-    session = Session(order.places, order.defective, order.frames, bundle.card, opener, order.scan)
+    session = Session(order.places, order.defective, order.frames, bundle, opener, order.scan)
     device, _ = runtimes.resolve(order.device, bundle.detector)
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
@@ -99,7 +99,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     for note in session.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if not good.shown:
-        raise DataError("there is no good picture that can be read; give some")
+        raise DataError("there is no good picture that can be read and that the bundle was not trained on; give some")
 
     good_parts = good.parts(order.each, len(areas), np.maximum)
     bad_parts = bad.parts(order.each, len(areas), np.minimum)

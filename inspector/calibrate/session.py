@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from inspector.calibrate.live import Live
 from inspector.errors import ConfigError, DataError
-from inspector.inference.bundle import Card
+from inspector.inference.bundle import Bundle
 from inspector.sources import SCHEMES, Source, plugins, redact
 from inspector.sources.folder import Folder
 from inspector.sources.scan import Scan
 from inspector.sources.url import Url
-from inspector.training import data
+from inspector.training import data, learnt
 from inspector.training.data import Sample
-from inspector.training.modalities import PICTURES, divisions
+from inspector.training.modalities import PICTURES, divisions, pictures_in
 from inspector.training.split import NEAR_COPY, completed, near_copies, thumbnail
 from inspector.types import Image
 
@@ -49,8 +49,9 @@ class Picture:
 
 
 class Session:
-    """The pictures of several places; `notes` are sentences on what was left out, complete after `pictures`.
+    """The pictures of several places but for those that the bundle was trained on.
 
+    notes: sentences on what was left out, complete after `pictures`
     places: folders or URLs of good pictures; data sets may bring defective ones along
     defective: folders of defective pictures;  frames: how many are taken of a source at most
     opener: makes a source of a URL
@@ -62,19 +63,19 @@ class Session:
         places: Sequence[str],
         defective: Sequence[Path],
         frames: int,
-        card: Card,
+        bundle: Bundle,
         opener: Callable[[str], Source],
         scan: tuple[int, int] | None = None,
     ) -> None:
         self.notes: list[str] = []
         self._frames, self._scan = frames, scan
-        self._channels = card.input.channels
-        self._training = card.training
-        self._converts = bool(card.input.modalities)  # as the sources of a stack are; other cameras give what they see
-        self._samples = [(Path(place), self._found(Path(place))) for place in places if not _is_url(place)]
-        self._samples += [(folder, _defective(folder, card.input.modalities)) for folder in defective]
+        self._bundle = bundle
+        modalities = bundle.card.input.modalities
+        self._converts = bool(modalities)  # as the sources of a stack are; other cameras give what they see
+        self._samples = [(Path(place), self._good(Path(place))) for place in places if not _is_url(place)]
+        self._samples += [(folder, self._bad(folder)) for folder in defective]
         for _, samples in self._samples:
-            data.check_modalities(samples, card.input.modalities)
+            data.check_modalities(samples, modalities)
         self._sources = [(redact(place), opener(place)) for place in places if _is_url(place)]
         if scan is not None and not self._sources:
             raise ConfigError("--scan-rows gathers a source's strips, and there is none; give saved ones as folder:DIR")
@@ -89,7 +90,7 @@ class Session:
         for root, samples in self._samples:
             for sample in samples:
                 try:
-                    image = data.read_picture(sample.picture, self._channels, self._converts)
+                    image = data.read_picture(sample.picture, self._bundle.channels, self._converts)
                 except DataError as error:
                     self.notes.append(f"left out: {error}")
                 else:
@@ -99,32 +100,34 @@ class Session:
 
     def _shots(self, name: str, source: Source) -> Iterator[Picture]:
         tells = not isinstance(source, Folder)  # a file's name says nothing of the part
+        seen = set[str]()
+        if isinstance(source, Folder) and self._scan is None:  # a strip is no picture
+            seen = self._trained_on(name, source.path)
         if self._scan is not None:
             source = Scan(source, *self._scan)
         if source.live:
             source = Live(source)
         with closing(source):
             for number, shot in enumerate(itertools.islice(source.frames(), self._frames), 1):
+                if shot.part in seen:
+                    continue
                 if shot.image is None:
                     self.notes.append(f"left out: {name}, frame {number}: {shot.fault or 'no picture'}")
                     continue
                 part = f"{name} {shot.part}" if tells and shot.part else ""
                 yield Picture(shot.image, f"{name}, frame {number}", part, good=True, stream=name if tells else None)
 
-    def _found(self, root: Path) -> list[Sample]:
-        """The pictures of a folder, or of a data set without those that the bundle was trained on."""
+    def _good(self, root: Path) -> list[Sample]:
+        """The pictures of a folder, or of a data set, which may bring defective ones along."""
         if not root.is_dir():
             raise DataError(f"{root} is not a folder; give a folder of good pictures, or the URL of a source")
         if not any((root / name).is_dir() for name in ("train", "test", "normal")):
-            samples = data.loose_samples(root, data.GOOD)
+            samples = self._unseen(root, data.loose_samples(root, data.GOOD))
         else:
             trains = (root / "train" / data.GOOD).is_dir() or (root / "normal").is_dir()
-            samples = data.training_samples(root) if trains else []
-            if samples and self._was_trained_on(samples):
-                self.notes.append(f"left out: the training pictures in {root}, as the bundle was trained on them")
-                samples = []
+            samples = self._unseen(root, data.training_samples(root)) if trains else []
             if (root / "test").is_dir():
-                samples += data.test_samples(root)
+                samples += self._unseen(root, data.test_samples(root))
         if not samples:
             raise DataError(
                 f"{root} has no picture that the bundle was not trained on (files that end in "
@@ -132,9 +135,28 @@ class Session:
             )
         return samples
 
-    def _was_trained_on(self, samples: Sequence[Sample]) -> bool:
-        readable, _ = data.readable(samples, self._channels, whole=True)
-        return data.data_hash(data.as_trained(readable, self._training)) == self._training.get("data_sha256")
+    def _bad(self, root: Path) -> list[Sample]:
+        samples = self._unseen(root, _defective(root, self._bundle.card.input.modalities))
+        if not samples:
+            raise DataError(
+                f"{root} has no picture that the bundle was not trained on; put others into it, or leave out "
+                "--defective"
+            )
+        return samples
+
+    def _unseen(self, place: Path | str, samples: Sequence[Sample]) -> list[Sample]:
+        """Those that the bundle was not trained on; a note says how many others there are."""
+        seen = set(learnt.seen(self._bundle, samples))
+        if seen:
+            self.notes.append(f"left out: {len(seen)} pictures in {place}, as the bundle was trained on them")
+        return [sample for sample in samples if sample not in seen]
+
+    def _trained_on(self, place: str, folder: Path) -> set[str]:
+        """The files in a folder, which a source reads, that the bundle was trained on."""
+        with suppress(OSError):  # the source says so
+            there = [Sample(path, data.GOOD) for path in pictures_in(folder)]
+            return {sample.picture.name for sample in set(there) - set(self._unseen(place, there))}
+        return set()
 
 
 def part_names(pictures: Sequence[tuple[str, NDArray[np.float32]]], each: bool) -> list[str]:

@@ -5,7 +5,8 @@
     detector.int8.onnx, detector.fp16.onnx   the same in fewer bits; optional (`inspector quantise`)
     repairer.onnx   image uint8 [N,H,W,C], mask uint8 [N,H,W] -> repaired uint8 [N,H,W,C]; optional
     golden/         pictures (PNG; of 2 or of 4 and more channels a TIFF, one page each) and their expected masks
-    history/        how each network was trained, a line of JSON an epoch; optional, read by reports alone
+    history/        how each network was trained, a line of JSON an epoch, and with what pictures; optional, and read by
+                    none but reports, evaluation and calibration
 
 One that compares (`input.reference`) has a further input `reference` uint8 [N,H,W,C] in both graphs: how the frame
 should look, laid under it. Each camera then has reference pictures of its own; the golden ones have theirs beside them.

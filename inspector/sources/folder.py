@@ -31,7 +31,7 @@ class Folder:
     live = False
 
     def __init__(self, path: Path, rate: float = math.inf, loop: bool = False) -> None:
-        self._path, self._rate, self._loop = path, rate, loop
+        self.path, self._rate, self._loop = path, rate, loop
         self._closed = threading.Event()
 
     def frames(self) -> Iterator[Shot]:
@@ -44,7 +44,7 @@ class Folder:
             for name in self._names():
                 if not pace.wait():
                     return
-                image, fault = read_picture(self._path / name)
+                image, fault = read_picture(self.path / name)
                 yield Shot(image, name, fault)
             if not self._loop:
                 return
@@ -55,12 +55,12 @@ class Folder:
 
     def _names(self) -> list[str]:
         try:
-            with os.scandir(self._path) as entries:
+            with os.scandir(self.path) as entries:
                 names = [e.name for e in entries if e.name.lower().endswith(pictures.SUFFIXES) and e.is_file()]
         except OSError as error:
-            raise SourceError(f"folder {str(self._path)!r} cannot be read: {error.strerror}") from error
+            raise SourceError(f"folder {str(self.path)!r} cannot be read: {error.strerror}") from error
         if not names:
-            raise SourceError(f"folder {str(self._path)!r} has no picture in it ({', '.join(pictures.SUFFIXES)})")
+            raise SourceError(f"folder {str(self.path)!r} has no picture in it ({', '.join(pictures.SUFFIXES)})")
         return sorted(names)
 
 

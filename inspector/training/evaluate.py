@@ -29,7 +29,7 @@ from inspector.inference.bundle import Bundle
 from inspector.inference.engine import Engine
 from inspector.inference.view import view_of
 from inspector.judge import Judge
-from inspector.training import bootstrap, breakdown, data, report, speed
+from inspector.training import bootstrap, breakdown, data, learnt, report, speed
 from inspector.training.compared import Comparisons, comparisons
 from inspector.training.data import Sample
 from inspector.training.figures import FORMAT, figures, table
@@ -86,13 +86,18 @@ def evaluate(
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not samples:
         raise DataError(f"{root} has no readable picture")
-    training = bundle.card.training
-    seen = data.data_hash(data.as_trained(samples, training)) == training.get("data_sha256")
+    seen = learnt.seen(bundle, samples)
     if seen and card:
         raise DataError(
-            f"bundle {bundle.card.name!r} was trained with the pictures in {root}; a card has the scores on others: "
-            "evaluate it on pictures that it has not seen, or leave out --card"
+            f"bundle {bundle.card.name!r} was trained with {len(seen)} of the {len(samples)} pictures in {root}, such "
+            f"as {seen[0].picture}; a card has the scores on others: evaluate it on pictures that it has not seen, or "
+            "leave out --card"
         )
+    if seen:
+        line = (
+            f"the bundle was trained with {len(seen)} of these {len(samples)} pictures: figures on them prove nothing"
+        )
+        console.print(line, markup=False, highlight=False)
 
     totals = Totals()
     for sample in track(samples, "evaluating", console=console, transient=True):
@@ -116,6 +121,7 @@ def evaluate(
             with_scores(folder, found)
         bundle = bundles.load(folder)  # its card, and with it its sha256, has changed
 
+    judged = {result.sample for result in totals.results}
     record = {
         "format": FORMAT,
         "bundle": _identity(bundle, running),
@@ -123,7 +129,7 @@ def evaluate(
             "name": root.resolve().name,
             "sha256": data.data_hash(samples),
             "pictures": dict(Counter(result.sample.kind for result in totals.results)),
-            "seen": seen,
+            "seen": [sample.picture.relative_to(root).as_posix() for sample in seen if sample in judged],
         },
         "made": {
             "at": datetime.now().astimezone().isoformat(timespec="seconds"),

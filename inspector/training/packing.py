@@ -46,7 +46,8 @@ COMMENT = "# The card of a model bundle. The daemon refuses the bundle where thi
 class Contents:
     """All that a bundle is made of; `training` goes into the card as it is.
 
-    history: the networks' logs, copied beside the graphs for reports; they are no part of what the sha256 names
+    history: the networks' logs and what pictures they saw (`learnt`), copied beside the graphs; no part of what the
+        sha256 names
     """
 
     name: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from inspector import __version__
 from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import Bundle, Decision, Input, Repair
-from inspector.training import data, explain, packing, quantise
+from inspector.training import data, explain, learnt, packing, quantise
 from inspector.training.batches import Pair
 from inspector.training.check.run import check
 from inspector.training.compared_pairs import registered_pairs, with_reference
@@ -82,6 +82,7 @@ def train(settings: Settings, say: Say) -> Bundle:
         "version": __version__,
     }
     begin(settings.work, run, settings.resume)
+    marks = learnt.write(settings.work, samples)
 
     # What the networks are shown, and what they are validated on.
     training = Pictures(training_samples, size, channels)
@@ -129,7 +130,7 @@ def train(settings: Settings, say: Say) -> Bundle:
             **repairer.card,
             "versions": explain.versions(),
         },
-        history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl"),
+        history=(settings.work / "detector.jsonl", settings.work / "repairer.jsonl", marks),
     )
     if compares:  # what the reference shows there is always nearer than what an inpainter makes up
         say("repairs all holes by network, from the reference")

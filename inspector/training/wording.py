@@ -73,8 +73,11 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
     found = []
     rates, counts = record["rates"], record["data"]["pictures"]
     pictures = sum(counts.values())
-    if record["data"]["seen"]:
-        found.append("The bundle was trained with these pictures: the figures say nothing of its work on others.")
+    if seen := len(record["data"]["seen"]):
+        found.append(
+            f"The bundle was trained with {seen} of these {pictures} pictures: the figures on them say nothing of its "
+            "work on others. evaluation.json names them."
+        )
     good, groups = rates["false_rejects"]["of"], rates["false_rejects"]["groups"]
     if groups < ENOUGH_GOOD:
         of_groups = f" of {groups} group{'s' if groups > 1 else ''}" if groups < good else ""

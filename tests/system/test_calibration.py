@@ -37,7 +37,7 @@ from inspector.inference.bundle import CARD
 from inspector.judge import Judge
 from inspector.messages import VerdictMessage
 from inspector.simulation import Line
-from inspector.training import data
+from inspector.training import data, learnt
 from inspector.types import Reason, Verdict
 from tests.boards import moved, piece
 from tests.bundles import make_bundle, picture
@@ -285,7 +285,7 @@ def test_6_a_data_set_with_defective_pictures(calibrate: Calibrate, tmp_path: Pa
     card = folder / CARD
     card.write_text(card.read_text() + f'[training]\nmode = "normal"\ndata_sha256 = "{data.data_hash(taken)}"\n')
     done = calibrate(*arguments)
-    assert "left out: the training pictures" in done.said
+    assert f"left out: 30 pictures in {root}, as the bundle was trained on them" in done.said
     assert calibration.load(out).data.parts == 40
     assert tomllib.loads(out.read_text())["bundle"]["sha256"] == bundle.load(folder).sha256
 
@@ -303,6 +303,37 @@ def test_6b_pictures_that_it_was_trained_on_are_no_witnesses(calibrate: Calibrat
     done = calibrate(folder, root, "--false-rejects", 0.1, "--out", tmp_path / "c.toml")
     assert done.code == 65
     assert f"{root} has no picture that the bundle was not trained on" in done.complained
+
+
+@calibrates
+@pytest.mark.full
+def test_6c_each_picture_that_it_was_trained_on_is_left_out(calibrate: Calibrate, tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "c.toml"
+    write(root / "train" / "good", [noise(seed) for seed in range(30)])
+    write(root / "train_defective" / "dent", [noise(seed) for seed in range(50, 53)])
+    folder = make_bundle(tmp_path / "bundle")
+    (folder / "history").mkdir()
+    learnt.write(folder / "history", data.training_samples(root))
+    shown, wish = root / "train" / "good", ("--false-rejects", 0.1, "--out", out)
+    for place in root, shown:
+        done = calibrate(folder, place, *wish)
+        assert done.code == 65
+        assert f"{place} has no picture that the bundle was not trained on" in done.complained
+    done = calibrate(folder, f"folder:{shown}", *wish)
+    assert done.code == 65
+    assert "no good picture that can be read and that the bundle was not trained on" in done.complained
+
+    for number, seed in enumerate(range(100, 140)):
+        cv2.imwrite(str(shown / f"new {number}.png"), noise(seed))
+    for place in root, shown, f"folder:{shown}":
+        done = calibrate(folder, place, *wish)
+        assert done.code == 0, done.complained
+        said = rf"left out: 3\d pictures in {re.escape(str(place))}, as the bundle was trained on them"
+        assert re.search(said, done.said), done.said
+        assert calibration.load(out).data.pictures == 40
+    done = calibrate(folder, shown, "--defective", root / "train_defective", *wish)
+    assert done.code == 65
+    assert "train_defective has no picture that the bundle was not trained on; put others into it" in done.complained
 
 
 @calibrates

@@ -28,6 +28,7 @@ pytest.importorskip("torch", reason="needs torch, which `make test-all` installs
 from inspector.inference import channels, engine
 from inspector.inference.bundle import load
 from inspector.simulation import write_dataset
+from inspector.training import data, learnt
 from tests.boards import PLACES, piece
 from tests.daemon import Process, configure, environment, run
 from tests.pictures import write
@@ -89,6 +90,8 @@ def test_1_a_bundle_that_proves_itself(bundle: Path, masked: Path) -> None:
     assert (card.input.height, card.input.width, card.input.channels) == (48, 64, 3)
     assert {"bundle.toml", "detector.onnx", "repairer.onnx"} < set(files(bundle))
     assert {"history/detector.jsonl", "history/repairer.jsonl"} < set(files(bundle))
+    shown = data.training_samples(masked)
+    assert learnt.seen(load(bundle), [*shown, *data.test_samples(masked)]) == shown
     assert card.training["pictures"]["training_defective"] > card.training["pictures"]["validation_defective"] > 0
     assert card.training["validation"] == 0.15
     finish = card.training["detector"]["finish"]  # it has gone on with what was held back

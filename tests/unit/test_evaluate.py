@@ -17,7 +17,8 @@ from rich.console import Console
 
 from inspector.cli import main
 from inspector.errors import BundleError, DataError
-from inspector.training import data, sheet
+from inspector.inference.bundle import load
+from inspector.training import data, learnt, sheet
 from inspector.training.data import Sample
 from inspector.training.evaluate import evaluate
 from inspector.training.metrics import PixelCounts, frame_score
@@ -491,24 +492,57 @@ def test_a_reference_of_another_size_is_no_twin(bright: Path, pictures: Path, tm
     assert report["repaired"] == {"pictures": 1, "twins": True}
 
 
-@pytest.mark.parametrize("mode", ["masks", "normal"])
-def test_pictures_that_it_was_trained_with_prove_nothing(
-    bright: Path, pictures: Path, tmp_path: Path, mode: str
-) -> None:
+@pytest.fixture
+def plain(pictures: Path, tmp_path: Path) -> Path:
+    """Five good pictures and three defective ones, in folders to train from."""
     root = tmp_path / "plain"
     shutil.copytree(pictures / "test/good", root / "normal")
     shutil.copytree(pictures / "test/spot", root / "defective")
+    return root
+
+
+@pytest.fixture
+def trained(bright: Path, plain: Path, tmp_path: Path) -> Path:
+    """A bundle that was trained with those."""
     bundle = Path(shutil.copytree(bright, tmp_path / "mine"))
-    trained = [sample for sample in data.training_samples(root) if sample.good or mode == "masks"]
+    (bundle / "history").mkdir()
+    learnt.write(bundle / "history", data.training_samples(plain))
+    return bundle
+
+
+def test_pictures_that_it_was_trained_with_prove_nothing(trained: Path, plain: Path, tmp_path: Path) -> None:
+    write(plain / "normal/new.png", picture(square=(1, 1, 3, 3)))
+    _, report, printed = measured(trained, plain, tmp_path / "out")
+    assert "the bundle was trained with 8 of these 9 pictures: figures on them prove nothing" in printed
+    assert "trained with 8 of these 9 pictures" in (tmp_path / "out/report.html").read_text()
+    assert set(report["data"]["seen"]) == {row["picture"] for row in report["results"]} - {"normal/new.png"}
+
+
+def test_one_that_it_was_trained_with_keeps_the_figures_out_of_the_card(
+    trained: Path, plain: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "others"
+    write(root / "test/good/new.png", picture(square=(1, 1, 3, 3)))
+    shutil.copy(plain / "defective/dim.png", root / "test/good/old.png")
+    for_card = (trained, root, tmp_path / "out", "cpu", True, Console(file=StringIO()))
+    with pytest.raises(DataError, match=r"with 1 of the 2 pictures in .*, such as .*/old.png; a card has the"):
+        evaluate(*for_card)
+    (root / "test/good/old.png").unlink()
+    evaluate(*for_card)
+    assert load(trained).card.scores
+
+
+@pytest.mark.parametrize(("mode", "count"), [("masks", 8), ("normal", 5)])
+def test_a_bundle_that_does_not_tell_its_pictures_knows_them_all_together(
+    bright: Path, plain: Path, tmp_path: Path, mode: str, count: int
+) -> None:
+    bundle = Path(shutil.copytree(bright, tmp_path / "mine"))
+    trained = [sample for sample in data.training_samples(plain) if sample.good or mode == "masks"]
     card = bundle / "bundle.toml"
     card.write_text(card.read_text() + f'[training]\nmode = "{mode}"\ndata_sha256 = "{data.data_hash(trained)}"\n')
-    _, report, _ = measured(bundle, root, tmp_path / "out")
-    assert report["data"]["seen"]
-    assert "was trained with these pictures" in (tmp_path / "out/report.html").read_text()
+    assert len(measured(bundle, plain, tmp_path / "out")[1]["data"]["seen"]) == count
     with pytest.raises(DataError, match="a card has the scores on others"):
-        evaluate(bundle, root, tmp_path / "out", "cpu", True, Console(file=StringIO()))
-    write(root / "normal/new.png", picture(square=(1, 1, 3, 3)))
-    assert not measured(bundle, root, tmp_path / "other")[1]["data"]["seen"]
+        evaluate(bundle, plain, tmp_path / "out", "cpu", True, Console(file=StringIO()))
 
 
 def test_the_verb_writes_beside_the_bundle_and_leaves_it_alone(

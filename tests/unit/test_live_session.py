@@ -53,7 +53,7 @@ class Impatient:
 
 def pictures(bright: Path, source: Source, frames: int = 1000) -> Iterator[Picture]:
     """Those of a session with that source."""
-    return Session(["sim://line"], [], frames, bundle.load(bright).card, lambda _: source).pictures()
+    return Session(["sim://line"], [], frames, bundle.load(bright), lambda _: source).pictures()
 
 
 def parts(shown: list[Picture]) -> list[int]:
