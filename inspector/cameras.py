@@ -14,7 +14,7 @@ from inspector.condition import limits
 from inspector.condition.monitor import Monitor
 from inspector.errors import ConfigError
 from inspector.matching import Triggers
-from inspector.sources import Source, open_source, shutter_of
+from inspector.sources import Source, may_know_parts, open_source, shutter_of
 from inspector.sources.intake import Camera
 from inspector.sources.isolated import Isolated
 from inspector.sources.scan import Scan
@@ -60,6 +60,20 @@ def source_problems(cameras: Sequence[configuration.Camera]) -> Iterator[str]:
                 f"camera {camera.name!r}: its source waits to be fired (TriggerSource=Software), and no trigger is for "
                 "it; set trigger_window and trigger.endpoint, or another TriggerSource"
             )
+
+
+def station_problems(settings: configuration.Settings) -> Iterator[str]:
+    """Which cameras of stations can never say which part they see: the station would wait for them in vain."""
+    cameras = {camera.name: camera for camera in settings.camera}
+    for station in settings.station:
+        for camera in (cameras[name] for name in station.cameras):
+            urls = [camera.source or ""] if camera.sources is None else camera.sources.values()
+            if camera.trigger_window is None and not any(map(may_know_parts, urls)):
+                yield (
+                    f"station {station.name!r}: camera {camera.name!r} never knows which part it sees, since its "
+                    "source tells no part ids; give it a trigger_window, and set trigger.endpoint (docs/parts.md), or "
+                    "take it out of the station"
+                )
 
 
 def camera_of(

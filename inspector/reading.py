@@ -8,7 +8,7 @@ from pathlib import Path
 from inspector import calibration
 from inspector import settings as configuration
 from inspector.allowlist import AllowList
-from inspector.cameras import source_problems
+from inspector.cameras import source_problems, station_problems
 from inspector.challenges import pictures
 from inspector.errors import ConfigError
 from inspector.inference import bundle, references
@@ -31,6 +31,7 @@ def read(path: Path) -> Settings:
     settings = configuration.load(path, probes)
     problems = [f"{path}: {problem}" for camera in settings.camera if (problem := reference_problem(camera))]
     problems += [f"{path}: {problem}" for problem in source_problems(settings.camera)]
+    problems += [f"{path}: {problem}" for problem in station_problems(settings)]
     problems += [f"{path}: security: {problem}" for problem in _key_problems(settings.security)]
     if settings.publish.catchup is not None and settings.journal.path is None:
         problems.append(f"{path}: publish.catchup answers from the journal, and there is none; set journal.path")

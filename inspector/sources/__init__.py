@@ -22,7 +22,7 @@ from inspector.sources import camera, file, folder, genicam, gige, plugins, rtsp
 from inspector.sources.url import Url
 from inspector.types import Shot
 
-__all__ = ["SCHEMES", "Source", "open_source", "redact", "shutter_of", "waits"]
+__all__ = ["SCHEMES", "Source", "may_know_parts", "open_source", "redact", "shutter_of", "waits"]
 
 
 class Source(Protocol):
@@ -74,6 +74,14 @@ SCHEMES: dict[str, Callable[[Url], Source]] = {
 
 A package that offers one of these schemes is never asked.
 """
+
+_KNOWING_PARTS = ("folder", "sim")
+
+
+def may_know_parts(url: str) -> bool:
+    """Whether the frames of the source that `url` names may have part ids without triggers; other packages' may."""
+    scheme = Url(url).scheme
+    return scheme in _KNOWING_PARTS or scheme not in SCHEMES
 
 
 def open_source(url: str) -> Source:
