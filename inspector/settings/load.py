@@ -13,7 +13,7 @@ from pydantic_settings import EnvSettingsSource
 
 from inspector import address
 from inspector.errors import ConfigError
-from inspector.mistakes import Probe, duplicates, label, misplaced, probed, sentence
+from inspector.mistakes import Probe, duplicates, inner_model, label, misplaced, probed, sentence
 from inspector.settings.paths import Table, anchored
 from inspector.settings.whole import ENVIRONMENT, Settings
 
@@ -24,6 +24,15 @@ _OPEN_TO_OTHERS: Mapping[str, tuple[str, ...]] = {
 }
 """By table, the addresses that other machines may reach; `security` says how."""
 _BOOL = TypeAdapter(bool)
+_ONLY_WITH: Mapping[str, str] = {
+    "pair_within": "sources",
+    "scan_overlap": "scan_rows",
+    "hangs_after": "isolate",
+    "challenge_every": "challenges",
+    "challenge_strict": "challenges",
+    "trigger_delay": "trigger_window",
+}
+"""By key of a camera, the one without which it does nothing."""
 
 
 def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
@@ -41,7 +50,7 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
         mistakes = error.errors()
     problems = [sentence(Settings, given, mistake, variables) for mistake in mistakes]
     problems += duplicates(cameras, "camera")
-    problems += misplaced(given.get("station"), cameras) + _untriggered(given, cameras)
+    problems += misplaced(given.get("station"), cameras) + _untriggered(given, cameras) + _idle(cameras)
     problems += _exposed(given)
     wrong = {mistake["loc"] for mistake in mistakes}
     for key, probe in probes.items():
@@ -103,9 +112,15 @@ def _with_environment(given: Table) -> tuple[Table, dict[tuple[str, ...], str], 
         for name in source.env_vars
         if name.startswith(prefix)
     }
-    unknown = {keys[:1]: name for keys, name in variables.items() if keys[0] not in Settings.model_fields}
+    unknown = {keys[:1]: name for keys, name in variables.items() if not _is_looked_for(keys)}
     given = _overlay(given, source() | {key: {} for (key,) in unknown})
     return given, variables | unknown, source.env_vars.get("credentials_directory")
+
+
+def _is_looked_for(keys: tuple[str, ...]) -> bool:
+    """Whether the source of variables takes one of these keys, right or wrong, and does not pass over it."""
+    field = Settings.model_fields.get(keys[0])
+    return field is not None and (len(keys) == 1 or inner_model(field) is not None)
 
 
 def _overlay(below: Any, above: Any) -> Any:
@@ -150,3 +165,14 @@ def _untriggered(given: Table, cameras: list[Table]) -> list[str]:
         who = ", ".join(label(index, cameras[index]) for index in triggered)
         return [f"{who}: trigger_window is set, but no trigger can come in; set trigger.endpoint"]
     return []
+
+
+def _idle(cameras: list[Table]) -> list[str]:
+    """Keys that somebody wrote, and that do nothing; one who wrote `isolate = false` knows."""
+    return [
+        f"{label(index, camera)}: {key} = {camera[key]!r}: it does nothing without {other}; set that too, or take this "
+        "key out"
+        for index, camera in enumerate(cameras)
+        for key, other in _ONLY_WITH.items()
+        if camera.get(key) is not None and camera.get(other) is None
+    ]

@@ -73,7 +73,7 @@ def test_the_sample_with_its_comments_taken_off_is_valid(tmp_path):
     everything = COMMENTED_KEY.sub(r"\1", SAMPLE.read_text())
     everything = re.sub(r"(?m)^fit = .*", 'fit = "tile"', everything)  # else there is nothing that overlaps
     # A calibration stands instead of threshold and min_area, and sources instead of a source.
-    path.write_text(re.sub(r"(?m)^(calibration|sources) = .*", "", everything))
+    path.write_text(re.sub(r"(?m)^(calibration|sources|pair_within) = .*", "", everything))
     assert load(path, {}).camera[0].threshold is not None
     path.write_text(re.sub(r"(?m)^(threshold|min_area) = .*|^source = \"sim.*", "", everything))
     assert load(path, {}).camera[0].calibration == tmp_path / "cam1.calibration.toml"

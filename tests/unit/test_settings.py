@@ -193,6 +193,38 @@ def test_each_mistake_names_key_value_and_remedy(config, text, sentence):
     assert sentence in problems_of(config(text))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "other"),
+    [
+        ("pair_within", "0.02", "sources"),
+        ("scan_overlap", "8", "scan_rows"),
+        ("hangs_after", "30.0", "isolate"),
+        ("challenge_every", "60", "challenges"),
+        ("challenge_strict", "false", "challenges"),
+        ("trigger_delay", "0", "trigger_window"),
+    ],
+)
+def test_a_key_that_does_nothing_without_another_is_refused(config, key, value, other):
+    shown = value.capitalize() if value == "false" else value
+    assert problems_of(config(f"{CAMERA}{key} = {value}")) == [
+        f"camera 'cam1': {key} = {shown}: it does nothing without {other}; set that too, or take this key out"
+    ]
+    text = {
+        "sources": (CAMERA + f"{key} = {value}").replace(SOURCE, STACK),
+        "scan_rows": f"{CAMERA}{key} = {value}\nscan_rows = 256",
+        "isolate": f"{CAMERA}{key} = {value}\nisolate = true",
+        "challenges": f"{CAMERA}{key} = {value}\nchallenges = 'known'",
+        "trigger_window": f"{CAMERA}{key} = {value}\ntrigger_window = 0.1\n{TRIGGER}",
+    }[other]
+    load(config(text), {})
+
+
+def test_what_a_key_needs_may_come_from_the_environment_or_be_off(config, monkeypatch):
+    assert load(config(CAMERA + "isolate = false\nhangs_after = 5"), {}).camera[0].hangs_after == 5
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__ISOLATE", "true")
+    assert load(config(CAMERA + "hangs_after = 5"), {}).camera[0].isolate
+
+
 STATION = "[[station]]\nname = 'gate'\ncameras = ['cam1', 'cam2']\n"
 TWO = CAMERA + CAMERA.replace("cam1", "cam2")
 TRIGGER = "[trigger]\nendpoint = 'tcp://127.0.0.1:5602'\n"
@@ -358,6 +390,7 @@ def test_a_text_stays_one_whatever_it_looks_like(config, monkeypatch, value):
         ("INSPECTOR_DAEMON", "{oops", "daemon (from INSPECTOR_DAEMON) = '{oops' is not allowed; use a table"),
         ("INSPECTOR_HTP__PORT", "1", "htp (from INSPECTOR_HTP__PORT) is not a key; did you mean 'http'?"),
         ("INSPECTOR_HTTP__PROT", "1", "http.prot (from INSPECTOR_HTTP__PROT) is not a key; did you mean 'port'?"),
+        ("INSPECTOR_LINE__X", "abc", "line (from INSPECTOR_LINE__X) = {} is not allowed; use text"),
         ("INSPECTOR_CAMERA__0__QUEUE", "0", "camera 'cam1': queue (from INSPECTOR_CAMERA__0__QUEUE) = '0' is not "
                                             "allowed; use a whole number from 1 to 1000"),
     ],
