@@ -25,6 +25,8 @@ from inspector.worker import Station
 
 PATIENCE = 0.5
 """Share of a camera's deadline in which the pictures of a stack must have come; the rest is left to the model."""
+OVERLAP = 64
+"""Rows that a line-scan camera's frames repeat where it is not said, and have so many."""
 
 
 def source_of(
@@ -34,7 +36,10 @@ def source_of(
     if camera.isolate:
         opener = partial(Isolated, hangs_after=camera.hangs_after)
     source = opener(camera.source or "") if camera.sources is None else _stack(camera, camera.sources, channels, opener)
-    return source if camera.scan_rows is None else Scan(source, camera.scan_rows, camera.scan_overlap)
+    if camera.scan_rows is None:
+        return source
+    overlap = min(OVERLAP, camera.scan_rows // 2) if camera.scan_overlap is None else camera.scan_overlap
+    return Scan(source, camera.scan_rows, overlap)
 
 
 def _stack(

@@ -36,11 +36,16 @@ def _checks(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _repeated(overlap: int, info: ValidationInfo) -> int:
-    rows, size = info.data.get("scan_rows"), info.data.get("size")
+def _high(rows: int | None, info: ValidationInfo) -> int | None:
+    size = info.data.get("size")
     if rows is not None and size is not None and size[1] != rows:
-        raise ValueError(f"scan_rows = {rows} makes frames of so many rows, and size = {list(size)}; mend either")
-    if rows is not None and overlap > rows // 2:
+        raise ValueError(f"it makes frames of so many rows, and size = {list(size)}; mend either")
+    return rows
+
+
+def _repeated(overlap: int | None, info: ValidationInfo) -> int | None:
+    rows = info.data.get("scan_rows")
+    if rows is not None and overlap is not None and overlap > rows // 2:
         raise ValueError(f"at most half of scan_rows = {rows} may be repeated; use 0 to {rows // 2}")
     return overlap
 
@@ -106,11 +111,11 @@ class Camera(Part):
     """A PNG of the frame's size, white where nothing is a defect; relative to the configuration file."""
     ignore_polygons: Annotated[tuple[tuple[tuple[Coordinate, Coordinate], ...], ...], AfterValidator(_corners)] = ()
     """Areas where nothing is a defect, each a list of corners [x, y] in pixels of the frame."""
-    scan_rows: Annotated[int | None, Field(ge=16, le=16_384)] = None
+    scan_rows: Annotated[int | None, Field(ge=16, le=16_384), AfterValidator(_high)] = None
     """For a line-scan camera, whose source gives strips of a few rows: they are gathered into frames of so many."""
-    scan_overlap: Annotated[int, Field(ge=0, le=8192), AfterValidator(_repeated), Field(validate_default=True)] = 64
+    scan_overlap: Annotated[int | None, Field(ge=0, le=8192), AfterValidator(_repeated)] = None
     """Rows at the end of a frame of `scan_rows` that the next one repeats: a defect of up to so many rows is whole in
-    one of them, which alone reports it. At most half of `scan_rows`."""
+    one of them, which alone reports it. At most half of `scan_rows`. Without it, 64, or that half if it is less."""
     threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Probability above which a pixel is defective. Without it, the bundle's own."""
     min_area: Annotated[int | None, Field(ge=1, le=MAX_AREA)] = None

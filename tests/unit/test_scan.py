@@ -3,15 +3,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.cameras import source_of
 from inspector.clock import ManualClock
 from inspector.errors import SourceError
 from inspector.judge import Judge
+from inspector.settings import Camera
 from inspector.sources import open_source, waits
 from inspector.sources.scan import Scan
 from inspector.types import Detection, Shot, Verdict
@@ -142,6 +145,14 @@ def test_the_simulated_line_comes_in_strips_too() -> None:
     for frame, top in zip(frames, (0, 80, 160, 188), strict=True):
         assert np.array_equal(frame.image, web[top : top + 100])
     assert [frame.part for frame in frames] == ["2", "2", "3", "3"]
+
+
+@pytest.mark.parametrize(("keys", "repeated"), [({}, 48), ({"scan_overlap": 0}, 0), ({"scan_rows": 192}, 64)])
+def test_frames_repeat_64_rows_or_half_of_them_where_nothing_else_is_said(keys: dict[str, Any], repeated: int) -> None:
+    keys = {"scan_rows": 96} | keys
+    camera = Camera(name="web", source="sim://line?strip=32&height=96&rate=max&frames=4", bundle="b", **keys)
+    first, *_ = source_of(camera, {}).frames()
+    assert first.reports == (-math.inf, keys["scan_rows"] - repeated / 2)
 
 
 def test_it_waits_for_a_trigger_while_its_camera_does() -> None:

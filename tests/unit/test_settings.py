@@ -147,10 +147,10 @@ def test_five_mistakes_are_five_sentences(config):
                                                              "beyond size = [64, 48]; mend either"),
         (CAMERA + "ignore_polygons = [[[1, 1], [5, 5]]]", "camera 'cam1': ignore_polygons = [[[1, 1], [5, 5]]]: "
                                                           "[[1, 1], [5, 5]] has fewer than 3 corners [x, y]; add some"),
-        (CAMERA + "scan_rows = 100", "camera 'cam1': scan_overlap = 64: at most half of scan_rows = 100 may be "
-                                     "repeated; use 0 to 50"),
-        (CAMERA + "size = [64, 48]\nscan_rows = 256", "camera 'cam1': scan_overlap = 64: scan_rows = 256 makes frames "
-                                                      "of so many rows, and size = [64, 48]; mend either"),
+        (CAMERA + "scan_rows = 100\nscan_overlap = 64", "camera 'cam1': scan_overlap = 64: at most half of scan_rows = "
+                                                       "100 may be repeated; use 0 to 50"),
+        (CAMERA + "size = [64, 48]\nscan_rows = 256", "camera 'cam1': scan_rows = 256: it makes frames of so many "
+                                                      "rows, and size = [64, 48]; mend either"),
         (CAMERA + "colour = 1", "camera 'cam1': colour is not a key; the keys here are name, source, sources, "
                                 "pair_within, bundle, reference, size, fit, overlap, region, ignore, ignore_polygons, "
                                 "scan_rows, scan_overlap, threshold, min_area, calibration, deadline, queue, repair, "
