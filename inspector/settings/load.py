@@ -42,7 +42,7 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
     Raises ConfigError with one sentence for each mistake.
     """
     given, variables, credentials = _with_environment(_read(path))
-    cameras = anchored(given, path.absolute().parent, credentials)
+    cameras = anchored(given, _folder(path), credentials)
     settings, mistakes = None, []
     try:
         settings = Settings(**given)
@@ -66,9 +66,21 @@ def state(path: Path) -> Path | None:
     Raises ConfigError where the file cannot be read.
     """
     given, _, credentials = _with_environment(_read(path))
-    anchored(given, path.absolute().parent, credentials)
+    anchored(given, _folder(path), credentials)
     value = table.get("state") if isinstance(table := given.get("models"), dict) else None
     return Path(value) if isinstance(value, str) else None
+
+
+def _folder(path: Path) -> Path:
+    """The folder that a configuration lies in, which its paths are relative to. Raises ConfigError."""
+    folder = path.absolute().parent
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:  # OpenCV crashes with such a path, and JSON has none
+        raise ConfigError(
+            f"{path}: the name of its folder {str(folder)!r} is not UTF-8; rename that, or put the line elsewhere"
+        ) from error
+    return folder
 
 
 def _read(path: Path) -> Table:

@@ -464,6 +464,20 @@ def test_paths_are_relative_to_the_file(tmp_path, source, expected):
     assert camera.bundle == folder / "models/one"
 
 
+@pytest.mark.parametrize("look", [lambda path: load(path, {}), state])
+def test_a_folder_whose_name_is_not_utf_8_is_one_sentence(tmp_path, monkeypatch, look):
+    folder = tmp_path / os.fsdecode(b"caf\xe9") / "line"
+    folder.mkdir(parents=True)
+    (folder / "line.toml").write_text(CAMERA.replace("sim://line", "folder:pictures"))
+    monkeypatch.chdir(folder)
+    for path in (folder / "line.toml", Path("line.toml")):
+        with pytest.raises(ConfigError) as caught:
+            look(path)
+        assert str(caught.value) == (
+            f"{path}: the name of its folder {str(folder)!r} is not UTF-8; rename that, or put the line elsewhere"
+        )
+
+
 def test_a_relative_configuration_gives_absolute_paths(config, monkeypatch):
     path = config()
     monkeypatch.chdir(path.parent)
