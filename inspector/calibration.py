@@ -282,8 +282,8 @@ def load(path: Path) -> Calibration:
     except DataError as error:
         raise ConfigError(f"{path}: is {error}; it is no calibration") from error
     try:
-        given = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        given = tomllib.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not TOML ({error}); make it anew with inspector calibrate") from error
     try:
         return Calibration.model_validate(given)

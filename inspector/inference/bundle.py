@@ -256,15 +256,15 @@ def load(folder: Path) -> Bundle:
 
 def _card(path: Path, content: bytes) -> Card:
     try:
-        return Card.model_validate(tomllib.loads(content.decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BundleError(f"{path} is not TOML ({error}); restore it from where the bundle came from") from error
+        return Card.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise BundleError(
             f"{path}: {key} = {first['input']!r}: {first['msg']} ({error.error_count()} problem(s))"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not TOML ({error}); restore it from where the bundle came from") from error
 
 
 def _checked(folder: Path, name: str, sha256: str) -> bytes:

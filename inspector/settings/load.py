@@ -85,7 +85,7 @@ def _folder(path: Path) -> Path:
 
 def _read(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' Notepad begins with a mark
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: there is no such file; give a configuration such as deploy/inspector.toml"
@@ -94,7 +94,7 @@ def _read(path: Path) -> Table:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a readable TOML file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits, and lists in too many lists
         raise ConfigError(f"{path}: is not TOML: {error}; mend it there") from error
 
 
@@ -111,7 +111,7 @@ class _Environment(EnvSettingsSource):
     def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
 

@@ -200,6 +200,7 @@ def test_what_is_missing_is_told(bright: Path, tmp_path: Path) -> None:
         (b"\xff", "is not TOML"),
         (b"format =", "is not TOML"),
         (b"a = " + b"[" * 20_000, "is not TOML"),
+        (b"a = " + b"1" * 5000, "is not TOML"),
         (b"#" * (calibration.MAX_BYTES + 1), "is larger than the 65536 bytes"),
     ],
 )
@@ -207,6 +208,12 @@ def test_what_is_no_calibration_is_refused(tmp_path: Path, content: bytes, sente
     path = tmp_path / "c.toml"
     path.write_bytes(content)
     assert problems(path)[0].startswith(sentence)
+
+
+def test_it_may_begin_with_the_mark_that_windows_puts_there(bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright), encoding="utf-8-sig")
+    assert calibration.load(path).decision.threshold == 0.9
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

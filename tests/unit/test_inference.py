@@ -125,6 +125,12 @@ def test_a_damaged_bundle_gets_one_sentence(copy: Path, damage: object, sentence
     assert "\n" not in str(caught.value)
 
 
+def test_a_card_may_begin_with_the_mark_that_windows_puts_there(copy: Path) -> None:
+    card = copy / "bundle.toml"
+    card.write_text(card.read_text(), encoding="utf-8-sig")
+    assert load(copy).card.name == "bright"
+
+
 def test_a_detector_of_another_size_than_its_card_is_refused(bright: Path, tmp_path: Path) -> None:
     other = load(make_bundle(tmp_path / "other", height=32, width=32))
     with pytest.raises(BundleError, match="export it again"):

@@ -337,6 +337,17 @@ def test_a_file_that_is_not_toml_names_the_line(config):
     assert "line 3" in problem
 
 
+@pytest.mark.parametrize("value", ["[" * 3000 + "]" * 3000, "1" * 5000])
+def test_a_value_that_no_parser_takes_is_a_sentence(config, monkeypatch, value):
+    assert "is not TOML" in problems_of(config(f"line = {value}"))[0]
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__SIZE", value)
+    assert "size (from INSPECTOR_CAMERA__0__SIZE) = " in problems_of(config())[0]
+
+
+def test_a_file_may_begin_with_the_mark_that_windows_puts_there(config):
+    assert load(config(b"\xef\xbb\xbf" + CAMERA.encode()), {}) == load(config(), {})
+
+
 def test_a_file_that_is_not_text(config):
     assert "is not UTF-8" in problems_of(config(b"line = '\xff'"))[0]
 
