@@ -38,15 +38,16 @@ def sentence(
     location = mistake["loc"]
     if (missing := mistake.get("ctx", {}).get("key")) is not None:  # what is found where another key is looked at
         location = (*location[:-1], missing)
+    is_missing = mistake["type"] == "missing"
+    if is_missing and isinstance(location[-1], int):  # an item of a list, which is what was given
+        location, is_missing = location[:-1], False
     key = _key(location, given)
     if (variable := variables.get(tuple(map(str, location)))) is not None:
         key = f"{key} (from {variable})"
     owner, field = _find(model, location)
     if field is None:
         return f"{key} is not a key; {_nearest(str(location[-1]), owner)}"
-    if mistake["type"] == "missing" and isinstance(location[-1], int):
-        return f"{_key(location[:-1], given)} = {mistake['input']!r} is not allowed; use {allowed(field)}"
-    if mistake["type"] == "missing":
+    if is_missing:
         return f"{key} is missing; add {meaning(field)}"
     value = redact(repr(mistake["input"]))
     value = value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}..."
@@ -165,12 +166,19 @@ def _bounds(metadata: Sequence[object]) -> list[str]:
 
 
 def _find(model: Model, location: Location) -> tuple[Model, FieldInfo | None]:
-    """The model that a location's last key is in, and the key's field, None if it has none of that name."""
+    """The model that a location's last key is in, and the field there, None if it has none of that name.
+
+    That of an item of a list says what is right for the item alone.
+    """
     field: FieldInfo | None = None
     for step in location:
         if isinstance(step, str):
             model = model if field is None else inner_model(field) or model
             field = model.model_fields.get(step)
+        elif field is not None and inner_model(field) is None:
+            kinds = get_args(value_type(field))
+            each = Ellipsis not in kinds and step < len(kinds)  # else they are all of the first kind
+            field = FieldInfo.from_annotation(kinds[step if each else 0])
     return model, field
 
 

@@ -56,7 +56,7 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
     for key, probe in probes.items():
         problems += probed(cameras, key, probe, skip=wrong)
     if settings is None or problems:
-        raise ConfigError(*(f"{path}: {problem}" for problem in problems))
+        raise ConfigError(*(f"{path}: {problem}" for problem in dict.fromkeys(problems)))
     return settings
 
 

@@ -55,6 +55,7 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
         ("camera", '"a/b"', "camera = 'a/b': use 1 to 64 letters, digits, - and _, the first a letter or digit"),
         ("camera", '"cam1"\nlens = 8', "lens is not a key; the keys here are format, date, camera, bundle, frames, "
                                        "decision, promise, data, false_rejects, escapes, health"),
+        ("camera", '"cam1"\n[frames]\nregion = [1, "a"]', "frames.region.1 = 'a' is not allowed; use a whole number"),
         ("min_area", "4\nmin_aera = 3", "decision.min_aera is not a key; did you mean 'min_area'?"),
     ],
 )  # fmt: skip

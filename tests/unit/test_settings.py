@@ -225,6 +225,25 @@ def test_what_a_key_needs_may_come_from_the_environment_or_be_off(config, monkey
     assert load(config(CAMERA + "hangs_after = 5"), {}).camera[0].isolate
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("region = [0, 0, 0, 5]", "region.2 = 0 is not allowed; use a whole number from 1 to 65535"),
+        ("region = [1, 2]", "region = [1, 2] is not allowed; use a list of 4 whole numbers"),
+        ("region = 5", "region = 5 is not allowed; use a list of 4 whole numbers"),
+        ("health = ['black', 1]", "health.1 = 1 is not allowed; use text"),
+        ("ignore_polygons = [[[1, 1, 5], [5, 5], [1, 5]]]", "ignore_polygons.0.0 = [1, 1, 5] is not allowed; use a "
+                                                            "list of 2 whole numbers"),
+        ("ignore_polygons = [[[1], [5, 5], [1, 5]]]", "ignore_polygons.0.0 = [1] is not allowed; use a list of 2 whole "
+                                                      "numbers"),
+        ("ignore_polygons = [[[1, -5], [5, 5], [1, 5]]]", "ignore_polygons.0.0.1 = -5 is not allowed; use a whole "
+                                                          "number from 0 to 65535"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_list_is_told_once_and_with_what_is_right_there(config, text, sentence):
+    assert problems_of(config(CAMERA + text)) == [f"camera 'cam1': {sentence}"]
+
+
 STATION = "[[station]]\nname = 'gate'\ncameras = ['cam1', 'cam2']\n"
 TWO = CAMERA + CAMERA.replace("cam1", "cam2")
 TRIGGER = "[trigger]\nendpoint = 'tcp://127.0.0.1:5602'\n"
