@@ -30,6 +30,8 @@ class Url:
         self._problems: list[str] = []
         if not colon:
             self.refuse("it has no scheme; write for example camera:0, file:clip.mp4 or rtsp://host/path")
+        if "\0" in unquote(text):
+            self.refuse("no path or address has a NUL (%00) in it; take it out")
 
     def __str__(self) -> str:
         return self._shown

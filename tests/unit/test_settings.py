@@ -244,6 +244,32 @@ def test_a_mistake_in_a_list_is_told_once_and_with_what_is_right_there(config, t
     assert problems_of(config(CAMERA + text)) == [f"camera 'cam1': {sentence}"]
 
 
+@pytest.mark.parametrize(
+    "key", ["journal.path", "recorder.path", "models.state", "workers.cache", "publish.endpoint", "security.secret_key"]
+)
+def test_no_path_has_a_nul_in_it(config, key):
+    (problem,) = problems_of(config(f'{key} = "ipc://a\\u0000b"\n{CAMERA}'))
+    assert problem.startswith(f"{key} = ")
+    assert problem.endswith(": no path or address has a NUL in it; take it out")
+
+
+@pytest.mark.parametrize("key", ["bundle", "reference", "ignore", "calibration", "challenges", "source"])
+def test_no_path_of_a_camera_has_a_nul_in_it(config, key):
+    camera = {"name": "cam1", "source": "sim://line", "bundle": "one"} | {key: "a\\u0000b"}
+    path = config("[[camera]]\n" + "\n".join(f'{key} = "{value}"' for key, value in camera.items()))
+    (problem,) = problems_of(path)
+    assert problem.startswith(f"camera 'cam1': {key} = ")
+    assert problem.endswith(": no path or address has a NUL in it; take it out")
+
+
+def test_a_path_of_the_environment_that_is_not_utf_8_is_refused(config, monkeypatch):
+    monkeypatch.setenv("INSPECTOR_CAMERA__0__BUNDLE", os.fsdecode(b"/caf\xe9"))
+    assert problems_of(config()) == [
+        "camera 'cam1': bundle (from INSPECTOR_CAMERA__0__BUNDLE) = '/caf\\udce9': it is not UTF-8; rename what is "
+        "there, or name another"
+    ]
+
+
 STATION = "[[station]]\nname = 'gate'\ncameras = ['cam1', 'cam2']\n"
 TWO = CAMERA + CAMERA.replace("cam1", "cam2")
 TRIGGER = "[trigger]\nendpoint = 'tcp://127.0.0.1:5602'\n"
