@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import cv2
 
+from inspector.address import MAX_PORT
 from inspector.errors import ConfigError, RefusedError, SourceError
 from inspector.sources import credentials
 from inspector.sources.streamtime import StreamTime
@@ -37,7 +38,8 @@ VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 LIVE_BY = 5.0
 """Seconds after its first frame by which a stream has to be through with what waited in buffers."""
 PORTS = {"rtsp": 554, "rtsps": 322}
-_PORT = re.compile(r":\d{1,5}$", re.ASCII)
+_PLACE = re.compile(r"(\[[^]]+\]|[^][:]+)(?::(\d{1,5}))?", re.ASCII)
+"""A host, of IPv6 in brackets, and its port, if it is told."""
 
 
 class _Environment:
@@ -192,13 +194,19 @@ def from_url(url: Url) -> RtspCamera:
     file = url.text("credentials", "")
     foreign = url.finish(foreign=True)
     _, at, place = url.body.removeprefix("//").partition("/")[0].rpartition("@")
-    host, _, port = place.rpartition(":") if _PORT.search(place) else (place, "", "")
-    if not url.body.startswith("//") or not host:
+    if not url.body.startswith("//") or not place:
         url.refuse(f"the host is missing; write {url.scheme}://host/path")
+    found = _PLACE.fullmatch(place)
+    port = int((found and found[2]) or PORTS[url.scheme])
+    if found is None or not 1 <= port <= MAX_PORT:
+        url.refuse(  # without repeating it: it is a password's beginning where that has a / in it
+            f"no such host or port can be; write HOST or HOST:PORT, a port from 1 to {MAX_PORT}, IPv6 in brackets, and "
+            "/ and ? in a password as %2F and %3F"
+        )
     if file and at:
         url.refuse("user and password stand in the URL and in a file of credentials; take them out of the URL")
     rest = f"{url.body.removeprefix('//')}?{foreign}".removesuffix("?")
-    address = Address(url.scheme, host.strip("[]"), int(port or PORTS[url.scheme]), rest, file, str(url))
+    address = Address(url.scheme, found[1].strip("[]"), port, rest, file, str(url))
     if file:
         address.whole()
     return RtspCamera(address, transport, open_timeout, read_timeout, by_stream)

@@ -74,6 +74,12 @@ def problems(url: str) -> tuple[str, ...]:
         ("rtsp:///stream", "the host is missing; write rtsp://host/path"),
         ("rtsp://user:s3cret@/stream", "the host is missing; write rtsp://host/path"),
         ("rtsp:host/stream", "the host is missing; write rtsp://host/path"),
+        ("rtsp://host:99999/", "no such host or port can be; write HOST or HOST:PORT, a port from 1 to 65535"),
+        ("rtsp://host:0/", "no such host or port can be"),
+        ("rtsp://host:654321/", "no such host or port can be"),
+        ("rtsp://host:/", "no such host or port can be"),
+        ("rtsp://host:live/", "no such host or port can be"),
+        ("rtsp://fe80::1/live", "a port from 1 to 65535, IPv6 in brackets, and / and ? in a password as %2F and %3F"),
         ("rtsp://host/?transport=http", "transport = 'http' is not allowed; give 'tcp' or 'udp'"),
         ("rtsps://host/?open_timeout=0", "open_timeout = '0' is not allowed; give a number from 0.1 to 600"),
     ],
@@ -83,6 +89,13 @@ def test_a_mistake_gets_one_sentence(url: str, expected: str) -> None:
     assert expected in problem
     assert problem.startswith(url.replace("s3cret", "***"))
     assert "\n" not in problem
+
+
+@pytest.mark.parametrize("password", ["s3/cret", "s3?cret"])
+def test_a_password_that_hides_the_host_is_refused_and_not_shown(password: str) -> None:
+    (problem,) = problems(f"rtsp://user:{password}@host/live")
+    assert "no such host or port can be" in problem
+    assert not any(piece in problem for piece in ("s3", "cret"))
 
 
 def test_every_mistake_is_named() -> None:
