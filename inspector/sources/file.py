@@ -69,8 +69,11 @@ class VideoFile:
         # One decoding thread: the machine's cores belong to the models, and cameras are decoded side by side.
         capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
-            why = "is not a video that FFmpeg can read" if self._path.is_file() else "is not there any more"
-            raise SourceError(f"{str(self._path)!r} {why}; give a video file, for example H.264 in mp4")
+            with reading(self._path, SourceError):
+                self._path.open("rb").close()
+            raise SourceError(
+                f"{str(self._path)!r} is not a video that FFmpeg can read; give a video file, for example H.264 in mp4"
+            )
         if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MAX_PIXELS:
             capture.release()
             raise SourceError(
@@ -94,7 +97,7 @@ class VideoFile:
 
 
 def from_url(url: Url) -> VideoFile:
-    """Raises ConfigError if there is no such file."""
+    """Raises ConfigError if there is no such file, or it may not be read."""
     path = url.path()
     loop = url.flag("loop")
     rate = url.number("rate", NATIVE, 0.001, 10_000, {"native": NATIVE, "max": math.inf})
@@ -102,4 +105,5 @@ def from_url(url: Url) -> VideoFile:
     with reading(path, ConfigError, f"{url}: "):
         if not path.is_file():
             url.refuse(f"{str(path)!r} is not a file; give the path of a video")
+        path.open("rb").close()
     return VideoFile(path, rate, loop)

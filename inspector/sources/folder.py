@@ -88,7 +88,7 @@ def _cut_short(content: bytes) -> bool:
 
 
 def from_url(url: Url) -> Folder:
-    """Raises ConfigError if there is no such folder."""
+    """Raises ConfigError if there is no such folder, or it may not be read."""
     path = url.path()
     loop = url.flag("loop")
     rate = url.number("rate", math.inf, 0.001, 10_000, {"max": math.inf})
@@ -96,4 +96,5 @@ def from_url(url: Url) -> Folder:
     with reading(path, ConfigError, f"{url}: "):
         if not path.is_dir():
             url.refuse(f"{str(path)!r} is not a folder; give the path of a folder of pictures")
+        os.scandir(path).close()
     return Folder(path, rate, loop)

@@ -13,13 +13,14 @@ import pytest
 from inspector.challenges import pictures
 from inspector.cli import main
 from inspector.doctor import trial
-from inspector.errors import BundleError, ConfigError, DataError, InspectorError, OutputError
+from inspector.errors import BundleError, ConfigError, DataError, InspectorError, OutputError, SourceError
 from inspector.inference import bundle, references
 from inspector.journal.reading import Reader
 from inspector.models import listing
 from inspector.recorder.folder import probe
 from inspector.settings import Camera, Journal, Settings
 from inspector.sources import open_source, producers
+from inspector.sources.file import VideoFile
 from inspector.view.access import read_token
 
 
@@ -62,6 +63,38 @@ def test_what_may_not_be_looked_at_is_one_sentence(
     assert f"'{barred}/it' cannot be read (Permission denied); mend its rights" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == code
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What may be looked at, whatever it is, and not be opened, also not by root."""
+    path = tmp_path / "closed"
+
+    def refusing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(place: Any, *rest: Any, **more: Any) -> Any:
+            if Path(place) == path:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(place, *rest, **more)
+
+        return opened
+
+    monkeypatch.setattr(Path, "open", refusing(Path.open))
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_source_that_may_not_be_opened_is_told_of_at_once(closed: Path, kind: str) -> None:
+    closed.mkdir() if kind == "folder" else closed.touch()
+    with pytest.raises(ConfigError) as caught:
+        open_source(f"{kind}:{closed}")
+    assert f"{kind}:{closed}: '{closed}' cannot be read (Permission denied); mend its rights" in str(caught.value)
+
+
+def test_a_video_that_may_not_be_opened_any_more_is_not_said_to_be_none(closed: Path) -> None:
+    closed.touch()
+    with pytest.raises(SourceError, match=r"closed' cannot be read \(Permission denied\); mend its rights"):
+        list(VideoFile(closed).frames())
 
 
 def test_challenges_whose_pictures_may_not_be_looked_at_are_too(barred: Path) -> None:

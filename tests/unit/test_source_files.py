@@ -133,8 +133,12 @@ def test_a_video_of_huge_frames_is_refused_before_it_is_played(tmp_path: Path, m
 
 def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"not a video")
+    source = open_source(f"file:{tmp_path}/clip.mp4")
     with pytest.raises(SourceError, match="is not a video that FFmpeg can read"):
-        list(open_source(f"file:{tmp_path}/clip.mp4").frames())
+        list(source.frames())
+    (tmp_path / "clip.mp4").unlink()
+    with pytest.raises(SourceError, match=r"clip\.mp4' cannot be read \(No such file or directory\)"):
+        list(source.frames())
 
 
 @pytest.mark.parametrize(("option", "expected"), [("", 12.5), ("?rate=native", 12.5), ("?rate=3", 3.0)])
