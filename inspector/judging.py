@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,10 +120,12 @@ def prepare(settings: Settings, now: Judging | None = None) -> Judging:
     goes on judging meanwhile, for nothing of it is changed
     """
     bundles = {camera.bundle: bundle.load(camera.bundle) for camera in settings.camera}
-    _check_channels(settings, bundles)
-    views = _views(settings, bundles)
-    calibrations = _calibrations(settings, bundles, views)
-    by_camera = _references(settings, bundles)
+    problems = _misfits(settings, bundles)
+    views = _views(settings, bundles, problems)
+    calibrations = _calibrations(settings, bundles, views, problems)
+    by_camera = _references(settings, bundles, problems)
+    if problems:
+        raise ConfigError(*problems)
     workshop = _workshop(settings, next(iter(bundles.values()))) if now is None else now.workshop
     known = {} if now is None else now.teams
     unique = {one.sha256: one for one in bundles.values()}  # two paths to one bundle share it
@@ -191,14 +194,21 @@ def _workshop(settings: Settings, bundle: Bundle) -> Workshop:
     return Workshop(device, count, max_batch, wish)
 
 
-def _check_channels(settings: Settings, bundles: Mapping[Path, Bundle]) -> None:
-    problems = [
+def _misfits(settings: Settings, bundles: Mapping[Path, Bundle]) -> list[str]:
+    return [
         f"camera {camera.name!r}: bundle {str(camera.bundle)!r} {problem}"
         for camera in settings.camera
         if (problem := misfit(camera.sources, bundles[camera.bundle].card.input)) is not None
     ]
-    if problems:
-        raise ConfigError(*problems)
+
+
+@contextmanager
+def _telling(camera: configuration.Camera, problems: list[str]) -> Iterator[None]:
+    """Add what is wrong with a camera to `problems`, and go on: all of it is told together."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += [f"camera {camera.name!r}: {problem}" for problem in error.problems]
 
 
 def misfit(sources: Mapping[str, str] | None, takes: Input) -> str | None:
@@ -224,53 +234,48 @@ def misfit(sources: Mapping[str, str] | None, takes: Input) -> str | None:
     )
 
 
-def _references(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, References]:
+def _references(settings: Settings, bundles: Mapping[Path, Bundle], problems: list[str]) -> dict[str, References]:
     """The reference pictures of the cameras that have some; those with one folder and one kind of bundle share them."""
     loaded: dict[tuple[Path, int], References] = {}
     by_camera = {}
     for camera in settings.camera:
         if camera.reference is not None:
             key = camera.reference, bundles[camera.bundle].channels
-            loaded[key] = loaded[key] if key in loaded else references.load(*key)
-            by_camera[camera.name] = loaded[key]
-            about, found = {"camera": camera.name}, len(loaded[key].names)
-            log.info("camera %s: %d reference picture(s), %s", camera.name, found, camera.reference, extra=about)
+            with _telling(camera, problems):
+                loaded[key] = loaded[key] if key in loaded else references.load(*key)
+                by_camera[camera.name] = loaded[key]
+                about, found = {"camera": camera.name}, len(loaded[key].names)
+                log.info("camera %s: %d reference picture(s), %s", camera.name, found, camera.reference, extra=about)
     return by_camera
 
 
-def _views(settings: Settings, bundles: Mapping[Path, Bundle]) -> dict[str, View]:
-    """What is looked at of each camera's frames. Raises ConfigError where that cannot be."""
-    views, problems = {}, []
+def _views(settings: Settings, bundles: Mapping[Path, Bundle], problems: list[str]) -> dict[str, View]:
+    """What is looked at of each camera's frames, where that can be."""
+    views = {}
     for camera in settings.camera:
-        try:
+        with _telling(camera, problems):
             ignored = None
             if camera.ignore is not None or camera.ignore_polygons:
                 mask = None if camera.ignore is None else ignore_mask(camera.ignore)
                 ignored = Ignored(mask, camera.ignore_polygons)
             card = bundles[camera.bundle].card
             views[camera.name] = view_of(card, camera.fit, camera.overlap, camera.region, ignored, camera.size)
-        except ConfigError as error:
-            problems += [f"camera {camera.name!r}: {problem}" for problem in error.problems]
-    if problems:
-        raise ConfigError(*problems)
     return views
 
 
 def _calibrations(
-    settings: Settings, bundles: Mapping[Path, Bundle], views: Mapping[str, View]
+    settings: Settings, bundles: Mapping[Path, Bundle], views: Mapping[str, View], problems: list[str]
 ) -> dict[str, Calibration]:
-    """By camera, of those that are calibrated. Raises ConfigError where one belongs to another bundle or camera."""
-    found, problems = {}, []
+    """By camera, of those that are calibrated: each for this bundle and camera, and for what is looked at."""
+    found = {}
     for camera in settings.camera:
-        if camera.calibration is not None:
-            one = found[camera.name] = calibration.load(camera.calibration)
-            frames = Seen.of(*views[camera.name].traits)
-            size = camera.size or (None, camera.scan_rows)
-            sha256 = bundles[camera.bundle].sha256
-            if (why := calibration.objection(one, camera.name, sha256, frames, size)) is not None:
-                problems.append(f"camera {camera.name!r}: calibration {camera.calibration}: {why}")
-    if problems:
-        raise ConfigError(*problems)
+        if camera.calibration is not None and camera.name in views:
+            with _telling(camera, problems):
+                one = found[camera.name] = calibration.load(camera.calibration)
+                frames = Seen.of(*views[camera.name].traits)
+                size, sha256 = camera.size or (None, camera.scan_rows), bundles[camera.bundle].sha256
+                if (why := calibration.objection(one, camera.name, sha256, frames, size)) is not None:
+                    raise ConfigError(f"calibration {camera.calibration}: {why}")
     return found
 
 

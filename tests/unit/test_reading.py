@@ -8,8 +8,11 @@ import pytest
 
 from inspector import sources
 from inspector.errors import ConfigError
+from inspector.judging import prepare
 from inspector.reading import read
 from inspector.sources import sim
+from tests.bundles import make_bundle
+from tests.calibrations import calibration_text
 from tests.daemon import configure
 
 STATION = '[[station]]\nname = "gate"\ncameras = ["cam1", "cam2"]\n'
@@ -59,3 +62,23 @@ def test_one_source_of_a_stack_that_tells_part_ids_is_enough(
     stack = f'[[camera]]\nname = "cam2"\nbundle = "{bright}"\nsources = {{ a = "{url}", b = "rtsp://192.0.2.2/b" }}\n'
     config = configure(tmp_path / "c.toml", bright, "sim://line", more=f"{stack}{STATION}")
     assert any("'cam2' never knows which part it sees" in problem for problem in problems(config)) == is_wrong
+
+
+# ---- what fits together
+
+
+def test_what_does_not_fit_is_told_of_all_cameras_at_once(bright: Path, tmp_path: Path) -> None:
+    stack = make_bundle(tmp_path / "stack", channels=5)
+    (tmp_path / "other.toml").write_text(calibration_text(stack))
+    config = configure(
+        tmp_path / "c.toml", bright, "sim://line", "sim://line",
+        more=f'[[camera]]\nname = "cam3"\nsource = "sim://line"\nbundle = "{stack}"',
+        cameras=('ignore = "none.png"', 'calibration = "other.toml"'),
+    )  # fmt: skip
+    settings = read(config)
+    with pytest.raises(ConfigError) as caught:
+        prepare(settings)
+    beginnings = (f"camera 'cam3': bundle '{stack}' takes 5 channels", "camera 'cam1': ignore = ",
+                  f"camera 'cam2': calibration {tmp_path / 'other.toml'}: it was made for ")  # fmt: skip
+    for beginning, problem in zip(beginnings, caught.value.problems, strict=True):
+        assert problem.startswith(beginning)
