@@ -71,6 +71,7 @@ def opened(
     path = terms.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_folder(path)
     except OSError as error:
         raise OutputError(
             f"journal {path} cannot be made: {error.strerror}; mend the folder, or choose another journal.path"
@@ -108,6 +109,7 @@ def probe(path: Path) -> None:
         is_there = path.exists()
     except OSError as error:  # under systemd it lies where the service alone, and root, can look
         raise OutputError(f"journal {path} cannot be looked at: {error.strerror}; be root or its owner") from error
+    _refuse_folder(path)
     if is_there:
         try:
             Reader(path).close()
@@ -116,6 +118,11 @@ def probe(path: Path) -> None:
     place = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not os.access(place, os.W_OK) or (place != path and not place.is_dir()):
         raise OutputError(f"journal {path}: {place} cannot be written; mend its rights, or choose another journal.path")
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"journal {path} is a folder; give journal.path the name of a file, in it or elsewhere")
 
 
 def _open(

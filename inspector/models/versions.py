@@ -92,6 +92,8 @@ class Versions:
             if make:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 (folder / "bundles").mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.scandir(folder).close()  # it is a folder, and may be looked into
             content = files.read(folder / LIST, MAX_BYTES) if (folder / LIST).exists() else b"[]"
             self.all = _VERSIONS.validate_json(content)
             """The oldest first."""

@@ -211,10 +211,12 @@ def test_a_damaged_list_is_a_sentence(tmp_path: Path, content: bytes) -> None:
         Versions(tmp_path, keep=3)
 
 
-def test_a_folder_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [True, False])
+@pytest.mark.parametrize("place", ["file", "file/state"])
+def test_a_folder_that_is_none_is_a_sentence(tmp_path: Path, place: str, make: bool) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"models.state = .* cannot be used .*; be root .* or name a folder"):
-        Versions(tmp_path / "file", keep=3)
+        Versions(tmp_path / place, keep=3, make=make)
 
 
 # ---- control
