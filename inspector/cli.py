@@ -16,7 +16,7 @@ from inspector import __version__, logs, notify
 from inspector.calibrate import commands as calibrating
 from inspector.companions import only_with, refuse_lonely
 from inspector.doctor import commands as examining
-from inspector.errors import ConfigError, InspectorError, OutputError, working_in
+from inspector.errors import ConfigError, InspectorError, OutputError, noting, working_in
 from inspector.journal import commands as bookkeeping
 from inspector.models import commands as exchanging
 from inspector.recorder import commands as recordings
@@ -166,22 +166,31 @@ def _check(options: argparse.Namespace) -> int:
     from inspector.assemble import assemble
     from inspector.doctor import addresses
     from inspector.doctor.machine import Machine
+    from inspector.journal import opening
     from inspector.reading import read
+    from inspector.recorder import folder
 
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
-    taken = list(addresses.taken(settings, options.config, Machine()))
+    problems: list[InspectorError] = []
+    taken = list(addresses.taken(settings, options.config, Machine(), problems))
     others = [one for one in taken if not one.is_own]
+    for path, probe in ((settings.journal.path, opening.probe), (settings.recorder.path, folder.probe)):
+        with noting(problems):
+            if path is not None:
+                probe(path)
     # All else is proven beside whoever has the addresses.
-    with assemble(addresses.without(settings, [one.what for one in taken]), rehearsal=True) as assembly:
+    quiet = addresses.without(settings, [one.what for one in taken])
+    with noting(problems), assemble(quiet, rehearsal=True) as assembly:
         print(f"{options.config}: {'all but its addresses is fine' if others else 'fine'}; {assembly.summary}")
         for note in assembly.notes:
             print(note)
-    for one in others:
-        print(f"inspector: {one}", file=sys.stderr)
+    told = [*map(str, others), *(line for error in problems for line in str(error).splitlines())]
+    for line in dict.fromkeys(told):  # the last problem ended the assembly, and may have been found before
+        print(f"inspector: {line}", file=sys.stderr)
     if own := [one for one in taken if one.is_own]:
         print(f"in use by {own[0].holder}: {', '.join(f'{one.what} {one.url}' for one in own)}")
-    return OutputError.exit_code if others else 0
+    return problems[-1].exit_code if problems else OutputError.exit_code if others else 0
 
 
 def _listen(options: argparse.Namespace) -> int:

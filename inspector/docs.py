@@ -94,10 +94,11 @@ it should be, what a frame costs, and how many the line carries. `--json` prints
 daemon will run, as its user or as root, while the daemon is stopped: otherwise it shares the cores that are measured,
 and the cameras that one program alone may have.
 
-`inspector check` asks another question: whether the configuration is right. It ends at the first thing that the daemon
-could not open, opens no camera, and says nothing of the machine. The doctor begins with the same code, goes on after a
-mistake with all that does not depend on it, and then looks at the machine. Put `check` into whatever changes the
-configuration; run `doctor` when a machine, a camera or a bundle is new.
+`inspector check` asks another question: whether the configuration is right. It tells all addresses, the journal and the
+recorder's folder that cannot be had, and ends at the first other thing that the daemon could not open; it opens no
+camera, and says nothing of the machine. The doctor begins with the same code, goes on after a mistake with all that
+does not depend on it, and then looks at the machine. Put `check` into whatever changes the configuration; run `doctor`
+when a machine, a camera or a bundle is new.
 
 `check` may be run beside the daemon, before a reload or a restart. Addresses that the daemon of this very file has, or
 one whose configuration names the same `line`, are told and are no mistake: whoever writes a new configuration may check

@@ -108,3 +108,12 @@ def reading(path: Path, refuse: type[InspectorError], what: str = "") -> Iterato
             f"{what}{str(error.filename or path)!r} cannot be read ({error.strerror or error}); mend its rights, or "
             "those of the folders above it, or name another"
         ) from error
+
+
+@contextmanager
+def noting(problems: list[InspectorError]) -> Iterator[None]:
+    """For what is looked at one after another: an InspectorError inside is appended to `problems`, and it goes on."""
+    try:
+        yield
+    except InspectorError as error:
+        problems.append(error)

@@ -12,7 +12,7 @@ from inspector import address
 from inspector import settings as configuration
 from inspector.binding import bind
 from inspector.doctor.machine import Machine
-from inspector.errors import ConfigError, InUseError
+from inspector.errors import ConfigError, InspectorError, InUseError, noting
 from inspector.health import Health, Views
 from inspector.settings import Settings
 
@@ -82,15 +82,18 @@ def _try_to_bind(line: Settings, what: str) -> None:
         context.term()
 
 
-def taken(line: Settings, config: Path, machine: Machine) -> Iterator[Taken]:
-    """Those that are in use. config: the line's file. Raises OutputError for one that cannot be had at all."""
+def taken(line: Settings, config: Path, machine: Machine, problems: list[InspectorError]) -> Iterator[Taken]:
+    """Those that are in use. config: the line's file;  problems: told of those that cannot be had at all"""
     for what in addresses(line):
-        if (found := in_use(line, what, config, machine)) is not None:
+        found = None
+        with noting(problems):
+            found = in_use(line, what, config, machine)
+        if found is not None:
             yield found
 
 
 def in_use(line: Settings, what: str, config: Path, machine: Machine) -> Taken | None:
-    """Whether an address of the line is. Raises as `taken`."""
+    """Whether an address of the line is. Raises OutputError for one that cannot be had at all."""
     try:
         _try_to_bind(line, what)
     except InUseError as error:

@@ -207,6 +207,32 @@ def test_11_check_says_what_would_run(bright: Path, tmp_path: Path) -> None:
     assert "CPUExecutionProvider" in done.stdout
 
 
+def test_11_check_tells_together_what_cannot_be_had(bright: Path, tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "recordings").touch()
+    more = 'journal.path = "journal"\nrecorder.path = "recordings"'
+    config = configure(tmp_path / "c.toml", bright, "sim://line", camera='ignore = "none.png"', more=more)
+    config.write_text(config.read_text().replace("[http]", '[http]\nhost = "192.0.2.1"'))
+    done = run("check", config)
+    told = [line.removeprefix("inspector: ") for line in done.stderr.splitlines() if line.startswith("inspector: ")]
+    for beginning, line in zip(
+        (
+            "http address 192.0.2.1:0 cannot be opened",
+            f"journal {tmp_path / 'journal'} is a folder",
+            f"recorder {tmp_path / 'recordings'}: ",
+            "camera 'cam1': ignore = ",
+        ),
+        told,
+        strict=True,
+    ):
+        assert line.startswith(beginning)
+    assert (done.returncode, done.stdout) == (78, "")
+    config.write_text(config.read_text().replace('ignore = "none.png"', ""))
+    done = run("check", config)
+    assert done.returncode == 74
+    assert len([line for line in done.stderr.splitlines() if line.startswith("inspector: ")]) == 3
+
+
 def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
