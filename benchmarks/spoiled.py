@@ -54,7 +54,7 @@ def noisy(image: np.ndarray, rng: np.random.Generator) -> Image:
 
 
 SPOILS: Mapping[str, tuple[str, Spoil, tuple[float, ...]]] = {
-    "blur": ("sigma, px", blurred, (0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 2.0, 4.0)),
+    "blur": ("sigma, px", blurred, (0.3, 0.4, 0.5, 0.6, 0.7, 1, 2, 4, 8, 16, 24, 32, 48, 64)),
     "less light": ("%", dimmed, (2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 90, 100)),
     "over-exposure": ("times", exposed, (1.02, 1.03, 1.04, 1.05, 1.06, 1.08, 1.1, 1.2, 1.5, 2, 3, 4)),
 }

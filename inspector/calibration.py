@@ -203,6 +203,8 @@ class Health(_Part):
     """Grey levels up to which a frame repeats the one before."""
     reference: Annotated[str, AfterValidator(_view)] | None = None
     """The small grey picture of the scene in its place that `shifted` compares with: a PNG in base64."""
+    contrast: Annotated[float, Field(ge=0)] = 0.0
+    """By what % of the brightness pixels 8 apart differ at the least; below it `defocused` is 0. Since format 3."""
     ranges: HealthRanges
 
     @property
@@ -214,7 +216,8 @@ class Health(_Part):
             for cause, one in given.items()
             if one is not None
         }
-        return Limits(ranges, self.noise, None if self.reference is None else decoded(self.reference))
+        reference = None if self.reference is None else decoded(self.reference)
+        return Limits(ranges, self.noise, reference, self.contrast)
 
     @classmethod
     def of(cls, limits: Limits, pictures: int) -> Health:
@@ -226,14 +229,20 @@ class Health(_Part):
             for cause, one in limits.ranges.items()
         }
         reference = None if limits.reference is None else encoded(limits.reference)
-        return cls(pictures=pictures, noise=limits.noise, reference=reference, ranges=HealthRanges(**ranges))
+        return cls(
+            pictures=pictures,
+            noise=limits.noise,
+            reference=reference,
+            contrast=limits.contrast,
+            ranges=HealthRanges(**ranges),
+        )
 
 
 class Calibration(_Part):
     """The whole file."""
 
-    format: Literal[1, 2]
-    """Version of this format; 2 added `health`."""
+    format: Literal[1, 2, 3]
+    """Version of this format; 2 added `health`, 3 its `contrast`."""
     date: Date
     """When it was made, UTC."""
     camera: CameraName | None = None

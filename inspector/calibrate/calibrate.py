@@ -198,7 +198,7 @@ def _calibration(
 ) -> Calibration:
     lost = choice.escapes
     return Calibration(
-        format=1 if health is None else 2,
+        format=1 if health is None else 3,
         date=datetime.now(UTC).strftime(calibration.DATE),
         camera=order.camera,
         bundle=For(

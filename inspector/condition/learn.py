@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inspector.condition import view
 from inspector.condition.checks import CHECKS
 from inspector.condition.limits import ANY, Limits, Range
-from inspector.condition.measure import LAMP, Gauge, change
+from inspector.condition.measure import LAMP, Gauge, change, contrast
 from inspector.condition.view import View
 from inspector.types import Cause, Image, Mask
 
@@ -32,6 +32,9 @@ LEAST = {
 }
 """By how much a limit lies beyond healthy values at the least: of a picture in %, as a share of the median, or of the
 frame's longer side."""
+LEAST_CONTRAST = 0.7
+"""Of the least that a healthy frame has. A lamp that fails costs less of it; a blur so strong that noise alone is left,
+which looks sharp, costs more."""
 MOST_REPEATS = 4
 """Frames that a healthy camera repeats in a row; one that repeats more cannot be told from a frozen one in time."""
 LOUDEST = 0.1
@@ -61,6 +64,7 @@ class Learner:
         self.pictures = 0
         self._streams: dict[str | None, _Stream] = {}
         self._values: dict[Cause, list[float]] = {cause: [] for cause in CHECKS}
+        self._contrasts: list[float] = []
         self._views: list[tuple[View, int, int]] = []
 
     def add(self, image: Image, stream: str | None) -> None:
@@ -71,7 +75,9 @@ class Learner:
         for cause, value in of.gauge.measure(image, captured=self.pictures).items():
             if not math.isnan(value):
                 self._values[cause].append(value)
-        self._views.append((view.view(view.rows(image)), *image.shape[:2]))
+        rows = view.rows(image)
+        self._contrasts.append(contrast(rows))
+        self._views.append((view.view(rows), *image.shape[:2]))
         if stream is not None:
             before, of.before = of.before, view.glimpse(image)
             of.changes.append(change(before, of.before))
@@ -95,7 +101,7 @@ class Learner:
         reference, shift = self._place()
         if shift is not None:
             ranges[Cause.SHIFTED] = shift
-        return Limits(ranges, noise, reference)
+        return Limits(ranges, noise, reference, round(LEAST_CONTRAST * min(self._contrasts), 4))
 
     def _keep(self, cause: Cause, can: bool, why_not: str) -> bool:
         if not can:

@@ -39,11 +39,13 @@ class Limits:
 
     noise: grey levels up to which a frame repeats the one before
     reference: the view of the scene in its place; None where the scene has none
+    contrast: what a scene has at the least that is not blurred away, in % of its brightness
     """
 
     ranges: Mapping[Cause, Range]
     noise: float = 0.0
     reference: View | None = None
+    contrast: float = 0.0
 
     def failing(self, values: Values, asked: Collection[Cause]) -> Cause | None:
         """The first of the checks `asked` that a frame with those values fails."""

@@ -63,11 +63,13 @@ class Gauge:
 
     noise: as `Signal` has it
     reference: what `shifted` compares with; without it that is NaN
+    contrast: a scene that has less is blurred away, as `defocused` has it; in % of the brightness
     """
 
-    def __init__(self, noise: float = 0.0, reference: View | None = None) -> None:
+    def __init__(self, noise: float = 0.0, reference: View | None = None, contrast: float = 0.0) -> None:
         self._signal = Signal(noise)
         self._reference = reference
+        self._contrast = contrast
         self._lamp: deque[float] = deque(maxlen=LAMP)
         self._scene: Values = {}
         self._scene_due = -math.inf
@@ -92,7 +94,7 @@ class Gauge:
         height, width, _ = image.shape
         rows = view.rows(image)
         shift = math.nan if self._reference is None else _shift(self._reference, view.view(rows), height, width)
-        return {Cause.SHIFTED: shift, Cause.DEFOCUSED: _sharpness(rows)}
+        return {Cause.SHIFTED: shift, Cause.DEFOCUSED: _sharpness(rows, self._contrast)}
 
 
 def _shift(reference: View, seen: View, height: int, width: int) -> float:
@@ -107,14 +109,25 @@ def change(before: Mask | None, now: Mask) -> float:
     return cv2.norm(now, before, cv2.NORM_L1) / now.size
 
 
-def _sharpness(rows: Mask) -> float:
-    """Contrast over few pixels in % of that over more; NaN where there is none."""
-    if rows.shape[1] <= COARSE:
-        return math.nan
-    coarse = _contrast(rows, COARSE)
-    return 100 * _contrast(rows, FINE) / coarse if coarse else math.nan
+def contrast(rows: Mask) -> float:
+    """By how much pixels differ that lie `COARSE` apart, in % of the brightness: of the scene, whatever the light."""
+    brightness = cv2.mean(rows)[0]
+    return 100 * math.sqrt(_difference(rows, COARSE)) / brightness if brightness else 0.0
 
 
-def _contrast(rows: Mask, apart: int) -> float:
-    """Mean square difference of pixels that lie so far apart in a row."""
+def _sharpness(rows: Mask, least: float) -> float:
+    """Contrast over few pixels in % of that over more; NaN where there is none.
+
+    It is 0 where `contrast` is below `least`: of a scene that is blurred away noise alone is left, which looks sharp.
+    """
+    coarse = _difference(rows, COARSE)
+    if coarse < (least / 100 * cv2.mean(rows)[0]) ** 2:
+        return 0.0
+    return 100 * _difference(rows, FINE) / coarse if coarse else math.nan
+
+
+def _difference(rows: Mask, apart: int) -> float:
+    """Mean square difference of pixels that lie so far apart in a row; 0 where none do."""
+    if rows.shape[1] <= apart:
+        return 0.0
     return cv2.norm(rows[:, apart:], rows[:, :-apart], cv2.NORM_L2SQR) / rows[:, apart:].size

@@ -52,7 +52,7 @@ class Monitor:
         self._limits, self._beside = limits, beside
         self._asked = frozenset(asked)
         self._names, self._channels = list(modalities), list(modalities.values())
-        self._gauge = Gauge(limits.noise, limits.reference)
+        self._gauge = Gauge(limits.noise, limits.reference, limits.contrast)
         self._signals = [Signal(beside.noise) for _ in self._names[1:]]
         self._calm: dict[Cause, int] = {}  # frames until a check that fails is well again
         self._before = before  # until the first look: that one may be looking still

@@ -190,7 +190,7 @@ def test_10_a_weak_lamp_is_found(bright: Path, tmp_path: Path) -> None:
     assert "healthy: median brightness of the last frames, in grey levels, " in done.stdout
     made = calibration.load(tmp_path / "c.toml")
     assert made.health is not None
-    assert (made.format, made.health.pictures) == (2, 150)
+    assert (made.format, made.health.pictures) == (3, 150)
 
     line = "sim://line?seed=4&width=128&height=96&defects=0&rate=40&first=200&light="
     config = configure(tmp_path / "line.toml", bright, f"{line}0.8", f"{line}0.8", camera="deadline = 60\nqueue = 1000")

@@ -48,7 +48,7 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
         ("min_area", "4.0", "decision.min_area = 4.0 is not allowed; use a whole number from 1 to 67108864"),
         ("parts", "true", "data.parts = True is not allowed; use a whole number from 1 to 9007199254740992"),
         ("parts", "9\nwidth = { least = 9 }", "data.width.most is missing; add pixels of the longest"),
-        ("format", "3", "format = 3 is not allowed; use 1 or 2"),
+        ("format", "4", "format = 4 is not allowed; use 1, 2 or 3"),
         ("date", '"yesterday"', "date = 'yesterday': give UTC, like 2026-01-31T12:00:00Z"),
         ("date", '"2026-1-31T12:00:00Z"', "date = '2026-1-31T12:00:00Z': give UTC, like 2026-01-31T12:00:00Z"),
         ("sha256", '"abc"', "bundle.sha256 = 'abc': give 64 digits from 0 to f"),
@@ -142,7 +142,7 @@ def test_a_calibration_is_replaced_where_its_link_leads_with_its_rights(
 
 def survived(write: Write, limits: Limits, path: Path, bundle: Path) -> Limits:
     """What the daemon reads of limits that `inspector calibrate` wrote."""
-    path.write_text(calibration_text(bundle, format=2))
+    path.write_text(calibration_text(bundle, format=3))
     health = calibration.Health.of(limits, 700)
     write(path, calibration.load(path).model_copy(update={"health": health}))
     read = calibration.load(path).health
@@ -154,9 +154,9 @@ def survived(write: Write, limits: Limits, path: Path, bundle: Path) -> Limits:
 def test_limits_survive_the_file(write: Write, bright: Path, tmp_path: Path) -> None:
     reference = np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)
     ranges = {cause: Range(index, index + 0.5) for index, cause in enumerate(CHECKS)}
-    limits = Limits(ranges, 0.05, reference)
+    limits = Limits(ranges, 0.05, reference, 15.5)
     read = survived(write, limits, tmp_path / "c.toml", bright)
-    assert (read.ranges, read.noise) == (limits.ranges, limits.noise)
+    assert (read.ranges, read.noise, read.contrast) == (limits.ranges, limits.noise, limits.contrast)
     assert read.reference is not None
     assert np.array_equal(read.reference, reference)
 

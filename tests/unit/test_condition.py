@@ -73,6 +73,28 @@ def test_what_is_wrong_is_found(spoil, strength: float, cause: Cause, within: in
     assert (first <= within, share, found) == (True, 1.0, cause)
 
 
+@pytest.mark.parametrize("sigma", [1, 2, 4, 8, 16, 24, 32, 48, 64])
+def test_a_blur_is_found_however_strong(sigma: float) -> None:
+    """The strongest ones leave noise alone, whose ratio of contrasts is that of a sharp scene, or above it."""
+    rng = np.random.default_rng(0)
+    sick = [blurred(image, sigma, rng) for image in healthy(Line, 700, 10)]
+    assert found_after(learnt_of(Line), healthy(Line, 600, 30), sick) == (1, 1.0, Cause.DEFOCUSED)
+
+
+@pytest.mark.parametrize(("spoil", "strength"), [(dimmed, 20), (dimmed, 50), (dimmed, 80), (exposed, 1.5)])
+def test_another_light_is_no_blur(spoil, strength: float) -> None:
+    rng = np.random.default_rng(0)
+    monitor = Monitor(learnt_of(Line), [Cause.DEFOCUSED])
+    sick = [spoil(image, strength, rng) for image in healthy(Line, 700, 10)]
+    assert {monitor.look(image, at).cause for at, image in enumerate(sick)} == {None}
+
+
+def test_a_scene_without_any_contrast_is_blurred_away() -> None:
+    grey = np.full((240, 320, 3), 90, np.uint8)
+    assert Gauge(contrast=learnt_of(Line).contrast).measure(grey, 0)[Cause.DEFOCUSED] == 0
+    assert math.isnan(Gauge().measure(grey, 0)[Cause.DEFOCUSED])
+
+
 def test_a_camera_that_was_moved_is_found() -> None:
     line = Fixture(1, **SIZE)
     line.moved = 12
