@@ -35,6 +35,9 @@ frame's longer side."""
 LEAST_CONTRAST = 0.7
 """Of the least that a healthy frame has. A lamp that fails costs less of it; a blur so strong that noise alone is left,
 which looks sharp, costs more."""
+SOFTEST = 5.0
+"""A sharpness in % that any scene with contrast exceeds, however soft: pixels 8 apart differ by no more than four times
+those 2 apart, which makes 6.25, less for the frame's border."""
 MOST_REPEATS = 4
 """Frames that a healthy camera repeats in a row; one that repeats more cannot be told from a frozen one in time."""
 LOUDEST = 0.1
@@ -95,13 +98,16 @@ class Learner:
             if self._keep(cause, high < 100, "good pictures are so for almost all of it"):
                 ranges[cause] = Range(high=high)
         if self._keep(Cause.DRIFTED, bool(self._values[Cause.DRIFTED]), f"that takes {LAMP} frames in a row"):
-            ranges[Cause.DRIFTED] = _around(self._values[Cause.DRIFTED], LEAST[Cause.DRIFTED])
-        if self._keep(Cause.DEFOCUSED, bool(self._values[Cause.DEFOCUSED]), "good pictures have no contrast"):
-            ranges[Cause.DEFOCUSED] = Range(low=_around(self._values[Cause.DEFOCUSED], LEAST[Cause.DEFOCUSED]).low)
+            around = _around(self._values[Cause.DRIFTED], LEAST[Cause.DRIFTED])
+            if self._keep(Cause.DRIFTED, around.low > 0 or around.high < 255, "good pictures are of any brightness"):
+                ranges[Cause.DRIFTED] = around
+        focus, least_contrast = self._focus()
+        if focus is not None:
+            ranges[Cause.DEFOCUSED] = focus
         reference, shift = self._place()
         if shift is not None:
             ranges[Cause.SHIFTED] = shift
-        return Limits(ranges, noise, reference, round(LEAST_CONTRAST * min(self._contrasts), 4))
+        return Limits(ranges, noise, reference, least_contrast)
 
     def _keep(self, cause: Cause, can: bool, why_not: str) -> bool:
         if not can:
@@ -125,6 +131,20 @@ class Learner:
         # A raw sensor never repeats a frame. A codec that leaves a quiet scene as it was comes near it.
         spare = 0 if noise == LOUDEST else MOST_REPEATS
         return noise, {Cause.FROZEN: Range(high=max(2 * repeats, spare))}
+
+    def _focus(self) -> tuple[Range | None, float]:
+        """How sharp the scene is at the least, and what contrast it has at the least."""
+        sharpness = self._values[Cause.DEFOCUSED]
+        if not self._keep(Cause.DEFOCUSED, bool(sharpness), "good pictures have no contrast"):
+            return None, 0.0
+        low = _around(sharpness, LEAST[Cause.DEFOCUSED]).low
+        least_contrast = round(LEAST_CONTRAST * min(self._contrasts), 4)
+        any_sharpness = "good pictures are of any sharpness"
+        if not self._keep(Cause.DEFOCUSED, low >= SOFTEST or least_contrast > 0, any_sharpness):
+            return None, 0.0
+        if low < SOFTEST:
+            self.notes.append(f"health check {Cause.DEFOCUSED} finds strong blurs at the most: {any_sharpness}")
+        return Range(low=max(low, SOFTEST)), least_contrast
 
     def _place(self) -> tuple[View | None, Range | None]:
         """The scene in its place, and how far off it may lie."""

@@ -9,6 +9,7 @@ import math
 from functools import cache
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -354,6 +355,40 @@ def test_a_camera_that_repeats_for_long_cannot_be_told_from_a_frozen_one() -> No
     monitor = monitor_of(CAMERA, True, calibrated_by(limits), {})
     assert [monitor.look(image, at).cause for at in range(20)] == 20 * [None]
     assert limits.ranges[Cause.FROZEN] == ANY
+
+
+def structured(seed: int, sigma: float, level: float = 120) -> Image:
+    """Grey blobs, the softer the larger `sigma`, of the same contrast."""
+    blobs = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal((120, 160)), (0, 0), sigma)
+    return np.clip(level + 20 * blobs / blobs.std(), 0, 255).astype(np.uint8)[:, :, None]
+
+
+def learnt_of_any_sharpness(*others: Image) -> tuple[Limits, list[str]]:
+    learner = Learner()
+    for image in [*(structured(seed, 0.5 if seed % 20 else 9) for seed in range(ENOUGH)), *others]:
+        learner.add(image, None)
+    return limits_of(learner), learner.notes
+
+
+def test_good_pictures_of_any_sharpness_have_their_contrast_all_the_same() -> None:
+    """No limit below zero, which nothing would fail."""
+    limits, notes = learnt_of_any_sharpness()
+    assert "health check defocused finds strong blurs at the most: good pictures are of any sharpness" in notes
+    assert alarms(limits, (structured(seed, sigma) for seed in range(1000, 1020) for sigma in (0.5, 9))) == {}
+    faint = (105 + structured(seed, 0.5) // 8 for seed in range(1000, 1020))
+    assert alarms(limits, faint) == {Cause.DEFOCUSED: 20}
+
+
+def test_nothing_is_defocused_beside_good_pictures_of_any_sharpness_and_of_no_contrast() -> None:
+    limits, notes = learnt_of_any_sharpness(np.full((120, 160, 1), 120, np.uint8))
+    assert Cause.DEFOCUSED not in limits.ranges
+    assert "health check defocused is left out: good pictures are of any sharpness" in notes
+
+
+def test_nothing_has_drifted_beside_good_pictures_of_any_brightness() -> None:
+    learner = learnt([[structured(at, 2, level) for level in (5, 120, 250) for at in range(2 * LAMP)]])
+    assert Cause.DRIFTED not in limits_of(learner).ranges
+    assert "health check drifted is left out: good pictures are of any brightness" in learner.notes
 
 
 def test_a_view_survives_as_text() -> None:
