@@ -40,12 +40,14 @@ class Limits:
     noise: grey levels up to which a frame repeats the one before
     reference: the view of the scene in its place; None where the scene has none
     contrast: what a scene has at the least that is not blurred away, in % of its brightness
+    by_channel: whether the range of `saturated` is for a colour picture's brightest channel, not for all together
     """
 
     ranges: Mapping[Cause, Range]
     noise: float = 0.0
     reference: View | None = None
     contrast: float = 0.0
+    by_channel: bool = False
 
     def failing(self, values: Values, asked: Collection[Cause]) -> Cause | None:
         """The first of the checks `asked` that a frame with those values fails."""
@@ -70,9 +72,12 @@ REPEATS = 4
 
 
 def fixed(live: bool) -> Limits:
-    """Limits that need no learning. A source that is not live may repeat a picture as often as it likes."""
+    """Limits that need no learning. A source that is not live may repeat a picture as often as it likes.
+
+    Of a colour picture the brightest channel counts: under coloured light it may be the only one with anything in it.
+    """
     ranges = {Cause.BLACK: Range(high=ALMOST_ALL), Cause.SATURATED: Range(high=ALMOST_ALL)}
-    return Limits(ranges | ({Cause.FROZEN: Range(high=REPEATS)} if live else {}))
+    return Limits(ranges | ({Cause.FROZEN: Range(high=REPEATS)} if live else {}), by_channel=True)
 
 
 def completed(learnt: Limits, live: bool) -> Limits:

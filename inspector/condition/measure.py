@@ -7,6 +7,7 @@ from collections import deque
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from inspector.condition import view
 from inspector.condition.checks import Values
@@ -30,10 +31,12 @@ class Signal:
     """Measures of frames, which it is shown in order, what needs no learning: `black`, `saturated` and `frozen`.
 
     noise: grey levels; a frame that differs from the one before by no more, on the average, repeats it
+    by_channel: whether `saturated` is that of a colour picture's brightest channel, rather than of all together
     """
 
-    def __init__(self, noise: float = 0.0) -> None:
+    def __init__(self, noise: float = 0.0, by_channel: bool = False) -> None:
         self._noise = noise
+        self._by_channel = by_channel
         self._before: Mask | None = None
         self._rows_before: Mask | None = None
         self._repeats = 0
@@ -41,10 +44,15 @@ class Signal:
     def measure(self, image: Image, glimpse: Mask) -> Values:
         """The values of the next frame, uint8 [height, width, channels], whose glimpse that is."""
         return {
-            Cause.BLACK: 100 * np.count_nonzero(glimpse <= DARK) / glimpse.size,
-            Cause.SATURATED: 100 * np.count_nonzero(glimpse >= BRIGHT) / glimpse.size,
+            Cause.BLACK: _percent(glimpse <= DARK),
+            Cause.SATURATED: self._saturated(glimpse >= BRIGHT, image.shape[2]),
             Cause.FROZEN: self._count_repeats(glimpse, image),
         }
+
+    def _saturated(self, bright: NDArray[np.bool_], channels: int) -> float:
+        """bright: where a glimpse is, in which three channels take turns"""
+        turns = min(3, bright.shape[1]) if self._by_channel and channels == 3 else 1
+        return max(_percent(bright[:, first::turns]) for first in range(turns))
 
     def _count_repeats(self, glimpse: Mask, image: Image) -> int:
         """How many frames in a row are as the one before. Whoever seems so is looked at more closely."""
@@ -61,13 +69,15 @@ class Signal:
 class Gauge:
     """Measures a camera's frames, which it is shown in order.
 
-    noise: as `Signal` has it
+    noise, by_channel: as `Signal` has them
     reference: what `shifted` compares with; without it that is NaN
     contrast: a scene that has less is blurred away, as `defocused` has it; in % of the brightness
     """
 
-    def __init__(self, noise: float = 0.0, reference: View | None = None, contrast: float = 0.0) -> None:
-        self._signal = Signal(noise)
+    def __init__(
+        self, noise: float = 0.0, reference: View | None = None, contrast: float = 0.0, by_channel: bool = False
+    ) -> None:
+        self._signal = Signal(noise, by_channel)
         self._reference = reference
         self._contrast = contrast
         self._lamp: deque[float] = deque(maxlen=LAMP)
@@ -100,6 +110,10 @@ class Gauge:
 def _shift(reference: View, seen: View, height: int, width: int) -> float:
     pixels, likeness = view.offset(reference, seen, height, width)
     return pixels if likeness >= ALIKE else view.farthest(height, width)
+
+
+def _percent(of: NDArray[np.bool_]) -> float:
+    return 100 * np.count_nonzero(of) / of.size
 
 
 def change(before: Mask | None, now: Mask) -> float:

@@ -52,8 +52,8 @@ class Monitor:
         self._limits, self._beside = limits, beside
         self._asked = frozenset(asked)
         self._names, self._channels = list(modalities), list(modalities.values())
-        self._gauge = Gauge(limits.noise, limits.reference, limits.contrast)
-        self._signals = [Signal(beside.noise) for _ in self._names[1:]]
+        self._gauge = Gauge(limits.noise, limits.reference, limits.contrast, limits.by_channel)
+        self._signals = [Signal(beside.noise, beside.by_channel) for _ in self._names[1:]]
         self._calm: dict[Cause, int] = {}  # frames until a check that fails is well again
         self._before = before  # until the first look: that one may be looking still
         self._seen: list[tuple[Limits, Values]] = []  # of the last frame; of a stack, of each modality

@@ -131,6 +131,26 @@ def lively(seed: int, channels: int) -> Image:
     return np.random.default_rng(seed).integers(60, 200, (48, 64, channels), np.uint8)
 
 
+@pytest.mark.parametrize("clipped", [[0], [2], [1, 2]])
+@pytest.mark.parametrize("width", [3, 64, 200])
+def test_a_channel_that_is_over_exposed_under_coloured_light_is_found(clipped: list[int], width: int) -> None:
+    image = np.random.default_rng(0).integers(20, 200, (48, width, 3), np.uint8)
+    assert Monitor(fixed(live=True)).look(image, 0).cause is None
+    image[:, :, clipped] = 255
+    monitor = Monitor(fixed(live=True))
+    assert (monitor.look(image, 0).cause, monitor.values[Cause.SATURATED]) == (Cause.SATURATED, 100)
+
+
+def test_a_learnt_limit_is_for_all_channels_together() -> None:
+    """Else calibrations that were made so would fail good pictures with much red in them."""
+    limits = learnt_of(Line)
+    image = lively(0, 3)
+    image[:, :, 2] = 255
+    monitor = Monitor(limits)
+    monitor.look(image, 0)
+    assert monitor.values[Cause.SATURATED] == pytest.approx(33, abs=1)
+
+
 STACK = {"visible": 3, "infrared": 1}
 
 
