@@ -47,8 +47,9 @@ class Presence:
         self.state = State.CONNECTING
         self._live = live
         self._silence = silence
-        self.patience = math.inf
-        """Seconds without a frame after which it is stalled: `PERIODS` usual ones, `silence` at the least."""
+        self.patience = silence if silence > SHORTEST_SILENCE else math.inf
+        """Seconds without a frame after which it is stalled: `PERIODS` usual ones, `silence` at the least. The first
+        frame tells no pace: until the second it is `silence`, if a longer one than the usual was asked for."""
         self._last: float | None = None
         self._intervals: deque[float] = deque(maxlen=INTERVALS)
 

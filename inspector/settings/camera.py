@@ -157,7 +157,8 @@ class Camera(Part):
     calibration that has learnt them, only `black`, `saturated` and, of a live camera, `frozen` can fail."""
     silence: Annotated[float, Field(ge=0.02, le=86_400)] = SHORTEST_SILENCE
     """Seconds without a frame before a live camera counts as stalled, at the least; where its own pace is slow, 8 of
-    its usual periods. For a camera that waits for parts: longer than the longest pause between them."""
+    its usual periods. For a camera that waits for parts: longer than the longest pause between them. Set to more than
+    0.15, it also holds before the second frame, when a camera that hangs would else be taken to stream."""
     trigger_window: Annotated[float | None, Field(gt=0, le=3600)] = None
     """Seconds in which the frame of a trigger is captured; the camera is then triggered: its parts' ids are those of
     the triggers (docs/parts.md). Keep it below the time between two parts."""

@@ -76,6 +76,15 @@ def test_nothing_stalls_before_its_pace_is_known_nor_what_waits_for_us() -> None
     assert [one.look(1e9) for one in (connecting, first, file)] == [None, None, None]
 
 
+def test_a_camera_that_hangs_after_its_first_frame_stalls_when_asked_to() -> None:
+    presence = Presence(live=True, silence=5)
+    presence.frame(0.0)
+    assert presence.look(4.9) is None
+    assert presence.look(5) is State.STALLED
+    assert presence.frame(6) is State.STREAMING
+    assert presence.patience == 6 * PERIODS, "which is its pace, as far as is known"
+
+
 def test_a_lost_camera_is_lost_until_it_streams_and_its_pause_is_no_interval() -> None:
     presence = streaming(0.1)
     assert presence.lost() is State.LOST
