@@ -90,7 +90,16 @@ class Process:
     @property
     def triggers(self) -> str:
         """Where it takes triggers, once entered."""
-        found = (re.fullmatch(r"triggers at (\S+)", line["message"]) for line in self.log)
+        return self._said("triggers at")
+
+    @property
+    def catchup(self) -> str:
+        """Where it is asked for what was missed, once entered."""
+        return self._said("catch-up at")
+
+    def _said(self, what: str) -> str:
+        """The word after `what`, of the log so far."""
+        found = (re.fullmatch(rf"{what} (\S+)", line["message"]) for line in self.log)
         return next(match[1] for match in found if match is not None)
 
     @property
@@ -131,6 +140,6 @@ class Process:
     def _next_line(self) -> str:
         assert self._process.stderr is not None
         line = self._process.stderr.readline()
-        assert line, f"the daemon ended with {self._process.wait(30)}: {self.log}"
+        assert line, f"the daemon ended with {self._process.wait(PATIENCE)}: {self.log}"
         self.log.append(json.loads(line))
         return self.log[-1]["message"]

@@ -136,11 +136,12 @@ def test_2_triggers_name_the_parts_and_one_without_a_frame_is_unknown(bright: Pa
 
 def test_3_killed_again_and_again_a_subscriber_has_every_part_once(bright: Path, tmp_path: Path) -> None:
     journal = tmp_path / "journal.sqlite"
+    endpoint, catchup = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     # The second camera is slower, so that parts wait for it at any moment.
     config = configure(
         tmp_path / "c.toml", bright, SEEN.format(seed=1, rate=60), SEEN.format(seed=2, rate=30),
         more=f'{STATION}deadline = 600\n[journal]\npath = "{journal}"\n',
-        publish=f'catchup = "tcp://127.0.0.1:{free_port()}"',
+        publish=f'catchup = "{catchup}"',
     )  # fmt: skip
     heard: list[str] = []
 
@@ -150,9 +151,11 @@ def test_3_killed_again_and_again_a_subscriber_has_every_part_once(bright: Path,
             heard.append(item.event.detail)
         return len(heard) == 3
 
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
     config.write_text(config.read_text().replace("tcp://127.0.0.1:*", endpoint))
-    with Observer(endpoint, kinds=("part",)) as observer, Subscriber(endpoint, kinds=["event"]) as events:
+    with (
+        Observer(endpoint, kinds=("part",), catchup=catchup) as observer,
+        Subscriber(endpoint, kinds=["event"], catchup=catchup) as events,
+    ):
         for number in (1, 2, 3):
             with Process(config) as daemon:
                 daemon.keep_reading()

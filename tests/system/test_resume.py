@@ -63,7 +63,10 @@ def test_a_subscriber_that_was_away_gets_all_that_was_published_meanwhile(
             read(other, 50)  # while it is away
         daemon.send(how)
         daemon.wait()
-    with Process(path) as daemon, Subscriber(daemon.endpoint, kinds=["verdict"], position=position) as subscriber:
+    with (
+        Process(path) as daemon,
+        Subscriber(daemon.endpoint, kinds=["verdict"], position=position, catchup=daemon.catchup) as subscriber,
+    ):
         while len(gapless(places)) == 1 or gapless(places)[places[-1][0]] < 20:
             places += read(subscriber, 1)
         assert gapless(places)[places[0][0]] >= 80, "also what came while it was away"
