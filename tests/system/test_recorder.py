@@ -43,6 +43,8 @@ from tests.waiting import until
 
 MODELS = Path(__file__).parents[2] / "models"
 RECORDER = '[recorder]\npath = "rec"\n'
+ALL = "after = 600\nlongest = 600\n"
+"""Whatever comes after the first."""
 
 
 def recordings(folder: Path) -> list[Path]:
@@ -280,7 +282,7 @@ def test_2_what_another_bundle_judged_is_judged_without_the_calibration_of_the_f
 
 def test_3_the_recording_has_the_bundle_that_was_swapped_since(bright: Path, pictures: Path, tmp_path: Path) -> None:
     own = shutil.copytree(bright, tmp_path / "model")
-    (first,) = record(tmp_path, own, f"folder:{pictures}", 'on = ["ng"]\n')
+    (first,) = record(tmp_path, own, f"folder:{pictures}", f'on = ["ng"]\n{ALL}')
     for file in own.rglob("*.onnx"):
         file.write_bytes(b"another")
     moved = shutil.move(first, tmp_path / "elsewhere")
@@ -444,7 +446,7 @@ def test_7_a_bundle_that_compares_has_its_reference_pictures(tmp_path: Path) -> 
         write(tmp_path / "frames" / f"{number}.png", moved(broken, -3, 2 + number, -0.3))
     write(tmp_path / "frames" / "9.png", noise(1, 192, 192))
     source = f"folder:{tmp_path / 'frames'}"
-    (first,) = record(tmp_path, bundle, source, 'on = ["ng"]\n', camera='reference = "golden"')
+    (first,) = record(tmp_path, bundle, source, f'on = ["ng"]\n{ALL}', camera='reference = "golden"')
     shutil.rmtree(tmp_path / "golden")
     outcomes = replayed(first)["outcomes"]
     told = [one["was"].split(",")[0] for one in sorted(outcomes, key=lambda one: one["frame"])]  # two workers race
