@@ -38,8 +38,9 @@ from inspector.types import Box, Detection, Event, Frame, Inspection, Late, Reas
 from inspector.wire import Encoder, decode
 from inspector.worker import Station, Worker
 from tests.sources import HandSource
+from tests.waiting import PATIENCE
 
-PATIENCE = 0.5
+UNDER_WAY = 0.5
 """Seconds that a triggered frame may be under way."""
 
 
@@ -55,7 +56,7 @@ class Gate:
 
     def look(self, looks: Sequence[Look], goes_on: Callable[[int], bool]) -> Iterator[tuple[int, Detection]]:
         self.entered.set()
-        assert self.open.wait(30)
+        assert self.open.wait(PATIENCE)
         if self.fail:
             raise ModelError("out of memory")
         yield from self.engine.detector.look(looks, goes_on)
@@ -95,7 +96,7 @@ class Recorder(MemoryOutput):
             return sum(isinstance(decode(parts), kind) for parts in self.messages) >= number
 
         with self._changed:
-            assert self._changed.wait_for(enough, 30)
+            assert self._changed.wait_for(enough, PATIENCE)
 
 
 class Witness(Publisher):
@@ -145,7 +146,7 @@ class Line:
         self.batches: list[tuple[str, int, BatchEnd]] = []
         self.wake = Wake()
         clock = SystemClock()
-        self.triggers = {} if window is None else {name: Triggers(0.0, window, PATIENCE) for name in cameras}
+        self.triggers = {} if window is None else {name: Triggers(0.0, window, UNDER_WAY) for name in cameras}
         parts = Parts([] if station is None else [Place("gate", tuple(cameras), station)])
         self.publisher = Witness(
             [self.output],
