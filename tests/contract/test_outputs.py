@@ -306,7 +306,8 @@ def test_a_subscriber_that_does_not_read_stops_nobody_and_sees_its_loss(stand: S
 
 
 @everywhere
-def test_what_was_written_last_leaves_before_it_closes(stand: Stand) -> None:
+def test_what_was_written_last_leaves_before_it_closes(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zeromq, "LINGER_MS", round(HANG * 1000))
     output = stand.open()
     listener = stand.listen(output, "")
     payload, count = bytes(50_000), 100

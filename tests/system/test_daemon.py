@@ -31,17 +31,20 @@ from inspector.client import Subscriber
 from inspector.messages import BeatMessage, EventMessage, Item, ResultMessage, VerdictMessage
 from inspector.types import Event
 from tests.daemon import Process, configure, run
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 def test_1_sigterm_under_load_loses_no_verdict(bright: Path, pictures: Path, tmp_path: Path) -> None:
     folder = f"folder:{pictures}?loop=1&rate=max"
-    config = configure(tmp_path / "c.toml", bright, folder, folder, "sim://line?seed=1&rate=50", camera="queue = 50")
+    config = configure(
+        tmp_path / "c.toml", bright, folder, folder, "sim://line?seed=1&rate=50",
+        camera="queue = 50", publish="buffer_mb = 4096",
+    )  # fmt: skip
     with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
         received: dict[str, list[VerdictMessage]] = {}
         results = 0
         goodbye = None
-        for message in subscriber.messages(timeout=30):
+        for message in subscriber.messages(timeout=PATIENCE):
             if isinstance(message, VerdictMessage):
                 received.setdefault(message.camera, []).append(message)
                 if sum(map(len, received.values())) == 300:
@@ -66,7 +69,7 @@ def test_1_sigterm_under_load_loses_no_verdict(bright: Path, pictures: Path, tmp
 def test_1b_metrics_and_subscriber_count_alike(bright: Path, pictures: Path, tmp_path: Path) -> None:
     config = configure(tmp_path / "c.toml", bright, f"folder:{pictures}", "sim://line?seed=1&rate=20")
     with Process(config) as daemon, Subscriber(daemon.endpoint, kinds=["beat"]) as subscriber:
-        for beat in subscriber.messages(timeout=30):  # they tell of what was published before anybody listened, too
+        for beat in subscriber.messages(timeout=PATIENCE):  # they tell of what was before anybody listened, too
             assert isinstance(beat, BeatMessage)
             if beat.sequences["verdict/line1/cam1/"] == 20 <= beat.sequences["verdict/line1/cam2/"]:
                 break

@@ -124,6 +124,7 @@ def line(tmp_path: Path, pictures: Path) -> Callable[..., Path]:
             bundle,
             *(sources or ("sim://line?seed=1&rate=20",)),
             more='models = { state = "state" }',
+            publish="buffer_mb = 4096",  # an ear that stands still for a while misses nothing
             camera=f"deadline = 100\n{camera}",
             cameras=cameras,
         )
@@ -291,9 +292,9 @@ def test_5_trained_anew_into_its_folder_and_back(line: Callable[..., Path], tmp_
         with Ear(daemon.endpoint) as ear:
             ear.wait_for_more()
             assert "judges, instead of" in run("reload", config).stdout
-            ear.wait_for_more()
+            ear.wait_for_model(load(a).sha256, ["cam1"])
             assert run("model", "rollback", config).returncode == 0
-            ear.wait_for_more()
+            ear.wait_for_model(old, ["cam1"])
             daemon.send(signal.SIGTERM)
         daemon.wait()
     assert judged_by(ear, "cam1") == [old, load(a).sha256, old]
