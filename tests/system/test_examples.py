@@ -20,10 +20,13 @@ from inspector.wire import Encoder
 from tests.daemon import Process, environment
 from tests.inspections import ok
 from tests.readers import ROUND, endless, reading, rest
+from tests.waiting import PATIENCE
 
 FOLDER = Path(inspector.__file__).parents[1] / "examples"
 PLAIN = FOLDER / "subscribe.py"
 CLIENT = FOLDER / "subscribe_client.py"
+MANY = 10 * ROUND
+"""Verdicts; those that a busy machine published at once come before all their results, which are not waited for."""
 both = pytest.mark.parametrize("script", [PLAIN, CLIENT], ids=lambda path: path.name)
 
 
@@ -39,7 +42,7 @@ def follow(script: Path, *arguments: object) -> list[str]:
     """Run a script to its end, from a folder that is not this project's; the lines it printed."""
     done = subprocess.run(
         [sys.executable, str(script), *map(str, arguments)],
-        env=environment(), cwd="/", capture_output=True, text=True, timeout=60, check=False,
+        env=environment(), cwd="/", capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -97,7 +100,7 @@ def test_the_plain_one_needs_nothing_but_pyzmq() -> None:
 
 
 def test_the_plain_one_lists_the_payloads_of_a_defect(daemon: Process) -> None:
-    lines = follow(PLAIN, daemon.endpoint, 2 * ROUND)
+    lines = follow(PLAIN, daemon.endpoint, MANY)
     payloads = [line.rsplit(" bytes, ", 1) for line in lines if line.startswith("  ")]
     assert len(payloads) >= 3
     assert {(what.rsplit(", ", 1)[0], where) for what, where in payloads} == {
@@ -108,7 +111,7 @@ def test_the_plain_one_lists_the_payloads_of_a_defect(daemon: Process) -> None:
 
 
 def test_the_client_makes_whole_repaired_frames(daemon: Process) -> None:
-    lines = follow(CLIENT, daemon.endpoint, 2 * ROUND)
+    lines = follow(CLIENT, daemon.endpoint, MANY)
     assert lines.count("  81 defective pixels, 1 repaired piece(s)") >= 4
     whole = [line for line in lines if line.startswith("  repaired frame of shape (48, 64, 1), residual score 0.50")]
     assert len(whole) == lines.count("  81 defective pixels, 1 repaired piece(s)")
@@ -124,7 +127,7 @@ def test_it_tells_what_was_lost(script: Path) -> None:
     future = [topic, json.dumps(json.loads(header) | {"version": "2.0"}).encode()]
     with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
         publisher.linger = 0
-        publisher.rcvtimeo = 30_000
+        publisher.rcvtimeo = round(PATIENCE * 1000)
         port = publisher.bind_to_random_port("tcp://127.0.0.1")
         with reading([sys.executable, str(script), f"tcp://127.0.0.1:{port}", "3"]) as reader:
             waited = {f"\x01{kind}/".encode() for kind in ("verdict", "result", "event", "beat")}

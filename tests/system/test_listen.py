@@ -31,6 +31,8 @@ VALIDATOR = jsonschema.Draft202012Validator(
     json.loads((Path(inspector.__file__).parent / "message.schema.json").read_text())
 )
 NOBODY = "tcp://127.0.0.1:1"
+THERE = r"(running|silent for \d+ s)"
+"""What a summary says of a daemon that is there; on a busy machine it may be silent for a while."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def test_it_ends_after_count_verdicts_with_a_summary(daemon: Process) -> None:
     # Any two rounds of the pictures have 8 defective ones.
     assert re.fullmatch(
         r"1 camera\(s\), 32 ok, 8 ng, 0 unknown, \d+\.\d frames/s, latency p50 \d+\.\d p99 \d+\.\d ms, "
-        r"0 missing; running",
+        rf"0 missing; {THERE}",
         summary,
     )
 
@@ -132,7 +134,7 @@ def test_json_is_every_header_as_it_was_published(daemon: Process) -> None:
     hello, summary = done.stderr.splitlines()
     assert hello == f"listening at {daemon.endpoint}"
     assert summary.startswith(counted(headers))
-    assert summary.endswith(", 0 missing; running")
+    assert re.search(rf", 0 missing; {THERE}$", summary)
 
 
 def test_it_hears_the_daemon_to_its_end_and_counts_as_it_does(bright: Path, tmp_path: Path) -> None:
@@ -150,8 +152,7 @@ def test_it_hears_the_daemon_to_its_end_and_counts_as_it_does(bright: Path, tmp_
         more, errors = rest(listener)
     assert (listener.returncode, more) == (0, "")
     headers = headers_in("".join(lines))
-    stopping = of_kind("event", headers)[0]
-    assert (stopping["subject"], stopping["state"]) == ("daemon", "stopping")
+    assert ("daemon", "stopping") in [(event["subject"], event["state"]) for event in of_kind("event", headers)]
     verdicts = of_kind("verdict", headers)
     published = header["sequences"]["verdict/line1/cam1/"]
     assert [verdict["sequence"] for verdict in verdicts] == list(range(published - len(verdicts) + 1, published + 1))
