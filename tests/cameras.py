@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from inspector.types import Image
-from tests.waiting import turn
+from tests.waiting import PATIENCE, turn
 
 SOURCE = Path(__file__).parent / "producer" / "faulty.c"
 TRIGGER = SOURCE.with_name("trigger.xml")
@@ -93,7 +93,7 @@ class FakeCamera:
     def start(self) -> None:
         """Until it listens for commands, which it does at a fixed port."""
         self._process = subprocess.Popen([self._program, "-i", ADDRESS, "-s", "GV01", *self._options])
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while LISTENS not in Path("/proc/net/udp").read_text():
             assert self._process.poll() is None, "the fake camera ended"
             assert time.monotonic() < deadline, "the fake camera does not listen"

@@ -45,9 +45,19 @@ def shots(url: str, number: int = 3) -> list[Shot]:
     [("Mono8", 1), ("Mono16", 1), ("RGB8", 3), ("BayerRG8", 3), ("BayerGB8", 3), ("BayerGR8", 3), ("BayerBG8", 3)],
 )
 def test_format_and_region_are_the_ones_asked_for(camera: cameras.FakeCamera, options: str, channels: int) -> None:
-    for shot in shots(f"{URL}&OffsetX=16&OffsetY=8&PixelFormat={options}&buffers=40"):
+    region = "Width=160&Height=120&OffsetX=16&OffsetY=8&TriggerMode=On&TriggerSource=Software"
+    source = open_source(f"gige://{cameras.ADDRESS}?{region}&PixelFormat={options}")
+    reading, fire = Reading(source), shutter_of(source)
+    assert fire is not None
+    until(lambda: waits(source))
+    for number in (1, 2, 3):  # one by one, so that none waits where there is no room for it
+        fire()
+        reading.wait_for(number, PATIENCE)
+    source.close()
+    reading.wait_for_end(PATIENCE)
+    for shot in reading.shots:
         assert shot.image is not None
-        assert shot.image.shape == (240, 320, channels)
+        assert shot.image.shape == (120, 160, channels)
         assert np.ptp(shot.image) > 100, "a ramp"
 
 
