@@ -12,6 +12,7 @@ from inspector.archive import Chunk, Kept, Session
 from inspector.catchup import CatchUp
 from inspector.clock import SystemClock
 from inspector.stage import Stage
+from tests.waiting import PATIENCE
 
 
 class MemoryArchive:
@@ -102,7 +103,7 @@ def serving(archive: MemoryArchive, url: str = "tcp://127.0.0.1:*", **options: o
         yield server
     finally:
         server.stop()
-        assert stage.join(30)
+        assert stage.join(PATIENCE)
         server.close()
     assert stage.error is None
 

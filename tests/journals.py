@@ -16,6 +16,7 @@ from inspector.journal.store import Account, Entry, Store
 from inspector.ledger import Ledger
 from inspector.stage import Stage
 from inspector.types import Frame
+from tests.waiting import PATIENCE
 
 CAMERAS = ("cam1", "cam2")
 VERDICTS = "verdict/line1/cam1/"
@@ -76,7 +77,7 @@ class Parts:
 
     def __exit__(self, *error: object) -> None:
         self.journal.stop()
-        assert self.stage.join(30)
+        assert self.stage.join(PATIENCE)
         self.reader.close()
         self.store.close()
         assert self.stage.error is None
@@ -101,7 +102,7 @@ def running(path: Path, captured: Mapping[tuple[str, str], int] | None = None) -
         stage.start()
         yield begun
         begun.journal.stop()
-        assert stage.join(30)
+        assert stage.join(PATIENCE)
         assert stage.error is None
 
 

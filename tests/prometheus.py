@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from inspector.metrics import TABLE
-from tests.waiting import free_port, until
+from tests.waiting import PATIENCE, free_port, until
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 ASKED = re.compile(r"\b(?:\w+:)?inspector_\w+(?::\w+)?")
@@ -84,7 +84,7 @@ class Prometheus:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
         self._log.close()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ class Prometheus:
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, Path(self._log.name).read_text()
         try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=30):
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=PATIENCE):
                 return True
         except OSError:
             return False
@@ -110,7 +110,7 @@ class Prometheus:
     def _get(self, what: str, **parameters: str) -> Any:
         url = f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{parameters}: {error.read().decode()}") from error

@@ -19,7 +19,7 @@ from tests.waiting import free_port, until
 
 REASON = "needs a real RTSP server: pip install 'aio-rtsp-toolkit[server]' av"
 
-START = 30.0  # seconds that the server may take to listen
+START = 120.0  # seconds that the server may take to listen
 
 
 class Server:

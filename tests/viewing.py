@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.daemon import command, environment
 from tests.readers import rest
+from tests.waiting import PATIENCE
 
 REACHED = re.compile(r"listening at (\S+), to be seen at (http://\S+/)")
 
@@ -44,7 +45,7 @@ class View:
     ) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=PATIENCE)
 
     @property
     def pid(self) -> int:

@@ -19,7 +19,7 @@ from inspector.guard import Guard
 from inspector.keys import ClientKeys, ServerKeys, fingerprint, generate, read_public
 from inspector.outputs import Output, open_output
 
-HANG = 30.0
+HANG = 120.0
 TOPIC = "verdict/line1/cam1/"
 
 

@@ -18,7 +18,7 @@ from inspector.errors import ConfigError, SourceError
 from inspector.sources import Source, open_source
 from inspector.sources.isolated import Isolated
 from inspector.types import Image
-from tests.waiting import free_port
+from tests.waiting import PATIENCE, free_port
 
 COUNT = 4
 HANG = 60.0  # seconds after which something that should have ended is said to hang
@@ -253,6 +253,6 @@ def test_a_network_camera_that_is_silent_is_given_up() -> None:
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        reader.join(30)
+        reader.join(PATIENCE)
     assert len(errors) == 1
     assert "time-out 0.2 s" in str(errors[0])

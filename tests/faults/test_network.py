@@ -15,7 +15,7 @@ import pytest
 
 from tests.daemon import Process, configure, environment
 from tests.faults.test_losses import SUBSCRIBER, written
-from tests.waiting import turn, until
+from tests.waiting import PATIENCE, turn, until
 
 pytestmark = pytest.mark.full
 
@@ -73,7 +73,7 @@ def test_1_a_cable_that_is_pulled_and_put_back(tmp_path: Path, bright: Path, pic
             until(lambda: len(written(out)) >= cut + 500, "what was published meanwhile")
         finally:
             subscriber.kill()
-            subscriber.wait(30)
+            subscriber.wait(PATIENCE)
         daemon.send(signal.SIGTERM)
         assert daemon.wait() == 0
     sequences = [int(str(line[2])) for line in written(out)]

@@ -43,6 +43,7 @@ from tests.boards import moved, piece
 from tests.bundles import make_bundle, picture
 from tests.calibrations import SHA256, calibration_text
 from tests.daemon import Process, configure, run
+from tests.waiting import PATIENCE
 
 calibrates = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("scipy", "tomli_w"))), reason="needs scipy, which `make test-all` installs"
@@ -64,7 +65,7 @@ def verdicts(daemon: Process, number: int) -> dict[str, list[VerdictMessage]]:
     """The first so many verdicts of each camera that come."""
     found: dict[str, list[VerdictMessage]] = {"cam1": [], "cam2": []}
     with Subscriber(daemon.endpoint, kinds=["verdict"]) as subscriber:
-        for message in subscriber.messages(timeout=30):
+        for message in subscriber.messages(timeout=PATIENCE):
             if isinstance(message, VerdictMessage):
                 found[message.camera].append(message)
             if all(len(messages) >= number for messages in found.values()):

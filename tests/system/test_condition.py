@@ -24,7 +24,7 @@ from inspector.wire import decode
 from tests.bundles import picture
 from tests.daemon import Process, configure
 from tests.line import Line
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_3_black_pictures_in_verdicts_events_and_metrics(bright: Path, tmp_path:
     told, heard = [], 0
     with Process(config) as daemon:
         with Subscriber(daemon.endpoint, kinds=["verdict", "event"]) as subscriber:
-            for message in subscriber.messages(timeout=30):
+            for message in subscriber.messages(timeout=PATIENCE):
                 if isinstance(message, VerdictMessage):
                     key = message.camera, str(message.part)
                     found.setdefault(key, set()).add((message.verdict, message.cause))

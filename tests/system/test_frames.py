@@ -28,6 +28,7 @@ from inspector.wire import decode
 from tests.bundles import picture
 from tests.calibrations import calibration_text
 from tests.daemon import Process, configure, run
+from tests.waiting import PATIENCE
 
 HEIGHT, WIDTH = 300, 400
 
@@ -54,7 +55,7 @@ def test_1_small_defects_of_large_frames(bright: Path, tmp_path: Path) -> None:
     found: dict[str, Verdict] = {}
     with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
         result = None
-        for message in subscriber.messages(timeout=30):
+        for message in subscriber.messages(timeout=PATIENCE):
             if isinstance(message, VerdictMessage):
                 found[str(message.part)] = message.verdict
             elif isinstance(message, ResultMessage):

@@ -33,6 +33,11 @@ LINE = "sim://line?width=128&height=96&rate=50"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation needs Linux")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "BEATLESS", PATIENCE)  # no process is given up but where it is to be
+
+
 def killed(source: Isolated, number: signal.Signals) -> None:
     assert source.pid is not None
     os.kill(source.pid, number)
@@ -60,7 +65,7 @@ def test_one_that_is_stopped_is_killed_and_starts_anew(monkeypatch: pytest.Monke
         list(frames)
     assert first is not None
     assert not psutil.pid_exists(first)
-    monkeypatch.undo()
+    monkeypatch.setattr(isolated, "BEATLESS", PATIENCE)
     assert next(source.frames()).part == "1"
 
 
@@ -117,6 +122,7 @@ def test_shots_come_as_they_were_given(drivers: None) -> None:
 
 def test_it_is_fired_where_it_is(drivers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it says comes back; a driver that hangs in it is killed like any other, and can be fired again."""
+    monkeypatch.setattr(isolated, "BEATLESS", 10.0)  # which the reader that waits when it hangs goes by
     source = Isolated("fired:", hangs_after=PATIENCE)
     fire = source.fire
     assert fire is not None

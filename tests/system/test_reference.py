@@ -23,6 +23,7 @@ from tests.boards import PLACES, moved, piece
 from tests.bundles import make_bundle
 from tests.daemon import Process, configure, run
 from tests.pictures import noise, write
+from tests.waiting import PATIENCE
 
 DEFECT = np.s_[60:74, 100:112]
 
@@ -58,7 +59,7 @@ def test_1_to_3_each_frame_is_compared_with_its_own_place(
     verdicts: dict[str, VerdictMessage] = {}
     results: dict[str, ResultMessage] = {}
     with Process(config) as daemon, Subscriber(daemon.endpoint) as subscriber:
-        for message in subscriber.messages(timeout=30):
+        for message in subscriber.messages(timeout=PATIENCE):
             if isinstance(message, VerdictMessage) and message.part:
                 verdicts[message.part] = message
             elif isinstance(message, ResultMessage) and message.part:

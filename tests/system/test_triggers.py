@@ -21,6 +21,7 @@ from inspector.matching import MOST_WAITING, Triggers
 from inspector.stage import Stage
 from inspector.triggers import TriggerEndpoint
 from tests.archives import asking_at
+from tests.waiting import PATIENCE
 
 STATIONS = {"gate": ("cam1", "cam2", "cam3")}
 
@@ -42,7 +43,7 @@ class House:
             yield self
         finally:
             self.endpoint.stop()
-            assert self._stage.join(30)
+            assert self._stage.join(PATIENCE)
             self.endpoint.close()
         assert self._stage.error is None
 

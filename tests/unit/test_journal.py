@@ -29,6 +29,11 @@ from tests.waiting import until
 RESULTS = "result/line1/cam1/"
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 60.0)  # a disk that is slow here fails for no test that is not about it
+
+
 # ---- what is kept can be had again
 
 
