@@ -151,6 +151,11 @@ def test_3_killed_again_and_again_a_subscriber_has_every_part_once(bright: Path,
             heard.append(item.event.detail)
         return len(heard) == 3
 
+    def goes_on(number: int) -> None:
+        """Until there are parts of so many runs; the last of them is under load."""
+        by_run = observer.heard
+        until(lambda: len(by_run) == number and len(by_run[max(by_run)]) >= 20, f"parts of run {number}")
+
     config.write_text(config.read_text().replace("tcp://127.0.0.1:*", endpoint))
     with (
         Observer(endpoint, kinds=("part",), catchup=catchup) as observer,
@@ -159,12 +164,12 @@ def test_3_killed_again_and_again_a_subscriber_has_every_part_once(bright: Path,
         for number in (1, 2, 3):
             with Process(config) as daemon:
                 daemon.keep_reading()
-                observer.wait_for(40 * number)
+                goes_on(number)
                 daemon.send(signal.SIGKILL)
                 daemon.wait()
         with Process(config) as daemon:
             daemon.keep_reading()
-            observer.wait_for(160)
+            goes_on(4)
             until(tells_of_all, "which parts were left")
             daemon.send(signal.SIGTERM)
             assert daemon.wait() == 0

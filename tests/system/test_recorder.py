@@ -31,8 +31,10 @@ from onnx import TensorProto, helper
 from inspector.cli import main
 from inspector.client import Subscriber
 from inspector.inference import bundle
-from inspector.messages import EventMessage, VerdictMessage
+from inspector.journal.reading import Choice, Reader
+from inspector.messages import BeatMessage, EventMessage, Kind, VerdictMessage
 from inspector.recorder.recording import Recording
+from inspector.wire import decode
 from tests.boards import PLACES, moved, piece
 from tests.bundles import detector, make_bundle, picture
 from tests.calibrations import calibration_text
@@ -76,8 +78,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = shutil.copytree(MODELS / "simulated-line", folder / "model")
     source = "sim://line?seed=11&rate=10&frames=45"  # its 27th part is its first defective one
     (first, *_) = record(
-        folder, bundle, source, 'on = ["ng"]\nafter = 1\npause = 1000\n', camera="queue = 50\ndeadline = 60"
-    )
+        folder, bundle, source, 'on = ["ng"]\nafter = 1\npause = 1000\n',
+        more=f'[journal]\npath = "{folder}/journal.sqlite"\n', camera="queue = 50\ndeadline = 60",
+    )  # fmt: skip
     return first
 
 
@@ -91,6 +94,14 @@ def index(recording: Path) -> dict[str, Any]:
     return dict(json.loads((recording / "recording.json").read_text()))
 
 
+def journalled(recording: Path) -> dict[int, float]:
+    """When each frame was captured, also those that are not recorded."""
+    reader = Reader(recording.parents[1] / "journal.sqlite")
+    told = [decode(one.kept.parts) for one in reader.messages(Choice("verdict/"))]
+    reader.close()
+    return {message.frame: message.captured_ns / 1e9 for message in told if isinstance(message, VerdictMessage)}
+
+
 def change(recording: Path, how: Callable[[list[dict[str, Any]]], None]) -> None:
     """Have it recorded otherwise."""
     lines = [json.loads(line) for line in (recording / "frames.jsonl").read_text().splitlines()]
@@ -102,16 +113,17 @@ def change(recording: Path, how: Callable[[list[dict[str, Any]]], None]) -> None
 
 
 def test_1_the_frames_before_and_after_are_recorded_and_judged_the_same(recorded: Path) -> None:
-    told = index(recorded)
-    first = told["triggers"][0]["frame"]
+    first, *more = (one["frame"] for one in index(recorded)["triggers"])
     frames = list(Recording(recorded).frames())
-    numbers = [one.number for one in frames]
-    assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
-    captured = {one.number: one.header["captured_ns"] / 1e9 for one in frames}
-    before, after = captured[first] - min(captured.values()), max(captured.values()) - captured[first]
-    assert min(numbers) > 1
-    assert 1.5 < before <= 2.05
-    assert after > 0.5
+    numbers = {one.number for one in frames}
+    assert len(numbers) == len(frames)
+    captured = journalled(recorded)
+    begin, end = captured[first] - 2, max(captured[number] for number in (first, *more)) + 1
+
+    def between(slack: float) -> set[int]:
+        return {number for number, at in captured.items() if begin - slack <= at <= end + slack}
+
+    assert between(-1e-3) <= numbers <= between(1e-3)  # the recorder goes by a clock that nobody sets
     assert {one.header["verdict"] for one in frames} == {"ok", "ng"}
     defective = next(one for one in frames if one.number == first)
     assert defective.mask is not None
@@ -328,25 +340,34 @@ def test_5_a_disk_that_is_full_costs_recordings_and_no_verdict(bright: Path, pic
         keys = f'[recorder]\npath = "{disk}/rec"\non = ["ng"]\nbefore = 0.2\nafter = 0.2\nlongest = 0.2\npause = 0\n'
         source = f"folder:{pictures}?loop=1&rate=20"
         config = configure(tmp_path / "c.toml", bright, source, publish=keys + "keep_days = 1\nmax_recordings = 10\n")
-        with Process(config) as daemon, Subscriber(daemon.endpoint, kinds=["verdict", "event"]) as subscriber:
+        kinds: list[Kind] = ["verdict", "event", "beat"]
+        with Process(config) as daemon, Subscriber(daemon.endpoint, kinds=kinds) as subscriber:
             daemon.keep_reading()
+            states, frames = list[str](), list[int]()
+
+            def heard(state: str) -> bool:
+                """Whether the recorder was in a state by now, or the line is over."""
+                while (message := subscriber.receive(0)) is not None:
+                    if isinstance(message, EventMessage) and "recorder" in message.event.detail:
+                        states.append(message.event.state)
+                    elif isinstance(message, VerdictMessage):
+                        frames.append(message.frame)
+                    elif isinstance(message, BeatMessage) and message.final:
+                        states.append("over")
+                return state in states
+
             kept, failed = (f'inspector_recordings_total{{fate="{fate}"}}' for fate in ("kept", "failed"))
             until(lambda: daemon.metrics()[kept] > 0, "one is recorded")
             fill(disk / "filler")
             until(lambda: daemon.metrics()[failed] > 1, "recordings fail")
+            until(lambda: heard("failing"), "it is told")
             assert daemon.get("/healthz") == "ok\n"
             (disk / "filler").unlink()
             until(lambda: daemon.metrics()["inspector_recorder_failing"] == 0, "it works again")
+            until(lambda: heard("recovered"), "it is told")
             until(lambda: daemon.metrics()['inspector_recorder_frames_total{camera="cam1",fate="lost"}'] > 0)
             daemon.send(signal.SIGTERM)
-            states, frames = [], []
-            for message in subscriber.messages(timeout=30):
-                if isinstance(message, EventMessage) and "recorder" in message.event.detail:
-                    states.append(message.event.state)
-                elif isinstance(message, VerdictMessage):
-                    frames.append(message.frame)
-                elif message.kind == "beat" and message.final:
-                    break
+            until(lambda: heard("over"), "its last beat")
             assert daemon.wait() == 0
         assert states[:2] == ["failing", "recovered"]
         assert sorted(frames) == list(range(min(frames), max(frames) + 1)), "none is lost; they may overtake each other"
