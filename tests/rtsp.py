@@ -23,11 +23,16 @@ START = 120.0  # seconds that the server may take to listen
 
 
 class Server:
-    """rtsp-server on a free port of loopback, serving one clip again and again."""
+    """rtsp-server on a free port of loopback, serving one clip again and again.
+
+    camera: its URL, without options;  url: with as much patience as a busy machine needs; where a server is to be found
+        silent that is there, give `camera` less
+    """
 
     def __init__(self, media: Path, host: str = "127.0.0.1", before: Sequence[str] = ()) -> None:
         self.media, self.host, self.port, self.control = media, host, free_port(), free_port()
-        self.url = f"rtsp://user:s3cret@{host}:{self.port}/cam.mp4?read_timeout=1"
+        self.camera = f"rtsp://user:s3cret@{host}:{self.port}/cam.mp4"
+        self.url = f"{self.camera}?open_timeout=60&read_timeout=60"
         self._before = before
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -66,7 +71,7 @@ class UdpServer:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.url = f"rtsp://127.0.0.1:{self.port}/cam?transport=udp&open_timeout=5&read_timeout=1"
+        self.url = f"rtsp://127.0.0.1:{self.port}/cam?transport=udp&open_timeout=10&read_timeout=10"
         self.process: subprocess.Popen[bytes] | None = None
 
     @staticmethod

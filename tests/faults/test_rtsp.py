@@ -84,7 +84,7 @@ def quiet(daemon: Process) -> Process:
 
 
 def test_killed_and_stopped_again_and_again(server: Server, tmp_path: Path, bright: Path) -> None:
-    config = configure(tmp_path / "c.toml", bright, server.url)
+    config = configure(tmp_path / "c.toml", bright, f"{server.camera}?read_timeout=1")
     with Process(config) as daemon:
         watch = Watch(quiet(daemon))
         watch.wait_for_verdicts(time.monotonic())
@@ -113,7 +113,7 @@ def test_killed_and_stopped_again_and_again(server: Server, tmp_path: Path, brig
 
 def test_a_short_stall_costs_verdicts_and_no_connection(server: Server, tmp_path: Path, bright: Path) -> None:
     """What the server sends after it is older than the deadline: `unknown`, and never judged."""
-    config = configure(tmp_path / "c.toml", bright, server.url.replace("=1", "=30"), camera="deadline = 0.5")
+    config = configure(tmp_path / "c.toml", bright, server.url, camera="deadline = 0.5")
     with Process(config) as daemon:
         watch = Watch(quiet(daemon))
         for number in range(STALLS):
@@ -135,7 +135,8 @@ def test_a_cable_that_is_pulled_and_put_back(media: Path, tmp_path: Path, bright
         server = Server(media, THERE, ["ip", "netns", "exec", name])
         server.start()
         try:
-            with Process(configure(tmp_path / "c.toml", bright, server.url)) as daemon:
+            url = f"{server.camera}?read_timeout=1"
+            with Process(configure(tmp_path / "c.toml", bright, url)) as daemon:
                 watch = Watch(quiet(daemon))
                 watch.wait_for_verdicts(time.monotonic())
                 for _ in range(ROUNDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from inspector.sources import open_source
 from tests import cameras
 from tests.daemon import configure, run
 from tests.rtsp import FPS, REASON, Server, record
+from tests.waiting import until
 
 pytestmark = [pytest.mark.full, pytest.mark.alone]
 
@@ -26,6 +28,12 @@ def looked_at(folder: Path, bundle: Path, url: str) -> tuple[int, dict[str, Any]
     done = run("doctor", config, "--json", "--no-benchmark")
     (found,) = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "cameras"]
     return done.returncode, found, done.stdout + done.stderr
+
+
+def pace(found: dict[str, Any]) -> float | None:
+    """Frames a second; by a machine that was busy meanwhile any number, or none."""
+    match = re.search(r"(\S+) frames/s", found["text"])
+    return None if match is None else float(match[1])
 
 
 @pytest.fixture
@@ -43,9 +51,8 @@ def test_a_network_camera_that_delivers_refuses_and_is_gone(server: Server, tmp_
     code, found, told = looked_at(tmp_path, bright, server.url)
     assert (code, found["level"]) == (75, "fine")  # nothing is kept, for one
     assert "320x240x3" in found["text"]
-    rate = float(found["text"].partition(" frames/s")[0].rpartition(" ")[2])
-    assert rate == pytest.approx(FPS, rel=0.3)
     assert "s3cret" not in told
+    until(lambda: pace(looked_at(tmp_path, bright, server.url)[1]) == pytest.approx(FPS, rel=0.3), "its pace")
     code, found, told = looked_at(tmp_path, bright, server.url.replace("cam.mp4", "other.mp4"))
     assert (code, "refuses" in found["text"], "s3cret" in told) == (SourceError.exit_code, True, False)
     server.kill()
@@ -56,8 +63,9 @@ def test_a_network_camera_that_delivers_refuses_and_is_gone(server: Server, tmp_
 def test_a_machine_vision_camera_that_another_program_has(tmp_path: Path, bright: Path) -> None:
     with cameras.fake_camera():
         code, found, _ = looked_at(tmp_path, bright, GIGE)
-        assert (code, found["level"]) == (75, "fine"), found
+        assert code == 75, found
         assert "320x240x1" in found["text"]
+        until(lambda: looked_at(tmp_path, bright, GIGE)[1]["level"] == "fine", "the pace that it is asked for")
         frames = open_source(GIGE).frames()
         assert next(frames).image is not None
         try:

@@ -45,7 +45,7 @@ def test_killed_and_started_again(server: Server) -> None:
     frames = source.frames()
     assert next(frames).image is not None
     server.kill()
-    with pytest.raises(SourceError, match="gave no frame for 1 s, or ended the stream") as lost:
+    with pytest.raises(SourceError, match="gave no frame for 60 s, or ended the stream") as lost:
         list(frames)
     with pytest.raises(SourceError, match="cannot be opened") as refused:
         list(source.frames())
@@ -55,11 +55,11 @@ def test_killed_and_started_again(server: Server) -> None:
 
 
 def test_stopped_and_continued(server: Server) -> None:
-    source = open_source(server.url)
+    source = open_source(f"{server.camera}?open_timeout=5&read_timeout=5")
     frames = source.frames()
     assert next(frames).image is not None
     server.signal(signal.SIGSTOP)
-    with pytest.raises(SourceError, match="gave no frame for 1 s"):
+    with pytest.raises(SourceError, match="gave no frame for 5 s"):
         list(frames)
     with pytest.raises(SourceError, match="cannot be opened"):
         list(source.frames())
@@ -71,7 +71,7 @@ def test_frames_are_as_old_as_they_are(server: Server) -> None:
     """What the pictures show says when each was sent; the server stalls for a while, and then sends what it missed."""
     seen: list[tuple[float, float]] = []  # by the picture's number, seconds: when captured, when it arrived
     number, before = 0, 0
-    for shot in open_source(f"{server.url}&read_timeout=5".replace("read_timeout=1&", "")).frames():
+    for shot in open_source(server.url).frames():
         assert shot.image is not None
         assert shot.captured_ns is not None
         shown = number_of(shot.image)
