@@ -277,7 +277,7 @@ def test_4_a_process_that_stands_still_is_started_again(given: Given) -> None:
     until(lambda: service.MainPID not in (pid, "0") and service.ActiveState == "active", "it runs again")
     goes_on(service, "cam1")
     assert "Watchdog timeout" in service.log()
-    assert service.NRestarts == "1"
+    assert int(service.NRestarts) >= 1  # on a busy machine, more
     service.control("stop")
     assert_balanced(service)
 
@@ -303,15 +303,15 @@ def test_5_a_stage_that_hangs_gets_the_process_started_again(given: Given, stage
 @pytest.mark.parametrize(("fault", "state"), [("driver-hangs", "stalled"), ("driver-raises", "lost")])
 def test_6_a_broken_driver_hurts_its_camera_alone(given: Given, fault: str, state: str) -> None:
     service = given(
-        SIM.format(1), "folder:/srv/bright/golden?loop=1&rate=20", more=QUICK, unit="WatchdogSec=3\nRestart=no"
+        SIM.format(1), "folder:/srv/bright/golden?loop=1&rate=20", more=QUICK, unit="WatchdogSec=10\nRestart=no"
     )
     service.control("start")
     goes_on(service, "cam1")
     pid = service.MainPID
     service.machine.write(f"/run/faults/{fault}", "")
     until(lambda: service.StatusText.startswith(f"cam1 {state}; 1/2 cameras"), "systemctl status names it")
-    for _ in range(3):  # longer than it would take the watchdog
-        goes_on(service, "cam2")
+    before = settled(service, "cam2")
+    until(lambda: settled(service, "cam2") >= before + 20 * 15, "longer than it would take the watchdog")
     service.machine.run("rm", f"/run/faults/{fault}")
     goes_on(service, "cam1")
     assert service.MainPID == pid
