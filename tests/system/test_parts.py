@@ -137,9 +137,9 @@ def test_2_triggers_name_the_parts_and_one_without_a_frame_is_unknown(bright: Pa
 def test_3_killed_again_and_again_a_subscriber_has_every_part_once(bright: Path, tmp_path: Path) -> None:
     journal = tmp_path / "journal.sqlite"
     endpoint, catchup = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
-    # The second camera is slower, so that parts wait for it at any moment.
+    # The second camera is so much slower that parts wait for it at any moment, also where the machine is the brake.
     config = configure(
-        tmp_path / "c.toml", bright, SEEN.format(seed=1, rate=60), SEEN.format(seed=2, rate=30),
+        tmp_path / "c.toml", bright, SEEN.format(seed=1, rate=60), SEEN.format(seed=2, rate=6),
         more=f'{STATION}deadline = 600\n[journal]\npath = "{journal}"\n',
         publish=f'catchup = "{catchup}"',
     )  # fmt: skip
@@ -154,7 +154,7 @@ def test_3_killed_again_and_again_a_subscriber_has_every_part_once(bright: Path,
     def goes_on(number: int) -> None:
         """Until there are parts of so many runs; the last of them is under load."""
         by_run = observer.heard
-        until(lambda: len(by_run) == number and len(by_run[max(by_run)]) >= 20, f"parts of run {number}")
+        until(lambda: len(by_run) == number and len(by_run[max(by_run)]) >= 10, f"parts of run {number}")
 
     config.write_text(config.read_text().replace("tcp://127.0.0.1:*", endpoint))
     with (

@@ -107,7 +107,6 @@ def test_what_is_held_is_handed_out_when_what_comes_before_it_is_given_up(house:
     house.hears(house.verdict(1))
     house.hears(house.verdict(3))
     assert [item.sequence for item in house.items()] == [1]  # type: ignore[union-attr]
-    for _ in range(65):
+    while house.core.waits:  # how long depends on whether the place was closed before it was asked
         house.hears(house.encoder.beat({TOPIC: 3}, 5, final=False))
-    assert not house.core.waits
     assert [item.kind for item in house.items()] == ["gone", "verdict"]

@@ -92,7 +92,7 @@ def test_another_package_adds_a_source(site: Path) -> None:
 
 def test_a_camera_with_it_can_be_calibrated(site: Path, bright: Path) -> None:
     install(site, "parrot", PARROT, "parrot = parrot:from_url")
-    session = Session(["parrot:?frames=3"], [], 10, bundle.load(bright).card, open_source)
+    session = Session(["parrot:?frames=3"], [], 10, bundle.load(bright), open_source)
     assert [picture.part for picture in session.pictures()] == [f"parrot:?frames=3 {number}" for number in range(3)]
 
 
