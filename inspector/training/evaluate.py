@@ -121,7 +121,7 @@ def evaluate(
             with_scores(folder, found)
         bundle = bundles.load(folder)  # its card, and with it its sha256, has changed
 
-    judged = {result.sample for result in totals.results}
+    judged = {result.sample.picture for result in totals.results}
     record = {
         "format": FORMAT,
         "bundle": _identity(bundle, running),
@@ -129,7 +129,7 @@ def evaluate(
             "name": root.resolve().name,
             "sha256": data.data_hash(samples),
             "pictures": dict(Counter(result.sample.kind for result in totals.results)),
-            "seen": [sample.picture.relative_to(root).as_posix() for sample in seen if sample in judged],
+            "seen": [sample.picture.relative_to(root).as_posix() for sample in seen if sample.picture in judged],
         },
         "made": {
             "at": datetime.now().astimezone().isoformat(timespec="seconds"),
