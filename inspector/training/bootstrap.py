@@ -2,7 +2,7 @@
 
 Pictures of one part resemble each other, so whole groups are drawn, not pictures (cluster bootstrap: Davison and
 Hinkley 1997, section 3.8); intervals are percentiles. Shares of pictures have the interval of Clopper and Pearson
-(1934), which takes the pictures for independent and holds for few of them; `breakdown` widens it where it must.
+(1934), which holds for few of them, with each group counted as one picture (as Korn and Graubard 1998 do).
 """
 
 from __future__ import annotations
@@ -80,16 +80,22 @@ def of_maps(scores: PixelScores) -> dict[str, float]:
     }
 
 
-def share(count: int, of: int) -> Interval | None:
-    """The exact 95 % interval of a share that was seen `count` times `of` times; None of nothing."""
+def share(count: int, of: int, groups: int) -> Interval | None:
+    """The exact 95 % interval of a share that was seen `count` times `of` times; None of nothing.
+
+    groups: of how many groups these are; each counts as one picture, since all of its pictures may be alike
+    """
     if not of:
         return None
     if not count:
-        return 0.0, unseen(of)
-    from scipy.stats import binomtest
+        return 0.0, unseen(groups)
+    if count == of:
+        return 1.0 - unseen(groups), 1.0
+    from scipy.stats import beta
 
-    limits = binomtest(count, of).proportion_ci(CONFIDENCE, "exact")
-    return float(limits.low), float(limits.high)
+    seen, rest = groups * count / of, groups * (of - count) / of
+    tail = (1 - CONFIDENCE) / 2
+    return float(beta.ppf(tail, seen, rest + 1)), float(beta.isf(tail, seen + 1, rest))
 
 
 def unseen(of: int) -> float:

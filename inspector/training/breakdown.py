@@ -30,12 +30,8 @@ def _share(table: Table, own: NDArray[np.bool_], verdict: Verdict) -> Row:
     """How many of the pictures `own` got the verdict, and of how many groups these are."""
     hit = table.verdict[own] == verdict
     count, of, groups = int(hit.sum()), len(hit), len(np.unique(table.group[own]))
-    interval = bootstrap.share(count, of)
-    if interval is not None and (count in (0, of) or groups == 1):
-        # No resample of groups differs then, so nothing shows how alike a group's pictures are: each may be as one.
-        open_end = bootstrap.unseen(groups)
-        interval = min(interval[0], 1 - open_end), max(interval[1], open_end)
-    return {"count": count, "of": of, "groups": groups, "share": count / of if of else None, "interval": interval}
+    share, interval = count / of if of else None, bootstrap.share(count, of, groups)
+    return {"count": count, "of": of, "groups": groups, "share": share, "interval": interval}
 
 
 def by_kind(table: Table, resamples: Weights) -> dict[str, Row]:

@@ -91,8 +91,7 @@ def cautions(record: Mapping[str, Any]) -> list[str]:
         found.append(
             f"The {pictures} pictures show {record['groups_drawn']} groups (parts, places or lines). Pictures of one "
             "group resemble each other and say less than as many separate parts would: the sentences above give the "
-            "wider of the exact interval, which takes pictures for independent, and the one by groups. Where that one "
-            "cannot be had, as where no mistake was seen, the exact one counts groups in the place of pictures."
+            "wider of the exact interval, which counts each group as one picture, and the one by groups."
         )
     if 1 < record["groups_drawn"] < 10:
         found.append(f"With {record['groups_drawn']} groups the bootstrap intervals are rough.")

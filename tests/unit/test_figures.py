@@ -97,7 +97,7 @@ def test_kinds_alone_and_all_others() -> None:
     assert rows["soft"]["pixel_f1"] == pytest.approx(0)
     assert rows["soft"]["pixel_f1_without"] == pytest.approx(120 / 170)
     assert rows["dent"]["image_auroc"] == pytest.approx(1)
-    assert rows["good"]["ng_interval"] == pytest.approx((0.0084, 0.9057), abs=1e-4)
+    assert rows["good"]["ng_interval"] == pytest.approx((0.0016, 0.9601), abs=1e-4)
     assert "pixel_f1" not in rows["good"]
 
 
@@ -162,22 +162,36 @@ def test_resamples_that_agree_are_no_interval_but_of_a_difference() -> None:
     [(0, 30, 0.0, 0.1157), (15, 45, 0.2000, 0.4895), (5, 5, 0.4782, 1.0)],
 )
 def test_exact_intervals_are_those_of_the_tables(count: int, of: int, low: float, high: float) -> None:
-    assert bootstrap.share(count, of) == pytest.approx((low, high), abs=1e-4)
+    assert bootstrap.share(count, of, of) == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.parametrize(
     ("ng", "groups", "low", "high"),
-    [(0, 3, 0.0, 0.7076), (0, 300, 0.0, 0.0122), (300, 3, 0.2924, 1.0), (15, 1, 0.025, 0.975), (15, 3, 0.0283, 0.0812)],
-)
-def test_where_groups_cannot_be_told_apart_they_are_counted(ng: int, groups: int, low: float, high: float) -> None:
+    [
+        (0, 3, 0.0, 0.7076), (1, 3, 0.0, 0.7103), (15, 3, 0.0, 0.7466), (300, 3, 0.2924, 1.0), (15, 1, 0.0, 0.9804),
+        (0, 300, 0.0, 0.0122), (15, 300, 0.0283, 0.0812),
+    ],
+)  # fmt: skip
+def test_the_exact_interval_counts_groups_for_pictures(ng: int, groups: int, low: float, high: float) -> None:
     many = table([row(str(n), score=0.9 if n < ng else 0.1, group=f"part {n % groups}") for n in range(300)])
     found = breakdown.rates(many)["false_rejects"]
     assert (found["count"], found["of"], found["groups"]) == (ng, 300, groups)
     assert found["interval"] == pytest.approx((low, high), abs=1e-4)
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_no_mistake_makes_the_exact_interval_narrower_than_none(groups: int, each: int, data: st.DataObject) -> None:
+    of = groups * each
+    count = data.draw(st.integers(0, of))
+    found = bootstrap.share(count, of, groups)
+    assert found is not None
+    assert found[0] <= count / of <= found[1]
+    assert found[1] >= bootstrap.unseen(groups) - 1e-9
+    assert found[0] <= 1 - bootstrap.unseen(groups) + 1e-9
+
+
 def test_of_nothing_there_is_no_share() -> None:
-    assert bootstrap.share(0, 0) is None
+    assert bootstrap.share(0, 0, 0) is None
     assert bootstrap.unseen(0) == 1.0
 
 
