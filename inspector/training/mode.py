@@ -24,8 +24,8 @@ def choose(samples: list[Sample], wish: Mode | None) -> tuple[Mode, str]:
         raise DataError("--mode masks: there is no defective picture; add some, or train with --mode normal")
     if wish == "reference" and not any(map(_has_reference, samples)):
         raise DataError(
-            "--mode reference: no picture has a reference of its size; put some into train_reference, or train without "
-            "--mode"
+            "--mode reference: no good picture, and no defective one with a mask, has a reference of its size; put "
+            "some into train_reference, or train without --mode"
         )
     if wish is not None:
         return wish, f"mode {wish}: it was asked for"
@@ -47,8 +47,8 @@ def choose(samples: list[Sample], wish: Mode | None) -> tuple[Mode, str]:
 
 
 def _has_reference(sample: Sample) -> bool:
-    """Whether it has one of its own size; no other can be laid under it."""
-    if sample.reference is None:
+    """Whether it has one to learn from: of its own size, and of a defective picture only beside a mask."""
+    if sample.reference is None or not (sample.good or sample.mask is not None):
         return False
     return read_grey(sample.reference).shape == read_grey(sample.picture).shape
 

@@ -222,8 +222,9 @@ def test_the_mode_follows_from_the_pictures(boards: Path, tmp_path: Path) -> Non
 def test_without_a_reference_that_fits_there_is_nothing_to_compare_with(boards: Path, tmp_path: Path) -> None:
     small = write(tmp_path / "small.png", noise(1))
     bare = [Sample(s.picture, s.kind, s.mask) for s in training_samples(boards)]
-    for samples in bare, [Sample(s.picture, s.kind, s.mask, small) for s in bare]:
-        with pytest.raises(DataError, match="--mode reference: no picture has a reference of its size; put some into"):
+    unmasked = [Sample(s.picture, s.kind, None, None if s.good else s.picture) for s in bare]
+    for samples in bare, [Sample(s.picture, s.kind, s.mask, small) for s in bare], unmasked:
+        with pytest.raises(DataError, match="no good picture, and no defective one with a mask, has a reference"):
             choose(samples, "reference")
     good = next(s for s in bare if s.good)
     assert choose([*bare, Sample(good.picture, good.kind, None, good.picture)], "reference")[0] == "reference"
