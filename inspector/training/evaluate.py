@@ -50,7 +50,7 @@ class Totals:
     results: list[Result] = field(default_factory=list)
 
     def group_copies(self) -> list[str]:
-        """Give near copies a group in common, as training does; what a reader of the figures must know of that."""
+        """Give near copies a group in common, unless most look alike; what a reader must know of that."""
         samples, note = with_groups_of_copies([result.sample for result in self.results])
         self.results = [replace(result, sample=sample) for result, sample in zip(self.results, samples, strict=True)]
         return [] if note is None else [note]
