@@ -66,7 +66,7 @@ def beside(path: Path, content: bytes) -> Path:
 def replace(contents: Mapping[Path, bytes]) -> None:
     """Put whole files in the places of those that are there, in this order, once all of them are on the disk.
 
-    Raises OSError, and what is there stays.
+    Raises OSError; all that is there stays then, but where a later one cannot take its place, those before it have.
     """
     written: dict[Path, Path] = {}
     try:
