@@ -68,8 +68,8 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="rows of the frames that a source's strips are gathered into, as the camera has it",
     )  # fmt: skip
     verb.add_argument(
-        "--scan-overlap", type=int, default=64, metavar="N",
-        help="rows that the next frame repeats, as the camera has it (64)",
+        "--scan-overlap", type=int, metavar="N",
+        help="rows that the next frame repeats, as the camera has it (64, or half of --scan-rows if that is less)",
     )  # fmt: skip
     only_with(verb, "--scan-rows", "--scan-overlap")
     verb.add_argument("--device", default="cpu", help="what to run on, as the daemon will: cpu, cuda:0, ... (cpu)")
@@ -110,9 +110,12 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 def _scan(options: argparse.Namespace) -> tuple[int, int] | None:
     """Rows of a frame and those that the next one repeats, where strips are to be gathered. Raises ConfigError."""
-    rows, overlap = options.scan_rows, options.scan_overlap
+    from inspector.sources.scan import usual_overlap
+
+    rows = options.scan_rows
     if rows is None:
         return None
+    overlap = usual_overlap(rows) if options.scan_overlap is None else options.scan_overlap
     if not 0 <= overlap <= rows // 2:
         raise ConfigError(
             f"--scan-overlap {overlap}: at most half of --scan-rows {rows} may be repeated; use 0 to {rows // 2}"

@@ -27,6 +27,14 @@ from inspector.errors import SourceError
 from inspector.sources import Source, shutter_of, waits
 from inspector.types import Image, Shot
 
+OVERLAP = 64
+"""Rows that a line-scan camera's frames repeat where it is not said, and have so many."""
+
+
+def usual_overlap(rows: int) -> int:
+    """How many of their `rows` frames repeat where it is not said."""
+    return min(OVERLAP, rows // 2)
+
 
 class Scan:
     """Frames of `rows` rows, of the strips of `source`; `overlap`, at most half of `rows`, are repeated."""

@@ -122,6 +122,7 @@ def test_each_verbs_help_tells_of_every_option(verb: str, capsys: pytest.Capture
         (["model", "use", "c.toml", "m", "--agree", "0.9"], "--agree does something only with --shadow; give"),
         (["evaluate", "bundle", "data", "--overlap", "8"], "--overlap does something only with --fit tile; give"),
         (["calibrate", "bundle", "good", "--overlap", "8"], "--overlap does something only with --fit tile; give"),
+        (["calibrate", "bundle", "good", "--scan-overlap", "64"], "--scan-overlap does something only with --scan-row"),
         (["evaluate", "bundle"], "data"),
         (["calibrate", "bundle"], "good"),
         (["calibrate", "bundle", "good", "--false-rejects", "0"], "'0' is not a number above 0 and below 1"),

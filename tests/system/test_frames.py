@@ -170,8 +170,9 @@ def test_6_a_calibration_of_strips_is_not_for_the_frames_that_they_become(
     assert "; it may be of strips: make it anew with --scan-rows 80\n" in checked.stdout
 
     capsys.readouterr()
-    assert cli.main([*calibrate, "60", "--scan-rows", "80"]) == 78
+    assert cli.main([*calibrate, "60", "--scan-rows", "80", "--scan-overlap", "64"]) == 78
     assert "--scan-overlap 64: at most half of --scan-rows 80 may be repeated; use 0 to 40" in capsys.readouterr().err
+    assert cli.main([*calibrate, "80", "--scan-rows", "80"]) == 0  # repeats half of them, as the daemon does
     (tmp_path / "strips").mkdir()
     cv2.imwrite(str(tmp_path / "strips" / "1.png"), picture())
     calibrate[2] = str(tmp_path / "strips")
