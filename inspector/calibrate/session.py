@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from inspector.training import data, learnt
 from inspector.training.data import Sample
 from inspector.training.modalities import PICTURES, divisions, pictures_in
 from inspector.training.split import NEAR_COPY, completed, near_copies, thumbnail
-from inspector.types import Image
+from inspector.types import Image, Shot
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]+):")
 
@@ -108,9 +108,7 @@ class Session:
         if source.live:
             source = Live(source)
         with closing(source):
-            for number, shot in enumerate(itertools.islice(source.frames(), self._frames), 1):
-                if shot.part in seen:
-                    continue
+            for number, shot in itertools.islice(_others(source, seen), self._frames):
                 if shot.image is None:
                     self.notes.append(f"left out: {name}, frame {number}: {shot.fault or 'no picture'}")
                     continue
@@ -153,10 +151,21 @@ class Session:
 
     def _trained_on(self, place: str, folder: Path) -> set[str]:
         """The files in a folder, which a source reads, that the bundle was trained on."""
+        there: list[Sample] = []
         with suppress(OSError):  # the source says so
             there = [Sample(path, data.GOOD) for path in pictures_in(folder)]
-            return {sample.picture.name for sample in set(there) - set(self._unseen(place, there))}
-        return set()
+        return {sample.picture.name for sample in set(there) - set(self._unseen(place, there))}
+
+
+def _others(source: Source, seen: Collection[str]) -> Iterator[tuple[int, Shot]]:
+    """The frames of a source with their numbers, but for those of parts in `seen`; ends where it gives no others."""
+    skipped = 0
+    for number, shot in enumerate(source.frames(), 1):
+        skipped = skipped + 1 if shot.part in seen else 0
+        if skipped > len(seen):  # a folder without others, from the first again
+            return
+        if not skipped:
+            yield number, shot
 
 
 def part_names(pictures: Sequence[tuple[str, NDArray[np.float32]]], each: bool) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
 import pytest
 
+from inspector.calibrate.session import Session
 from inspector.errors import DataError
 from inspector.inference.bundle import load
+from inspector.sources import open_source
 from inspector.training import learnt
 from inspector.training.data import Sample
 from tests.bundles import make_bundle
@@ -51,6 +54,32 @@ def test_a_stack_is_known_by_all_its_files(bundle: Path, tmp_path: Path) -> None
     assert learnt.seen(load(bundle), other) == other
     write(tmp_path / "others/b/1.png", noise(3))
     assert learnt.seen(load(bundle), other) == []
+
+
+def names(bundle: Path, url: str, frames: int) -> list[str]:
+    """The pictures that calibration takes of a source."""
+    return [one.name for one in Session([url], [], frames, load(bundle), open_source).pictures()]
+
+
+def test_what_a_source_shows_of_it_counts_for_no_frame(bundle: Path, tmp_path: Path) -> None:
+    learnt.write(bundle / "history", samples(tmp_path / "shown", 1, 2, 3))
+    url = f"folder:{tmp_path / 'shown'}"
+    assert names(bundle, f"{url}?loop=1", 9) == []  # and ends
+    samples(tmp_path / "shown", 4, 5)
+    assert names(bundle, url, 1) == [f"{url}, frame 4"]
+    assert names(bundle, f"{url}?loop=1", 3) == [f"{url}?loop=1, frame {number}" for number in (4, 5, 9)]
+
+
+def test_a_history_that_cannot_be_read_lets_no_source_pass(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> list[Sample]:
+        raise PermissionError(errno.EACCES, "Permission denied", "pictures.txt")
+
+    samples(tmp_path / "shown", 1)
+    monkeypatch.setattr(learnt, "seen", refused)
+    with pytest.raises(PermissionError):
+        names(bundle, f"folder:{tmp_path / 'shown'}", 1)
 
 
 def test_what_cannot_be_read_is_not_known(bundle: Path, tmp_path: Path) -> None:
