@@ -172,17 +172,20 @@ def _check(options: argparse.Namespace) -> int:
 
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
-    problems: list[InspectorError] = []
-    taken = list(addresses.taken(settings, options.config, Machine(), problems))
+    lost: dict[str, InspectorError] = {}
+    taken = list(addresses.taken(settings, options.config, Machine(), lost))
     others = [one for one in taken if not one.is_own]
+    problems = list(lost.values())
     for path, probe in ((settings.journal.path, opening.probe), (settings.recorder.path, folder.probe)):
         with noting(problems):
             if path is not None:
                 probe(path)
-    # All else is proven beside whoever has the addresses.
-    quiet = addresses.without(settings, [one.what for one in taken])
+    # All else is proven beside whoever has the addresses, and without those that cannot be had.
+    quiet = addresses.without(settings, [one.what for one in taken], lost)
     with noting(problems), assemble(quiet, rehearsal=True) as assembly:
-        print(f"{options.config}: {'all but its addresses is fine' if others else 'fine'}; {assembly.summary}")
+        if len(problems) == len(lost):
+            fine = "all but its addresses is fine" if others or lost else "fine"
+            print(f"{options.config}: {fine}; {assembly.summary}")
         for note in assembly.notes:
             print(note)
     told = [*map(str, others), *(line for error in problems for line in str(error).splitlines())]

@@ -12,7 +12,7 @@ from inspector import address
 from inspector import settings as configuration
 from inspector.binding import bind
 from inspector.doctor.machine import Machine
-from inspector.errors import ConfigError, InspectorError, InUseError, noting
+from inspector.errors import ConfigError, InspectorError, InUseError
 from inspector.health import Health, Views
 from inspector.settings import Settings
 
@@ -82,14 +82,16 @@ def _try_to_bind(line: Settings, what: str) -> None:
         context.term()
 
 
-def taken(line: Settings, config: Path, machine: Machine, problems: list[InspectorError]) -> Iterator[Taken]:
-    """Those that are in use. config: the line's file;  problems: told of those that cannot be had at all"""
+def taken(line: Settings, config: Path, machine: Machine, lost: dict[str, InspectorError]) -> Iterator[Taken]:
+    """Those that are in use. config: the line's file;  lost: told of those that cannot be had at all, and why"""
     for what in addresses(line):
-        found = None
-        with noting(problems):
+        try:
             found = in_use(line, what, config, machine)
-        if found is not None:
-            yield found
+        except InspectorError as error:
+            lost[what] = error
+        else:
+            if found is not None:
+                yield found
 
 
 def in_use(line: Settings, what: str, config: Path, machine: Machine) -> Taken | None:
@@ -112,8 +114,11 @@ def _holder(line: Settings, config: Path, url: str, machine: Machine) -> Holder 
     return Holder(machine.name(pid), runs, runs is not None and _is_line(runs, line, config))
 
 
-def without(line: Settings, whats: Collection[str]) -> Settings:
-    """The line with any free address, as open to others, in the place of some."""
+def without(line: Settings, whats: Collection[str], lost: Collection[str] = ()) -> Settings:
+    """The line with any free address, as open to others, in the place of some.
+
+    lost: those that cannot be had whatever their port: there is one of this machine alone, or none, in their place
+    """
     publish, trigger, http = line.publish, line.trigger, line.http
     if "publisher" in whats:
         publish = publish.model_copy(update={"endpoint": _free(publish.endpoint)})
@@ -123,6 +128,14 @@ def without(line: Settings, whats: Collection[str]) -> Settings:
         trigger = trigger.model_copy(update={"endpoint": ANY})
     if HTTP in whats:
         http = http.model_copy(update={"port": 0})
+    if "publisher" in lost:
+        publish = publish.model_copy(update={"endpoint": ANY})
+    if "catch-up" in lost:
+        publish = publish.model_copy(update={"catchup": None})  # else it would pass for one that others cannot reach
+    if "triggers" in lost:
+        trigger = trigger.model_copy(update={"endpoint": ANY})
+    if HTTP in lost:
+        http = http.model_copy(update={"host": "127.0.0.1", "port": 0})
     return line.model_copy(update={"publish": publish, "trigger": trigger, "http": http})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from inspector import cli
 from inspector import settings as configuration
 from inspector.doctor.checks import CHECKS
 from inspector.errors import BundleError, ConfigError, DataError, OutputError, SourceError
@@ -142,6 +143,31 @@ def test_another_program_has_the_port(tmp_path: Path, bright: Path) -> None:
     assert complaints(checked) == [f"inspector: {sentence}; stop the program that has it, or choose another"]
     assert (code, found["check"], found["text"]) == (OutputError.exit_code, "ports", sentence)
     assert "stop the program" in found["remedy"]
+
+
+def test_addresses_that_cannot_be_had_are_told_once(busy: Callable[..., Path]) -> None:
+    urls = {"endpoint": "tcp://192.0.2.1:5600", "catchup": "tcp://192.0.2.1:5601"}
+    config = busy("c.toml", **urls, allow_plaintext="true")
+    config.write_text(config.read_text().replace("[http]", '[http]\nhost = "192.0.2.1"'))
+    checked = run("check", config)
+    assert (checked.returncode, "all but its addresses is fine; 1 camera" in checked.stdout) == (74, True)
+    assert [line.partition(":5")[0] for line in complaints(checked)[:2]] == [
+        "inspector: publisher tcp://192.0.2.1",
+        "inspector: catch-up tcp://192.0.2.1",
+    ]
+    assert [line.partition("192")[0] for line in complaints(checked)[2:]] == ["inspector: http address "]
+
+
+def test_nothing_is_called_fine_beside_a_problem(
+    busy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path) -> None:
+        raise OutputError(f"{path} is full")
+
+    monkeypatch.setattr("inspector.journal.opening.probe", refused)
+    assert cli.main(["check", str(busy("c.toml"))]) == OutputError.exit_code
+    told = capsys.readouterr()
+    assert ("j.sqlite is full" in told.err, "fine" in told.out) == (True, False)
 
 
 def test_a_taken_http_port(tmp_path: Path, bright: Path) -> None:
