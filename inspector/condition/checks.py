@@ -21,7 +21,9 @@ class Check:
 CHECKS: Mapping[Cause, Check] = {
     Cause.BLACK: Check("%", "of the picture is dark", "share of the picture that is dark, in %"),
     Cause.SATURATED: Check(
-        "%", "of the picture is as bright as can be", "share of the picture that is as bright as can be, in %"
+        "%",
+        "of the picture, or of one of its colours, is as bright as can be",
+        "share of the picture, or of one of its colours, that is as bright as can be, in %",
     ),
     Cause.FROZEN: Check(
         "frame(s)", "in a row repeat the one before", "frames in a row that repeat the one before, sensor noise and all"

@@ -138,7 +138,9 @@ def test_a_channel_that_is_over_exposed_under_coloured_light_is_found(clipped: l
     assert Monitor(fixed(live=True)).look(image, 0).cause is None
     image[:, :, clipped] = 255
     monitor = Monitor(fixed(live=True))
-    assert (monitor.look(image, 0).cause, monitor.values[Cause.SATURATED]) == (Cause.SATURATED, 100)
+    found = monitor.look(image, 0)
+    assert (found.cause, monitor.values[Cause.SATURATED]) == (Cause.SATURATED, 100)
+    assert "100 % of the picture, or of one of its colours, is as bright as can be" in found.detail
 
 
 def test_a_learnt_limit_is_for_all_channels_together() -> None:
