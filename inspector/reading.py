@@ -1,4 +1,4 @@
-"""Reads a configuration, and looks at all files and sources that it names: every mistake is told at once."""
+"""Reads a configuration, and looks at all files and sources that it names: mistakes are told together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configuration read from its file, the environment laid over it, and every mistake in it told at once."""
+"""A configuration read from its file, the environment laid over it, and the mistakes in it told together."""
 
 from __future__ import annotations
 
