@@ -105,8 +105,18 @@ def field(
 
 
 def at_size(model: bytes, height: int, width: int) -> bytes:
-    """The detector's graph for pictures of another size; a network of convolutions does not mind."""
+    """The detector's graph for pictures of its own size, or of another whose sides are multiples of 32.
+
+    A network of convolutions does not mind; what cut an odd level to its size goes, since no level is odd any more.
+    """
     graph = onnx.load_model_from_string(model)
+    _, *own, _ = (one.dim_value for one in graph.graph.input[0].type.tensor_type.shape.dim)
+    if own == [height, width]:
+        return model
+    doubled = {node.output[0] for node in graph.graph.node if node.op_type == "Resize"}
+    cuts = {n.output[0]: n.input[0] for n in graph.graph.node if n.op_type == "Slice" and n.input[0] in doubled}
+    for node in graph.graph.node:
+        node.input[:] = [cuts.get(name, name) for name in node.input]
     for value in (*graph.graph.input, *graph.graph.output):
         dimensions = value.type.tensor_type.shape.dim
         if len(dimensions) >= 3:

@@ -27,7 +27,7 @@ from benchmarks.scrape import Account
 from benchmarks.soak import drift
 from benchmarks.throughput import SCRIPT, Round, Throughput, label
 from inspector.health import Health, Views
-from inspector.inference import engine
+from inspector.inference import engine, runtimes
 from inspector.inference.bundle import load
 from inspector.inference.windows import plan
 from inspector.judge import Judge
@@ -223,6 +223,15 @@ def test_every_part_has_its_place_in_the_command() -> None:
 
     assert set(PARTS) > FULL_LOAD
     assert "cores" in report.machine()
+
+
+def test_a_detector_of_an_odd_level_is_timed_at_other_sizes_too() -> None:
+    from benchmarks.detectors import MODELS, at_size
+
+    model = (MODELS / "simulated-line" / "detector.onnx").read_bytes()  # 240 rows: 7.5 at its coarsest level
+    assert at_size(model, 240, 320) == model
+    _, found = runtimes.load(at_size(model, 64, 96), "cpu").run(image=np.zeros((1, 64, 96, 3), np.uint8))
+    assert found.shape == (1, 64, 96)
 
 
 def test_detectors_are_compared_round_by_round() -> None:

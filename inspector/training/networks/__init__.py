@@ -24,8 +24,8 @@ STRIDE = 16
 """Height and width of every network's input must be multiples of this."""
 
 LARGE = 640 * 640
-"""Pixels of an input that small defects and small differences are found in: about 90 ms of one core a frame; the usual
-256x256 take 15."""
+"""Pixels of an input that small defects and small differences are found in: about 75 ms of one core a frame; the usual
+256x256 take 12."""
 
 
 @dataclass(frozen=True, slots=True)
