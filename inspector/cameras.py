@@ -17,7 +17,7 @@ from inspector.matching import Triggers
 from inspector.sources import Source, may_know_parts, open_source, shutter_of
 from inspector.sources.intake import Camera
 from inspector.sources.isolated import Isolated
-from inspector.sources.scan import Scan, usual_overlap
+from inspector.sources.scan import Scan
 from inspector.sources.stacked import Stacked
 from inspector.sources.throttle import Throttle
 from inspector.types import Cause
@@ -36,8 +36,7 @@ def source_of(
     source = opener(camera.source or "") if camera.sources is None else _stack(camera, camera.sources, channels, opener)
     if camera.scan_rows is None:
         return source
-    overlap = usual_overlap(camera.scan_rows) if camera.scan_overlap is None else camera.scan_overlap
-    return Scan(source, camera.scan_rows, overlap)
+    return Scan(source, camera.scan_rows, camera.scan_overlap)
 
 
 def _stack(

@@ -58,7 +58,7 @@ class Order:
     overlap: int | None = None
     region: Box | None = None
     ignore: Path | None = None
-    scan: tuple[int, int] | None = None
+    scan: tuple[int, int | None] | None = None
 
 
 @dataclass

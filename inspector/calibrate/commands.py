@@ -108,15 +108,12 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _scan(options: argparse.Namespace) -> tuple[int, int] | None:
+def _scan(options: argparse.Namespace) -> tuple[int, int | None] | None:
     """Rows of a frame and those that the next one repeats, where strips are to be gathered. Raises ConfigError."""
-    from inspector.sources.scan import usual_overlap
-
-    rows = options.scan_rows
+    rows, overlap = options.scan_rows, options.scan_overlap
     if rows is None:
         return None
-    overlap = usual_overlap(rows) if options.scan_overlap is None else options.scan_overlap
-    if not 0 <= overlap <= rows // 2:
+    if overlap is not None and not 0 <= overlap <= rows // 2:
         raise ConfigError(
             f"--scan-overlap {overlap}: at most half of --scan-rows {rows} may be repeated; use 0 to {rows // 2}"
         )

@@ -55,7 +55,8 @@ class Session:
     places: folders or URLs of good pictures; data sets may bring defective ones along
     defective: folders of defective pictures;  frames: how many are taken of a source at most
     opener: makes a source of a URL
-    scan: rows of the frames that sources' strips are gathered into, and those that the next one repeats
+    scan: rows of the frames that sources' strips are gathered into, and those that the next one repeats, as `Scan`
+        has them
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Session:
         frames: int,
         bundle: Bundle,
         opener: Callable[[str], Source],
-        scan: tuple[int, int] | None = None,
+        scan: tuple[int, int | None] | None = None,
     ) -> None:
         self.notes: list[str] = []
         self._frames, self._scan = frames, scan

@@ -28,20 +28,16 @@ from inspector.sources import Source, shutter_of, waits
 from inspector.types import Image, Shot
 
 OVERLAP = 64
-"""Rows that a line-scan camera's frames repeat where it is not said, and have so many."""
-
-
-def usual_overlap(rows: int) -> int:
-    """How many of their `rows` frames repeat where it is not said."""
-    return min(OVERLAP, rows // 2)
+"""Rows that frames repeat where it is not said; of frames of fewer than twice as many rows half."""
 
 
 class Scan:
-    """Frames of `rows` rows, of the strips of `source`; `overlap`, at most half of `rows`, are repeated."""
+    """Frames of `rows` rows, of the strips of `source`; `overlap` are repeated, at most half, or the usual if None."""
 
-    def __init__(self, source: Source, rows: int, overlap: int, clock: Clock | None = None) -> None:
+    def __init__(self, source: Source, rows: int, overlap: int | None, clock: Clock | None = None) -> None:
         self.live, self.fire = source.live, shutter_of(source)
-        self._source, self._rows, self._overlap = source, rows, overlap
+        self._source, self._rows = source, rows
+        self._overlap = min(OVERLAP, rows // 2) if overlap is None else overlap
         self._clock = clock or SystemClock()
 
     @property
