@@ -274,6 +274,11 @@ class Calibration(_Part):
             self.decision.min_area,
         )
 
+    @property
+    def is_blind_to_blurs(self) -> bool:
+        """Whether it learnt the pictures' sharpness, but not their contrast: strong blurs look sharp to it."""
+        return self.format == 2 and self.health is not None and self.health.ranges.defocused is not None
+
     def __str__(self) -> str:
         return (
             f"calibrated {self.date} on {self.data.parts} good parts: at most {self.promise.false_reject_rate:.2%} "

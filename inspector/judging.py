@@ -20,7 +20,7 @@ from inspector.inference.references import References
 from inspector.inference.view import Ignored, View, ignore_mask, view_of
 from inspector.judge import Judge
 from inspector.settings import Settings
-from inspector.types import ModelTag, Precision
+from inspector.types import Cause, ModelTag, Precision
 from inspector.worker import Station
 
 log = logging.getLogger(__name__)
@@ -91,14 +91,17 @@ class Judging:
 
     def notes(self) -> Iterator[str]:
         """A sentence on each camera's calibration."""
-        rows = {camera.name: camera.scan_rows for camera in self.settings.camera}
+        cameras = {camera.name: camera for camera in self.settings.camera}
         for camera, one in self.calibrations.items():
+            rows = cameras[camera].scan_rows
             runs_on, made_on = self._where(camera, one)
             # No mistake to be refused: a machine may have to make do. But the promise was made elsewhere.
             elsewhere = f"; it was made on {made_on}, not {runs_on}" if camera in self.elsewhere else ""
-            is_doubtful = rows[camera] is not None and one.data.height is None
-            doubt = f"; it may be of strips: make it anew with --scan-rows {rows[camera]}" if is_doubtful else ""
-            yield f"camera {camera!r}: {one}{elsewhere}{doubt}"
+            is_doubtful = rows is not None and one.data.height is None
+            doubt = f"; it may be of strips: make it anew with --scan-rows {rows}" if is_doubtful else ""
+            is_blind = one.is_blind_to_blurs and Cause.DEFOCUSED in cameras[camera].health
+            blind = "; it cannot tell strong blurs, being of before that: make it anew" if is_blind else ""
+            yield f"camera {camera!r}: {one}{elsewhere}{doubt}{blind}"
 
     @property
     def elsewhere(self) -> frozenset[str]:

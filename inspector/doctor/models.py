@@ -10,6 +10,7 @@ from inspector.doctor.case import Case
 from inspector.doctor.finding import Finding, fine, warning
 from inspector.judging import prepare
 from inspector.models.versions import Versions
+from inspector.types import Cause
 
 OLD_DAYS = 180
 """Days after which a calibration should be made anew."""
@@ -54,6 +55,8 @@ def calibrations(case: Case) -> Iterator[Finding]:
         if (one.bundle.provider, one.bundle.precision) != (tag.provider, tag.precision):
             text += f", on {one.bundle.provider} in {one.bundle.precision}"
             yield warning(text, f"calibrate on {tag.provider} in {tag.precision}, as it runs here")
+        elif one.is_blind_to_blurs and Cause.DEFOCUSED in camera.health:
+            yield warning(f"{text}, but cannot tell strong blurs, which could not be learnt then", "calibrate anew")
         elif days > OLD_DAYS or days < -1:
             yield warning(text, "calibrate anew with parts of today: lamps and lenses age (docs/calibration.md)")
         else:

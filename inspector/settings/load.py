@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -33,6 +33,12 @@ _ONLY_WITH: Mapping[str, str] = {
     "trigger_delay": "trigger_window",
 }
 """By key of a camera, the one without which it does nothing."""
+_ONLY_WITH_PLACE: Mapping[str, tuple[str, frozenset[str]]] = {
+    "journal": ("path", frozenset({"shifts"})),
+    "recorder": ("path", frozenset()),
+    "models": ("state", frozenset()),
+}
+"""By table, the key without which its others do nothing, but for some."""
 
 
 def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
@@ -50,9 +56,10 @@ def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
         mistakes = error.errors()
     problems = [sentence(Settings, given, mistake, variables) for mistake in mistakes]
     problems += duplicates(cameras, "camera")
-    problems += misplaced(given.get("station"), cameras) + _untriggered(given, cameras) + _idle(cameras)
-    problems += _exposed(given)
+    problems += misplaced(given.get("station"), cameras) + _untriggered(given, cameras)
     wrong = {mistake["loc"] for mistake in mistakes}
+    problems += _idle(cameras) + _placeless(given, skip=wrong)
+    problems += _exposed(given)
     for key, probe in probes.items():
         problems += probed(cameras, key, probe, skip=wrong)
     if settings is None or problems:
@@ -187,4 +194,16 @@ def _idle(cameras: list[Table]) -> list[str]:
         for index, camera in enumerate(cameras)
         for key, other in _ONLY_WITH.items()
         if camera.get(key) is not None and camera.get(other) is None
+    ]
+
+
+def _placeless(given: Table, skip: Container[tuple[int | str, ...]]) -> list[str]:
+    """Keys that do nothing, as nobody says where what they are about is kept; those at `skip` are wrong anyhow."""
+    tables = {name: table for name in _ONLY_WITH_PLACE if isinstance(table := given.get(name), dict)}
+    return [
+        f"{name}.{key} = {table[key]!r}: it does nothing without {name}.{place}; set that too, or take this key out"
+        for name, table in tables.items()
+        for place, others in [_ONLY_WITH_PLACE[name]]
+        for key in table
+        if table.get(place) is None and key not in {place, *others} and (name, key) not in skip
     ]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -148,6 +149,20 @@ def test_3_check_says_what_cameras_are_calibrated_by(bright: Path, tmp_path: Pat
         "confidence; threshold 0.9 (told as 0.5), min_area 9; it was made on elsewhere in int8, not "
         "CPUExecutionProvider in fp32"
     )
+
+
+@pytest.mark.parametrize(("version", "health", "blind"), [(2, "", True), (2, "health = []", False), (3, "", False)])
+def test_3b_a_calibration_of_before_strong_blurs_could_be_learnt_is_told_of(
+    bright: Path, tmp_path: Path, version: int, health: str, blind: bool
+) -> None:
+    learnt = "[health]\npictures = 320\n[health.ranges.defocused]\nlow = 20.0\n"
+    (tmp_path / "c.toml").write_text(calibration_text(bright, format=version) + learnt)
+    config = calibrated(configure(tmp_path / "line.toml", bright, "sim://line", camera=health), "cam1")
+    checked, examined = run("check", config), run("doctor", config, "--json", "--no-cameras", "--no-benchmark")
+    (line,) = [line for line in checked.stdout.splitlines() if "calibrated" in line]
+    assert line.endswith("; it cannot tell strong blurs, being of before that: make it anew") == blind
+    (found,) = [found for found in json.loads(examined.stdout)["findings"] if "was calibrated" in found["text"]]
+    assert ("cannot tell strong blurs" in found["text"]) == blind
 
 
 @calibrates

@@ -226,6 +226,25 @@ def test_what_a_key_needs_may_come_from_the_environment_or_be_off(config, monkey
 
 
 @pytest.mark.parametrize(
+    ("table", "key", "value", "place"),
+    [("journal", "keep_days", "7.0", "path"), ("recorder", "before", "1.0", "path"), ("models", "keep", "3", "state")],
+)
+def test_a_key_of_a_table_that_is_kept_nowhere_is_refused(config, monkeypatch, table, key, value, place):
+    text = f"{CAMERA}[{table}]\n{key} = {value}\n"
+    assert problems_of(config(text)) == [
+        f"{table}.{key} = {value}: it does nothing without {table}.{place}; set that too, or take this key out"
+    ]
+    monkeypatch.setenv(f"INSPECTOR_{table.upper()}__{place.upper()}", "/kept/here")
+    assert getattr(load(config(text), {}), table) is not None
+
+
+def test_shifts_are_counted_without_a_journal_too(config):
+    assert load(config(CAMERA + "[journal]\nshifts = ['06:00']"), {}).journal.shifts == ("06:00",)
+    (problem,) = problems_of(config(CAMERA + "[journal]\nkeep_day = 3"))
+    assert "does nothing" not in problem  # it is wrong anyhow
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("region = [0, 0, 0, 5]", "region.2 = 0 is not allowed; use a whole number from 1 to 65535"),
