@@ -2,11 +2,13 @@
 
 One daemon has three healthy cameras, and others that fall ill in turn: a network camera whose server is stopped, one
 whose process is killed whenever it delivers, and one that sends 1000 frames a second, with a `max_rate` and without.
-Together they send 60 % of the frames that it can carry, as is found out first: the nearer to all, the more of p99 is
-what the machine does else. A round is a calm time and an illness after it; compared are the 99th percentiles of the
-healthy cameras' latencies, from capture to receipt. The figure is the ratio of the median round: one in which the
-machine was slow has one vote like any other, while among the frames of all rounds its own would be the slowest
-hundredth. How far chance goes the interval tells, from resampled rounds.
+Together they send 45 % of the frames that it can carry of as many files, as is found out first. A network camera and
+one in a process of its own cost more than a file, and the nearer to all, the more of p99 is what the machine does else:
+where healthy cameras have `unknown` frames while all are well, the figures say nothing. A round is a calm time and an
+illness after it; compared are the 99th percentiles of the healthy cameras' latencies, from capture to receipt. The
+figure is the ratio of the median round: one in which the machine was slow has one vote like any other, while among the
+frames of all rounds its own would be the slowest hundredth. How far chance goes the interval tells, from resampled
+rounds.
 
 It needs tests/requirements-full.txt.
 """
@@ -41,8 +43,8 @@ from inspector.client import Subscriber
 from inspector.messages import VerdictMessage
 from inspector.simulation import Line
 
-LOAD = 0.6
-"""Of what the daemon can carry, while all are well."""
+LOAD = 0.45
+"""Of what the daemon can carry of files, while all are well."""
 ILLNESSES = ("stalled", "crashing", "flooding", "unlimited")
 GOAL = 1.10
 START = 30.0
@@ -189,20 +191,23 @@ def measure(
     name: str, illness: Callable[[], AbstractContextManager[None]], latencies: Latencies, rounds: int, window: float
 ) -> str:
     """The line for one illness."""
-    calm, ill = [], []
+    calm, ill, unknown = [], [], 0
     for _ in range(rounds):
+        before = latencies.unknown
         calm.append(latencies.during(window))
+        unknown += latencies.unknown - before
         with illness():
             ill.append(latencies.during(window))
         time.sleep(RECOVER)
     ratios = np.array([np.percentile(now, 99) / np.percentile(then, 99) for then, now in zip(calm, ill, strict=True)])
     ratio = np.median(ratios)
     low, high = np.percentile(_resampled(ratios), (2.5, 97.5))
-    before, after = (1e3 * np.percentile(np.concatenate(found), (50, 99)) for found in (calm, ill))
+    well, sick = (1e3 * np.percentile(np.concatenate(found), (50, 99)) for found in (calm, ill))
     return (
         f"  {'reached' if ratio <= GOAL else 'MISSED ':7}  {name:9} p99 of the median round {ratio:.2f} of before "
-        f"(95 %: {low:.2f} to {high:.2f}); of all frames together p50 {before[0]:.1f} -> {after[0]:.1f} ms, "
-        f"p99 {before[1]:.1f} -> {after[1]:.1f}, {sum(map(len, calm))} and {sum(map(len, ill))} frames; goal <= {GOAL}"
+        f"(95 %: {low:.2f} to {high:.2f}); of all frames together p50 {well[0]:.1f} -> {sick[0]:.1f} ms, "
+        f"p99 {well[1]:.1f} -> {sick[1]:.1f}, {sum(map(len, calm))} and {sum(map(len, ill))} frames, {unknown} unknown "
+        f"while all were well; goal <= {GOAL}"
     )
 
 
