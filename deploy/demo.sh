@@ -12,8 +12,8 @@ view=
 trap 'kill -TERM $view $daemon 2>/dev/null || true; wait $daemon || true; tail -n 1 "$log"' EXIT
 trap 'exit 0' INT TERM
 
-ready='import urllib.request; urllib.request.urlopen("http://127.0.0.1:9600/readyz", timeout=1)'
-until "$bin/python" -c "$ready" 2>/dev/null; do
+# Its own log says so: at the port another daemon may answer.
+until grep -q "publishing at" "$log"; do
     kill -0 $daemon 2>/dev/null || { cat "$log" >&2; exit 1; }
     sleep 0.2
 done

@@ -23,12 +23,24 @@ named() { basename "$(readlink "$root/$1" || true)"; }
 
 point() { ln -sfn "versions/$2" "$root/.$1" && mv -T "$root/.$1" "$root/$1"; }
 
-# What this checkout is: its version, a checksum over all that is installed of it, and the build of ONNX Runtime.
+# What this checkout is: its version, a checksum over all that is installed of it, the Python that runs it (a newer Debian
+# has another, and takes the old one away), and the build of ONNX Runtime.
 identity() {
+    series=$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
     version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' inspector/__init__.py)
-    sum=$(find inspector models systemd pyproject.toml constraints.txt -type f ! -name '*.pyc' -print0 |
+    # shellcheck disable=SC2046 # one word a file
+    sum=$(find inspector models systemd pyproject.toml $(constraints "$1") -type f ! -name '*.pyc' -print0 |
         sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
-    echo "$version-$sum-$1"
+    echo "$version-$sum-$series-$1"
+}
+
+# The files that say which versions of other packages that build is installed with. PyTorch wants CUDA in its own.
+constraints() {
+    case $1 in
+    *train*) echo constraints.txt ;;
+    gpu*) echo constraints.txt deploy/constraints-gpu.txt ;;
+    *) echo constraints.txt ;;
+    esac
 }
 
 require() {
@@ -66,8 +78,10 @@ build() {
     # From a copy: pip leaves files in the folder that it builds from, and takes in what an older build left there.
     mkdir "$new/source"
     cp -r inspector pyproject.toml constraints.txt README.md LICENSE "$new/source"
+    # shellcheck disable=SC2046 # one option a file
     "$new/bin/pip" install --quiet --disable-pip-version-check \
-        --constraint constraints.txt "$new/source[$runtime,view]" || fail "pip could not install it; nothing has changed"
+        $(printf -- '--constraint %s ' $(constraints "$runtime")) "$new/source[$runtime,view]" ||
+        fail "pip could not install it; nothing has changed"
     rm -r "$new/source"
     cp -r models "$new/models"
     install -m 644 systemd/inspector.service "$new/inspector.service"
@@ -150,9 +164,9 @@ rollback)
     ;;
 cpu | gpu | openvino | cpu,* | gpu,* | openvino,* | "")
     runtime=${1:-$(cat "$root/current/runtime" 2>/dev/null || echo cpu)}
+    require_python
     wanted=$(identity "$runtime")
     if [ ! -e "$root/versions/$wanted/runtime" ]; then
-        require_python
         require_extras "$runtime"
         build "$wanted" "$runtime"
     fi

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from inspector import __version__, logs, notify
+from inspector import __version__, logs, notify, signals
 from inspector.calibrate import commands as calibrating
 from inspector.companions import only_with, refuse_lonely
 from inspector.doctor import commands as examining
@@ -155,6 +155,7 @@ def _run(options: argparse.Namespace) -> int:
 
     faulthandler.enable()  # a crash, or the watchdog's SIGABRT, says where each thread was
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon takes it: a reload may not end one that starts
+    signals.end_as_init()  # until the daemon takes SIGTERM, too
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
     notify.status("the models prove themselves")

@@ -187,13 +187,14 @@ def _is_key(text: bytes) -> bool:
 
 
 def _create(path: Path, key: bytes, mode: int) -> None:
-    """Write a new file, which never has wider rights than `mode`."""
+    """Write a new file with the rights `mode`, which it never has wider."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
         raise _exists(path) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # whatever the umask: a public key that others may not read is of no use
             file.write(key + b"\n")
     except BaseException:
         path.unlink()

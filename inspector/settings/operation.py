@@ -177,8 +177,8 @@ class Daemon(Part):
     """Megabytes that it may need at the most, with all queues full. Where this configuration could need more it does
     not start, and says what needs most. Every camera then needs a `size`. Without it, nothing is checked."""
     drain: Annotated[float, Field(ge=0, le=600)] = 10.0
-    """Seconds after SIGTERM in which captured frames are still judged; the rest become `unknown`. Keep it below the
-    unit's TimeoutStopSec."""
+    """Seconds after SIGTERM in which captured frames are still judged; the rest become `unknown`. All of the end may
+    take two and a half times as long: systemd is asked for that, a container must be given it."""
     stall: Annotated[float, Field(ge=1, le=3600)] = 30.0
     """Seconds without progress after which a worker, the watch over deadlines, the publisher or the guard of keys
     counts as hung: health fails and systemd's watchdog is not fed."""

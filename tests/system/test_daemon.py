@@ -13,14 +13,18 @@
 11. `check` says what would run
 12. SIGHUP: the configuration is read again, systemd hears RELOADING and READY, and the frames go on; a wrong one
     changes nothing, and is told of
+13. a container's first process ends by SIGTERM while it starts, too
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -284,3 +288,26 @@ def test_12_a_reload_reads_the_configuration_again(bright: Path, tmp_path: Path)
             assert len(set(heard)) == len(heard)
             daemon.send(signal.SIGTERM)
             assert daemon.wait() == 0
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode != 0,
+    reason="a PID namespace, as a container has, wants root",
+)
+def test_13_the_first_process_of_a_container_ends_by_sigterm_while_it_starts(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    os.mkfifo(config)  # which it reads from, and so waits, until somebody writes
+    arguments = ["unshare", "--pid", "--fork", sys.executable, "-m", "inspector", "run", str(config)]
+    with subprocess.Popen(arguments) as outer:
+        outer_process = psutil.Process(outer.pid)
+        until(lambda: bool(outer_process.children()), "it was started")
+        (first,) = outer_process.children()
+        until(lambda: takes(first.pid, signal.SIGTERM), "it takes SIGTERM")
+        first.send_signal(signal.SIGTERM)
+        assert outer.wait(PATIENCE) == 128 + signal.SIGTERM
+
+
+def takes(pid: int, number: int) -> bool:
+    """Whether a process has a handler for that signal."""
+    (caught,) = re.findall(r"(?m)^SigCgt:\s(\w+)$", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(caught, 16) >> (number - 1) & 1)

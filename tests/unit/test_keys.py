@@ -43,6 +43,15 @@ def test_a_pair_is_made_that_belongs_together(tmp_path):
     assert keys.public == read_public(public) == zmq.curve_public(secret.read_bytes().strip())
 
 
+def test_a_public_key_can_be_read_by_others_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        public, secret = generate("a", tmp_path)
+    finally:
+        os.umask(before)
+    assert (mode(public), mode(secret)) == (0o644, 0o600)
+
+
 def test_a_secret_is_never_wider_than_its_owner(tmp_path, monkeypatch):
     opened: list[tuple[str, int, int]] = []
     really = os.open

@@ -86,6 +86,12 @@ def test_the_pod_may_do_no_more_than_it_must():
     }
 
 
+def test_a_pod_that_never_gets_ready_does_not_keep_its_correction_away():
+    # With OrderedReady the controller waits for it first, also when the mistake is mended.
+    assert manifest("statefulset")["spec"]["podManagementPolicy"] == "Parallel"
+    assert manifest("statefulset")["spec"]["replicas"] == 1
+
+
 def test_it_runs_as_the_user_of_the_image():
     one = POD["spec"]["securityContext"]
     assert f"USER {one['runAsUser']}:{one['runAsGroup']}\n" in (DEPLOY / "Containerfile").read_text()
@@ -187,7 +193,7 @@ def test_a_changed_configuration_makes_another_pod():
 @pytest.mark.full
 def test_the_commands_of_the_readme_make_what_the_pod_mounts(tmp_path):
     applied = {}
-    for line in examples()[0].splitlines():
+    for line in examples()[1].splitlines():
         program, *arguments = shlex.split(line)
         if program == "inspector":
             assert main(["keygen", arguments[1], "--out", str(tmp_path / arguments[3])]) == 0
@@ -195,14 +201,16 @@ def test_the_commands_of_the_readme_make_what_the_pod_mounts(tmp_path):
             (one,) = kubectl(*arguments, "--dry-run=client", "-o", "yaml", folder=tmp_path)
             applied[one["kind"]] = one
         else:
-            assert (ROOT / arguments[-1]).samefile(BASE)
+            assert ROOT / arguments[-1] == KUBERNETES / "press"  # the folder that is described before
     volumes = {volume["name"]: volume for volume in POD["spec"]["volumes"]}
     assert applied["Secret"]["metadata"]["name"] == volumes["credentials"]["secret"]["secretName"]
     assert applied["ConfigMap"]["metadata"]["name"] == volumes["subscribers"]["configMap"]["name"]
     secret = base64.b64decode(applied["Secret"]["data"]["inspector"]).decode()
     assert secret == (tmp_path / "keys/inspector.secret").read_text()
     assert [*applied["ConfigMap"]["data"]] == ["press-plc.pub"]
-    assert applied["Namespace"]["metadata"]["name"] == manifest("namespace")["metadata"]["name"]
+    namespace = yaml.safe_load(examples()[0])["namespace"]
+    assert applied.pop("Namespace")["metadata"]["name"] == namespace
+    assert {one["metadata"]["namespace"] for one in applied.values()} == {namespace}
 
 
 @pytest.mark.full
@@ -210,7 +218,7 @@ def test_a_line_of_ones_own_is_made_as_the_readme_says(tmp_path):
     shutil.copytree(BASE, tmp_path / "base")
     own = tmp_path / "press"
     own.mkdir()
-    (own / "kustomization.yaml").write_text(examples()[1])
+    (own / "kustomization.yaml").write_text(examples()[0])
     (own / "inspector.toml").write_text('line = "press"\n')
     made = {one["kind"]: one for one in kustomized(own)}
     assert made["Namespace"]["metadata"]["name"] == "press"
@@ -232,7 +240,7 @@ def test_the_gpu_overlay_asks_for_one_and_changes_little_else():
     assert container["image"] == f"{CONTAINER['image']}-gpu"
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert {entry["name"] for entry in container["env"]} == {
-        "CREDENTIALS_DIRECTORY", "INSPECTOR_WORKERS__DEVICE", "INSPECTOR_WORKERS__COUNT"
+        "CREDENTIALS_DIRECTORY", "INSPECTOR_WORKERS__DEVICE", "INSPECTOR_WORKERS__COUNT", "INSPECTOR_DAEMON__MEMORY_MB"
     }  # fmt: skip
     assert container["startupProbe"]["httpGet"] == CONTAINER["startupProbe"]["httpGet"]
     for key in ("livenessProbe", "readinessProbe", "securityContext", "ports"):
