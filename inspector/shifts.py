@@ -43,4 +43,5 @@ class Shifts:
         labels = [f"{day.isoformat()} {start}" for day in days for start in self._starts]
         edges = [round(datetime.fromisoformat(label).timestamp() * 1e9) for label in labels]
         index = max(index for index, edge in enumerate(edges) if edge <= moment_ns)
-        return labels[index], edges[index], edges[index + 1]
+        # Not simply the next: a start in the hour that summer time skips comes after those that follow it.
+        return labels[index], edges[index], min(edge for edge in edges if edge > moment_ns)

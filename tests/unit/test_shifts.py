@@ -52,6 +52,17 @@ def test_it_follows_the_clock_forth_and_back() -> None:
     assert [shifts.at(at(moment)) for moment in moments] == labels
 
 
+@pytest.mark.parametrize("starts", [("02:30", "03:00", "14:00"), ("02:00", "02:15", "02:45", "03:30"), THREE])
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])  # when summer time begins, and when it ends
+def test_what_it_remembers_is_what_it_would_find_anew(day: str, starts: tuple[str, ...]) -> None:
+    minutes = range(at(f"{day} 00:00"), at(f"{day} 06:00"), 60 * 10**9)
+    forth, back = Shifts(starts), Shifts(starts)
+    anew = [Shifts(starts).at(minute) for minute in minutes]
+    assert [forth.at(minute) for minute in minutes] == anew
+    assert [back.at(minute) for minute in reversed(minutes)] == anew[::-1]
+    assert anew == sorted(anew)
+
+
 def test_one_start_makes_whole_days() -> None:
     assert Shifts(("00:00",)).at(at("2026-01-31 23:59")) == "2026-01-31 00:00"
 
