@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from inspector.challenges.outcome import Outcome, outcome_of
+from inspector.challenges.outcome import BLIND, Outcome, outcome_of
 from inspector.challenges.pictures import Picture
 from inspector.challenges.rounds import Rounds
 from inspector.clock import Clock
@@ -42,11 +42,16 @@ class Challenges:
 
 @dataclass(slots=True)
 class Course:
-    """A camera's challenges and how they go. passed_at: when all last passed, wall clock, seconds; 0 for never"""
+    """A camera's challenges and how they go.
+
+    passed_at: when all last passed, wall clock, seconds; 0 for never
+    told: how each picture that does not pass was last told to have ended, of the model that judges now
+    """
 
     plan: Challenges
     rounds: Rounds
     passed_at: float = 0.0
+    told: dict[str, Outcome] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -145,7 +150,7 @@ class Challenger(Service):
             standard, fitted, misfit = self._fit(camera, image)
         except Exception as error:  # a picture that nobody foresaw fails by itself and ends nothing else
             detail = f"{picture.name}: looking at it failed with {error!r}"
-            if picture.name not in course.rounds.failing:  # where it came from is told when it is news
+            if course.told.get(picture.name) is not Outcome.FAILED:  # where it came from is told when it is news
                 log.error("camera %s: %s", camera, detail, exc_info=error, extra={"camera": camera})
             self._ended(camera, picture, Outcome.FAILED, detail)
             return
@@ -184,20 +189,29 @@ class Challenger(Service):
             if self._posed is not None and self._posed.camera == camera:
                 self._posed = None
             self.courses[camera].rounds.begin(self._clock.monotonic())
+            self.courses[camera].told.clear()
 
     def _ended(self, camera: str, picture: Picture, outcome: Outcome, detail: str) -> None:
         course = self.courses[camera]
         rounds = course.rounds
-        news = outcome is not Outcome.PASSED and picture.name not in rounds.failing
         complete = rounds.take(outcome, self._clock.monotonic())
-        is_doubted = course.plan.strict and rounds.is_blind
+        was_doubted, is_doubted = camera in self.doubted, course.plan.strict and rounds.is_blind
         (self.doubted.add if is_doubted else self.doubted.discard)(camera)
-        if news:
-            so = "; `ok` is `unknown: model` until it passes" if is_doubted else ""
+        so = ""
+        if course.plan.strict and outcome in BLIND:
+            so = "; `ok` is `unknown: model` until it passes"
+        elif was_doubted and not is_doubted:
+            so = "; `ok` stands again"
+        if outcome is Outcome.PASSED:
+            course.told.pop(picture.name, None)
+        elif course.told.get(picture.name) is not outcome:
+            course.told[picture.name] = outcome
             self._tell(camera, "challenge_failed", f"{detail}{so}", logging.ERROR)
         if complete and not rounds.failing:
             course.passed_at = self._clock.wall_ns() / 1e9
             self._tell(camera, "challenge_passed", f"{len(course.plan.pictures)} challenge(s) passed", logging.INFO)
+        elif outcome is Outcome.PASSED and so:
+            self._tell(camera, "challenge_recovered", f"{detail}{so}", logging.INFO)
 
     def _tell(self, camera: str, state: str, detail: str, level: int) -> None:
         log.log(level, "camera %s %s: %s", camera, state, detail, extra={"camera": camera, "state": state})

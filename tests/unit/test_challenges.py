@@ -481,9 +481,63 @@ def test_a_failure_is_told_once_and_so_is_its_end(folder: Path) -> None:
             desk.clock.advance(AGAIN)
 
     desk.challenger.run(beat)
-    assert [event.state for event in desk.events] == ["challenge_failed", "challenge_passed"]
+    assert [event.state for event in desk.events] == ["challenge_failed", "challenge_recovered", "challenge_passed"]
     assert desk.challenger.doubted == set()
     assert desk.challenger.courses["cam1"].rounds.counts[Outcome.FAILED] == 2
+
+
+def _hears_all(desk: Desk) -> None:
+    """Round after round, until there are no answers left."""
+
+    def beat() -> None:
+        if not desk.answers:
+            desk.challenger.stop()
+        desk.clock.advance(AGAIN)
+
+    desk.challenger.run(beat)
+
+
+def test_one_that_is_blind_is_told_though_it_had_failed_otherwise_before(folder: Path) -> None:
+    desk = Desk(folder)
+    for verdict in (Verdict.NG, Verdict.UNKNOWN, Verdict.UNKNOWN, Verdict.NG):  # of the good part
+        desk.judge(Verdict.NG)
+        desk.judge(verdict, Reason.MODEL if verdict is Verdict.UNKNOWN else None)
+    _hears_all(desk)
+    assert [(event.state, event.detail) for event in desk.events] == [
+        ("challenge_failed", "good/0.png was judged ng, and must be ok"),
+        (
+            "challenge_failed",
+            "good/0.png was judged unknown, model: there was no result; `ok` is `unknown: model` until it passes",
+        ),
+        ("challenge_failed", "good/0.png was judged ng, and must be ok; `ok` stands again"),
+    ]
+    assert desk.challenger.doubted == set()
+
+
+def test_one_that_sees_again_is_told_though_it_still_rejects_a_good_part(folder: Path) -> None:
+    desk = Desk(folder)
+    for verdict in (Verdict.OK, Verdict.NG, Verdict.NG):  # of the defective part
+        desk.judge(verdict)
+        desk.judge(Verdict.NG)
+    _hears_all(desk)
+    assert [(event.state, event.detail) for event in desk.events] == [
+        ("challenge_failed", "defective/0.png was judged ok, and must be ng; `ok` is `unknown: model` until it passes"),
+        ("challenge_failed", "good/0.png was judged ng, and must be ok"),
+        ("challenge_recovered", "defective/0.png was judged ng; `ok` stands again"),
+    ]
+
+
+def test_another_model_that_misses_the_same_is_told_anew(folder: Path) -> None:
+    desk = Desk(folder)
+    desk.judge(Verdict.OK)
+    desk.judge(Verdict.OK)
+    desk.judge(Verdict.OK)
+    desk.answers.append(lambda _: desk.challenger.begin())
+    desk.judge(Verdict.OK)
+    desk.judge(Verdict.OK)
+    _hears_all(desk)
+    assert [event.state for event in desk.events] == ["challenge_failed"] * 2
+    assert desk.challenger.doubted == {"cam1"}
 
 
 def test_a_picture_that_is_refused_has_no_result(folder: Path) -> None:
