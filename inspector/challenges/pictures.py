@@ -24,6 +24,8 @@ ENDING = "_mask.png"
 """Of a mask's name, after the name of its picture without suffix."""
 MOST = 64
 """Pictures of a camera."""
+UNREAD = (".avif", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".npy", ".raw", ".tga")
+"""Of files that are pictures too, and are not read, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,9 @@ def load(folder: Path) -> tuple[Picture, ...]:
                 f"{str(folder)!r} has no folder {DEFECTIVE!r} in it; put pictures of defective parts there"
             )
         found = [*_listed(folder, DEFECTIVE), *_listed(folder, GOOD)]
-        pictures, problems = [], list(_strays(folder))
+        pictures, problems = [], [*_unread(folder), *_strays(folder)]
     if not any(path.parent.name == DEFECTIVE for path in found):
-        raise ConfigError(f"folder {str(folder / DEFECTIVE)!r} has no picture in it ({', '.join(SUFFIXES)})")
+        problems.append(f"folder {str(folder / DEFECTIVE)!r} has no picture in it ({', '.join(SUFFIXES)})")
     if len(found) > MOST:
         raise ConfigError(f"{str(folder)!r} has {len(found)} pictures; {MOST} are the most, so leave the best of them")
     for path in found:
@@ -85,6 +87,19 @@ def _listed(folder: Path, kind: str) -> list[Path]:
     if not (folder / kind).is_dir():
         return []
     return sorted(path for path in (folder / kind).iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _unread(folder: Path) -> Iterator[str]:
+    """Pictures and folders that nobody would look at: a part that is never shown proves nothing."""
+    kinds = [folder / kind for kind in (DEFECTIVE, GOOD, MASK) if (folder / kind).is_dir()]
+    taken = {*kinds, *(path for kind in kinds for path in _listed(folder, kind.name))}
+    for path in sorted(path for place in (folder, *kinds) for path in place.iterdir()):
+        is_meant = path.is_dir() or path.suffix.lower() in (*SUFFIXES, *UNREAD)
+        if is_meant and path not in taken and not path.name.startswith("."):
+            yield (
+                f"{str(path)!r} is not read; put pictures right into {DEFECTIVE}/ and {GOOD}/, and masks into {MASK}/, "
+                f"as one of {', '.join(SUFFIXES)}, or take it away"
+            )
 
 
 def _strays(folder: Path) -> Iterator[str]:

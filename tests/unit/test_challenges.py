@@ -80,6 +80,33 @@ def _stray_mask(folder: Path) -> None:
     (folder / "mask" / "0_mask.png").rename(folder / "mask" / "1_mask.png")
 
 
+def _folder_of_a_kind(folder: Path) -> None:
+    (folder / "defective" / "crack").mkdir()
+    (folder / "defective" / "crack" / "0.png").write_bytes((folder / "defective" / "0.png").read_bytes())
+
+
+def _only_folders_of_kinds(folder: Path) -> None:
+    _folder_of_a_kind(folder)
+    _nothing_defective(folder)
+
+
+def _unread_pictures(folder: Path) -> None:
+    for kind in ("defective", "good", "mask"):
+        (folder / kind / "c.GIF").touch()
+
+
+def _dangling(folder: Path) -> None:
+    (folder / "good" / "1.png").symlink_to(folder / "gone.png")
+
+
+def _other_name_for_masks(folder: Path) -> None:
+    (folder / "mask").rename(folder / "masks")
+
+
+def _picture_beside(folder: Path) -> None:
+    (folder / "0.png").write_bytes((folder / "good" / "0.png").read_bytes())
+
+
 def _small_mask(folder: Path) -> None:
     cv2.imwrite(str(folder / "mask" / "0_mask.png"), np.full((4, 5), 255, np.uint8))
 
@@ -100,6 +127,15 @@ def _too_many(folder: Path) -> None:
         (_nothing_defective, "has no picture in it"),
         (_no_picture, "0.png' is no picture, or a damaged one; replace it"),
         (_stray_mask, "1_mask.png' is of no picture in defective/; name it as that one, with '_mask.png' at the end"),
+        (_folder_of_a_kind, "defective/crack' is not read; put pictures right into defective/ and good/, "),
+        (_only_folders_of_kinds, "defective/crack' is not read"),
+        (_only_folders_of_kinds, "has no picture in it"),
+        (_unread_pictures, "defective/c.GIF' is not read; "),
+        (_unread_pictures, "good/c.GIF' is not read; "),
+        (_unread_pictures, "mask/c.GIF' is not read; "),
+        (_dangling, "good/1.png' is not read; "),
+        (_other_name_for_masks, "challenges/masks' is not read; "),
+        (_picture_beside, "challenges/0.png' is not read; "),
         (_small_mask, "0.png' is 64x48 pixels, and its mask has 5x4; draw it anew"),
         (_empty_mask, "whose mask '0_mask.png' shows no defect; draw it, or remove the file"),
         (_too_many, f"has {pictures.MOST + 2} pictures; {pictures.MOST} are the most, so leave the best of them"),
@@ -111,6 +147,14 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, spoil: Callable[[Pa
     with pytest.raises(ConfigError) as caught:
         pictures.load(folder)
     assert any(sentence in problem for problem in caught.value.problems), caught.value.problems
+
+
+def test_what_is_hidden_and_notes_may_lie_beside_them(tmp_path: Path) -> None:
+    folder = make_challenges(tmp_path)
+    for name in (".DS_Store", "README.txt", "defective/Thumbs.db", "good/.gif", "good/0.json"):
+        (folder / name).write_text("no picture")
+    (folder / "mask" / ".cache").mkdir()
+    assert [one.name for one in pictures.load(folder)] == ["defective/0.png", "good/0.png"]
 
 
 def test_a_picture_that_the_camera_could_not_have_taken_is_told(tmp_path: Path) -> None:
