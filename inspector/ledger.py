@@ -8,15 +8,12 @@ comes later is counted, and kept as evidence; it is no verdict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
 from inspector.mailbox import Closed
 from inspector.types import Frame, Inspection, Late, Reason, Verdict
-
-KEPT_SHIFTS = 3
-"""Whose captured frames are remembered; the clock may go back over the start of one."""
 
 
 @dataclass(slots=True)
@@ -32,7 +29,7 @@ class Counts:
 class Ledger:
     """Keeps the frames in flight and the counts of `cameras`; every method may be called from any thread.
 
-    shift: names the shift of a moment (nanoseconds since 1970 UTC); the names sort as the shifts follow each other
+    shift: names the shift of a moment (nanoseconds since 1970 UTC)
     on_capture: told (camera, its number of frames so far) of every frame, before anything else happens to it
     """
 
@@ -49,7 +46,7 @@ class Ledger:
         self._counts = {camera: Counts() for camera in cameras}
         # In order of capture. Not always of deadlines: a camera may send an older frame after a newer one.
         self._in_flight: dict[str, dict[int, Frame]] = {camera: {} for camera in self._counts}
-        self._captured: dict[str, dict[str, int]] = {camera: {} for camera in self._counts}
+        self._captured: Counter[tuple[str, str]] = Counter()
 
     def open(self, frame: Frame) -> None:
         """Take a captured frame into account. Raises Closed once `close` was called: then it was never captured."""
@@ -59,24 +56,14 @@ class Ledger:
             counts = self._counts[frame.camera]
             counts.captured += 1
             self._on_capture(frame.camera, counts.captured)
-            self._note_shift(frame)
+            self._captured[frame.camera, self._shift(frame.captured_ns)] += 1
             self._in_flight[frame.camera][frame.number] = frame
 
-    def captured(self) -> dict[tuple[str, str], int]:
-        """By camera and shift, the frames captured so far; of each camera's newest shifts only."""
+    def newly_captured(self) -> Mapping[tuple[str, str], int]:
+        """By camera and shift, the frames captured since the last call."""
         with self._lock:
-            return {
-                (camera, shift): frames for camera, shifts in self._captured.items() for shift, frames in shifts.items()
-            }
-
-    def _note_shift(self, frame: Frame) -> None:
-        shifts = self._captured[frame.camera]
-        shift = self._shift(frame.captured_ns)
-        if shift not in shifts:
-            for old in sorted(shifts)[: 1 - KEPT_SHIFTS]:
-                del shifts[old]
-            shifts[shift] = 0
-        shifts[shift] += 1
+            captured, self._captured = self._captured, Counter()
+        return captured
 
     def settle(self, inspection: Inspection, now: float) -> tuple[Inspection | Late, ...]:
         """Settle a frame: the inspection to publish, unless it was settled before, and the result that came too late.

@@ -47,11 +47,11 @@ def open_record(stack: ExitStack, settings: Settings, cameras: Sequence[str], cl
         probe(wish.path)
     if wish.path is None or rehearsal:
         # Milliseconds since 1970 name the session: greater than that of every run before.
-        return Record(Ledger(cameras, shifts.at), clock.wall_ns() // 1_000_000)
+        return Record(Ledger(cameras), clock.wall_ns() // 1_000_000)
     terms = Terms(wish.path, wish.sync, wish.keep_days * 86_400, round(wish.max_gb * 1e9), wish.memory_mb << 20)
     stations = {station.name: station.cameras for station in settings.station}
     begun = stack.enter_context(
-        opened(terms, settings.line, cameras, lambda: ledger.captured(), shifts.at, clock, stations)
+        opened(terms, settings.line, cameras, lambda: ledger.newly_captured(), shifts.at, clock, stations)
     )
     ledger = Ledger(cameras, shifts.at, begun.captures.count)
     news = []

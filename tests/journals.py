@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,15 +54,15 @@ class Parts:
     """A journal put together by hand, so that its parts can be got at."""
 
     def __init__(self, path: Path, memory_bytes: int = 1 << 20, clock: Clock | None = None) -> None:
-        self.captured: dict[tuple[str, str], int] = {}
         self.shift = SHIFT
+        self.ledger = Ledger(CAMERAS, lambda _: self.shift)
         self.store = Store(path, "normal")
         self.session = self.store.begin(1000, "line1", "test")
         self.reader = Reader(path)
         self.journal = Journal(
             self.store,
             self.reader,
-            lambda: self.captured,
+            self.ledger.newly_captured,
             lambda _: self.shift,
             3600.0,
             1 << 30,
@@ -94,10 +94,10 @@ class Parts:
 
 
 @contextmanager
-def running(path: Path, captured: Mapping[tuple[str, str], int] | None = None) -> Iterator[Opened]:
+def running(path: Path) -> Iterator[Opened]:
     """A daemon's journal from its start to its end in good order."""
     terms = Terms(path, "normal", 3600.0, 1 << 30, 1 << 20)
-    with opened(terms, "line1", CAMERAS, lambda: captured or {}, lambda _: SHIFT, SystemClock()) as begun:
+    with opened(terms, "line1", CAMERAS, dict, lambda _: SHIFT, SystemClock()) as begun:
         stage = Stage("journal", lambda stage: begun.journal.run(stage.beat), SystemClock(), lambda: None)
         stage.start()
         yield begun

@@ -40,7 +40,7 @@ class Journal(Service):
     """Keeps the entries of `store`'s running session; what is not `run` is for any thread.
 
     reader: reads what `store` wrote
-    captured: by camera and shift, how many frames the running session has captured so far
+    captured: by camera and shift, how many frames were captured since it was last called
     shift: names the shift of a moment (nanoseconds since 1970 UTC)
     keep_seconds, max_bytes: what is older, or more, is deleted, the oldest first
     memory_bytes: how much may wait for a disk that fails
@@ -83,6 +83,7 @@ class Journal(Service):
         self._lasts: dict[str, int] = {}
         self._unkept: dict[str, list[tuple[int, int]]] = {}
         self._ended: Counter[Account] = Counter()
+        self._begun: Counter[Account] = Counter()  # captured, and in no account yet
         self._news: deque[tuple[str, str]] = deque(maxlen=100)
         self._stopping = threading.Event()
         self._is_damaged = False
@@ -243,10 +244,13 @@ class Journal(Service):
         return self._ages.now_ns() - round(self.keep_seconds * 1e9)
 
     def _account(self) -> None:
-        captured = {Account(shift, camera, CAPTURED): count for (camera, shift), count in self._captured().items()}
         with self._changed:
             ended = Counter(self._ended)
-        self._store.account(captured, ended)
+        # After what ended, so that nothing ends that was not captured. Added, not set: a clock that is set back counts
+        # on in a shift of long ago.
+        self._begun.update({Account(shift, camera, CAPTURED): n for (camera, shift), n in self._captured().items()})
+        self._store.account(self._begun + ended)
+        self._begun.clear()
         with self._changed:
             self._ended = self._ended - ended
         shift = self._shift(self._clock.wall_ns())

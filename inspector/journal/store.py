@@ -168,14 +168,10 @@ class Store:
         into = "INSERT OR IGNORE INTO messages (session, topic, sequence, at_ns, header, sizes, payloads)"
         self._db.execute(f"{into} VALUES {rows}", values)
 
-    def account(self, captured: Mapping[Account, int], ended: Mapping[Account, int]) -> None:
-        """Set the accounts of captured frames, and add to those of frames that ended with what was written so far."""
+    def account(self, frames: Mapping[Account, int]) -> None:
+        """Add to the accounts: frames that were captured, and those that ended with what was written so far."""
         with self._transaction():
-            self._db.executemany(
-                "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET frames = ?5",
-                [(self._session, *account, frames) for account, frames in captured.items()],
-            )
-            self._add(self._session, ended)
+            self._add(self._session, frames)
             self._db.execute(
                 "UPDATE sessions SET accounted = coalesce((SELECT max(id) FROM messages), 0) WHERE session = ?",
                 (self._session,),

@@ -23,7 +23,7 @@ from inspector.journal.reading import Choice, Reader, gaps
 from inspector.journal.store import TRIMMED_AT_ONCE, Account, Entry, Store, note_damage
 from inspector.outcomes import CAPTURED
 from tests.inspections import few
-from tests.journals import OK, SHIFT, VERDICTS, Parts, entries, entry, running
+from tests.journals import OK, SHIFT, VERDICTS, Parts, capture, entries, entry, running
 from tests.waiting import until
 
 RESULTS = "result/line1/cam1/"
@@ -546,11 +546,12 @@ def test_reading_what_is_no_journal_is_one_sentence(tmp_path: Path, what: str) -
         Reader(tmp_path / "j")
 
 
-def test_captured_frames_are_set_and_ended_ones_added(tmp_path: Path) -> None:
+def test_captured_frames_and_ended_ones_are_added(tmp_path: Path) -> None:
     with Parts(tmp_path / "j") as parts:
-        for captured in (1, 3, 4):
-            parts.captured["cam1", SHIFT] = captured
-            parts.journal.append([entry(captured)])
+        for number in (1, 2, 3, 4):
+            capture(parts.ledger, number)
+            if number != 2:
+                parts.journal.append([entry(number)])
     assert parts.journal.shift() == {("cam1", CAPTURED): 4, ("cam1", "ok"): 3}
     reader = Reader(tmp_path / "j")
     assert [account for _, _, account, _ in reader.accounts()] == [Account(SHIFT, "cam1", CAPTURED), OK]
@@ -558,11 +559,48 @@ def test_captured_frames_are_set_and_ended_ones_added(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_a_clock_that_is_set_back_by_many_shifts_goes_on_counting_in_the_old_one(tmp_path: Path) -> None:
+    clock = ManualClock()
+    parts = Parts(tmp_path / "j", clock=clock)
+    hours = [6, 6, 6, 7, 8, 9, 6, 6]
+    for number, hour in enumerate(hours):
+        parts.shift = f"2026-01-31 {hour:02}:00"
+        capture(parts.ledger, number)
+        clock.advance(module.HOUSE_SECONDS)
+        parts.journal._keep_house()
+    parts.reader.close()
+    parts.store.close()
+    with closing(Reader(tmp_path / "j")) as reader:
+        counted = {entry.shift: frames for _, _, entry, frames in reader.accounts()}
+    assert counted == {f"2026-01-31 {hour:02}:00": hours.count(hour) for hour in (6, 7, 8, 9)}
+
+
+def test_captured_frames_wait_for_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    parts = Parts(tmp_path / "j", clock=clock)
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    capture(parts.ledger, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.store, "_add", full)
+        with pytest.raises(sqlite3.OperationalError):
+            parts.journal._keep_house()
+    capture(parts.ledger, 2)
+    clock.advance(module.HOUSE_SECONDS)
+    parts.journal._keep_house()
+    parts.reader.close()
+    parts.store.close()
+    assert parts.journal.shift() == {("cam1", CAPTURED): 2}
+
+
 def test_the_frames_of_this_shift_are_told_without_a_look_at_the_disk(tmp_path: Path) -> None:
     clock = ManualClock()
     for captured in (3, 4):
         parts = Parts(tmp_path / "j", clock=clock)
-        parts.captured["cam1", SHIFT] = captured
+        for number in range(captured):
+            capture(parts.ledger, number)
         parts.journal._keep_house()
         parts.reader.close()
         parts.store.close()
