@@ -33,12 +33,8 @@ _ONLY_WITH: Mapping[str, str] = {
     "trigger_delay": "trigger_window",
 }
 """By key of a camera, the one without which it does nothing."""
-_ONLY_WITH_PLACE: Mapping[str, tuple[str, frozenset[str]]] = {
-    "journal": ("path", frozenset({"shifts"})),
-    "recorder": ("path", frozenset()),
-    "models": ("state", frozenset()),
-}
-"""By table, the key without which its others do nothing, but for some."""
+_ONLY_WITH_PLACE: Mapping[str, str] = {"journal": "path", "recorder": "path", "models": "state"}
+"""By table, the key without which its others do nothing."""
 
 
 def load(path: Path, probes: Mapping[str, Probe]) -> Settings:
@@ -199,11 +195,10 @@ def _idle(cameras: list[Table]) -> list[str]:
 
 def _placeless(given: Table, skip: Container[tuple[int | str, ...]]) -> list[str]:
     """Keys that do nothing, as nobody says where what they are about is kept; those at `skip` are wrong anyhow."""
-    tables = {name: table for name in _ONLY_WITH_PLACE if isinstance(table := given.get(name), dict)}
     return [
         f"{name}.{key} = {table[key]!r}: it does nothing without {name}.{place}; set that too, or take this key out"
-        for name, table in tables.items()
-        for place, others in [_ONLY_WITH_PLACE[name]]
+        for name, place in _ONLY_WITH_PLACE.items()
+        if isinstance(table := given.get(name), dict) and table.get(place) is None
         for key in table
-        if table.get(place) is None and key not in {place, *others} and (name, key) not in skip
+        if key != place and (name, key) not in skip
     ]

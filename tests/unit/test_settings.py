@@ -238,10 +238,9 @@ def test_a_key_of_a_table_that_is_kept_nowhere_is_refused(config, monkeypatch, t
     assert getattr(load(config(text), {}), table) is not None
 
 
-def test_shifts_are_counted_without_a_journal_too(config):
-    assert load(config(CAMERA + "[journal]\nshifts = ['06:00']"), {}).journal.shifts == ("06:00",)
+def test_a_key_that_is_wrong_anyhow_is_told_of_once(config):
     (problem,) = problems_of(config(CAMERA + "[journal]\nkeep_day = 3"))
-    assert "does nothing" not in problem  # it is wrong anyhow
+    assert "does nothing" not in problem
 
 
 @pytest.mark.parametrize(
