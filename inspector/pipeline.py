@@ -264,21 +264,28 @@ class Pipeline:
 
     def _publish(self, stage: Stage) -> None:
         try:
-            while True:
+            while (items := self._outgoing()) is not None:
                 stage.beat()
-                self._pressing.clear()
-                try:
-                    batch = self.outbox.take(OUTBOX_DEPTH, wait=LONGEST_WAIT)
-                except Closed:
-                    break
                 self._publisher.tick()
-                self._publisher.publish(batch.items)
-                if batch.items and all(map(_is_refusal, batch.items)):
+                self._publisher.publish(items)
+                self._publisher.pay()
+                if items and all(map(_is_refusal, items)):
                     # A flood of them would else wake this thread each time, and push the workers of all cameras aside.
                     self._pressing.wait(REFUSALS_WAIT)
             self._publisher.goodbye()
         finally:
             self.outbox.close()  # nobody shall wait for room that nobody makes
+
+    def _outgoing(self) -> Sequence[Inspection | PartVerdict | Late | Event] | None:
+        """What is to be published next; None when nothing more comes, and no result is owed."""
+        self._pressing.clear()
+        owed = self._publisher.owed
+        if owed >= OUTBOX_DEPTH:  # then others wait for room
+            return []
+        try:
+            return self.outbox.take(OUTBOX_DEPTH - owed, wait=0.0 if owed else LONGEST_WAIT).items
+        except Closed:
+            return [] if owed else None
 
     def _on_capture(self, frame: Frame) -> None:
         self._send_all(self.parts.capture(frame))

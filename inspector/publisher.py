@@ -2,12 +2,14 @@
 second.
 
 A topic's sequence counts every message that is due, from 1 without gaps, whether or not anybody wants it just then;
-what nobody wants and no journal keeps is not encoded. Verdicts go before results, since a reject gate waits for them.
+what nobody wants and no journal keeps is not encoded. Verdicts go before results, since a reject gate waits for them:
+results are owed, and encoded one at a time while there is no verdict to be published.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -110,6 +112,7 @@ class Publisher:
         self._keeping = keeping
         self._recorder = recorder
         self._to_record: list[tuple[Inspection, bytes, bool]] = []
+        self._owed: deque[tuple[Inspection, float]] = deque()  # and when its verdict was handed over
         self._beat_due = self._poll_due = clock.monotonic()
 
     @property
@@ -117,10 +120,15 @@ class Publisher:
         """Messages that came in and made no sense."""
         return sum(output.hostile for output, _ in self._outputs)
 
-    def publish(self, items: Iterable[Inspection | PartVerdict | Late | Event]) -> None:
-        """Publish inspections, parts and events: all but results in the order given, then the results.
+    @property
+    def owed(self) -> int:
+        """Results that wait to be encoded."""
+        return len(self._owed)
 
-        At the very end a preview, if one is due: never two, so that the next verdict waits for one picture at most.
+    def publish(self, items: Iterable[Inspection | PartVerdict | Late | Event]) -> None:
+        """Publish inspections, parts and events in the order given, and owe the results.
+
+        At the very end a preview, if one is due: never two, so that the next verdict waits for it and a result at most.
         """
         batch: list[Entry] = []
         judged = []
@@ -135,16 +143,26 @@ class Publisher:
                 self._verdict(item, batch)
                 judged.append(item)
         self._send(batch)
-        handed_over = self._clock.monotonic()  # before any result is encoded, which no verdict waits for
-        results: list[Entry] = []
+        handed_over = self._clock.monotonic()
         for inspection in judged:
-            took = self._result(inspection, results) if inspection.verdict is Verdict.NG else 0.0
-            self._observe(inspection, took, handed_over)
-        self._send(results)
-        if self._keeping is not None:  # a result may have been counted and not kept: whoever asks for it has to know
-            self._keeping.journal.told(self._sequences)
+            if inspection.verdict is Verdict.NG:
+                self._owed.append((inspection, handed_over))
+            else:
+                self._observe(inspection, 0.0, handed_over)
+        self._tell_journal()
         self._record()
         self._preview(judged)
+
+    def pay(self) -> None:
+        """Encode and publish the result that has been owed longest, if one is."""
+        if not self._owed:
+            return
+        inspection, handed_over = self._owed.popleft()
+        batch: list[Entry] = []
+        took = self._result(inspection, batch)
+        self._observe(inspection, took, handed_over)
+        self._send(batch)
+        self._tell_journal()
 
     def tick(self) -> None:
         """Take in subscriptions, and beat if a second is over; call it often."""
@@ -243,6 +261,11 @@ class Publisher:
         for entry in batch:
             if entry.topic in self._sequences:
                 self._write(entry.topic, entry.parts)
+
+    def _tell_journal(self) -> None:
+        """Of a message that was counted and not kept, whoever asks for it has to know."""
+        if self._keeping is not None:
+            self._keeping.journal.told(self._sequences)
 
     def _send_beat(self, final: bool) -> None:
         subscribed = [(prefix, number) for output, _ in self._outputs for prefix, number in output.subscribers.items()]

@@ -25,6 +25,7 @@ without gaps.
 20. a drain, and a repair of a file that takes for ever     -> the same
 21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
 22. a publisher that dies with its queue full               -> exit code 70, nobody waits for it
+22b. verdicts while results are owed                       -> they go before the next result
 23. sources that cannot be closed, or hang when they are    -> a drain judges what was captured
 24. a flood's refusals wait for more of them                -> no other verdict waits with them
 """
@@ -46,7 +47,9 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
+from inspector import codecs
 from inspector.clock import ManualClock, SystemClock
+from inspector.codecs import Formats
 from inspector.daemon import Daemon
 from inspector.errors import ModelError
 from inspector.inference.bundle import load
@@ -56,7 +59,7 @@ from inspector.mailbox import Closed
 from inspector.messages import PartMessage, ResultMessage, VerdictMessage
 from inspector.pipeline import OUTBOX_DEPTH
 from inspector.stage import Service
-from inspector.types import Reason, Verdict
+from inspector.types import Inspection, Reason, Verdict
 from inspector.wire import decode
 from tests.bundles import FILL, make_bundle, picture
 from tests.line import Line
@@ -517,6 +520,40 @@ def test_22_a_publisher_that_dies_holds_nobody_up(engine: Engine) -> None:
     assert isinstance(one.pipeline.publishing.error, MemoryError)
     stages = *one.pipeline.reading, *one.pipeline.working, one.pipeline.watching
     until(lambda: not any(stage.alive for stage in stages), "somebody waits")
+
+
+def test_22b_a_verdict_goes_before_results_that_are_owed(
+    line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = line({"cam1": "m", "cam2": "m"}, live=False)  # which never stall, so that nothing else is to be told
+    entered, release = threading.Semaphore(0), threading.Semaphore(0)
+    really = codecs.encode
+
+    def held(inspection: Inspection, formats: Formats) -> list[codecs.Payload]:
+        entered.release()
+        assert release.acquire(timeout=PATIENCE)
+        return really(inspection, formats)
+
+    monkeypatch.setattr(codecs, "encode", held)
+    one.sources["cam2"].show(GOOD)
+    one.wait_for(1)
+    one.sources["cam1"].show(BAD)
+    assert entered.acquire(timeout=PATIENCE)
+    one.sources["cam1"].show(BAD)
+    one.sources["cam1"].show(BAD)
+    until(lambda: len(one.pipeline.outbox) == 2, "two more are judged while the first result is encoded")
+    release.release()
+    assert entered.acquire(timeout=PATIENCE)  # the second; the third is owed
+    one.sources["cam2"].show(GOOD)
+    until(lambda: len(one.pipeline.outbox) == 1, "another camera's frame is judged")
+    release.release(2)
+    one.output.wait_for(ResultMessage, 3)
+    told = [m for m in map(decode, one.output.all()) if isinstance(m, VerdictMessage | ResultMessage)]
+    assert [(m.kind, m.camera, m.frame) for m in told] == [
+        ("verdict", "cam2", 1),
+        ("verdict", "cam1", 1), ("result", "cam1", 1), ("verdict", "cam1", 2), ("verdict", "cam1", 3),
+        ("result", "cam1", 2), ("verdict", "cam2", 2), ("result", "cam1", 3),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -20,7 +20,7 @@ from inspector.messages import (
 )
 from inspector.outputs.memory import MemoryOutput
 from inspector.publisher import Keeping, Publisher
-from inspector.types import Event, Frame, Inspection, Late, Reason, Receipt, Verdict
+from inspector.types import Event, Frame, Inspection, Late, PartVerdict, Reason, Receipt, Verdict
 from inspector.wire import Encoder, decode
 from tests.inspections import ng, ok, part
 from tests.journals import SHIFT, Parts
@@ -87,6 +87,12 @@ class House:
             keeping=keeping,
         )
 
+    def publish(self, items: list[Inspection | PartVerdict | Late | Event]) -> None:
+        """Publish, and pay all that is owed."""
+        self.publisher.publish(items)
+        while self.publisher.owed:
+            self.publisher.pay()
+
     def second(self) -> None:
         """A second goes by, and the publisher looks up."""
         self.clock.advance(1.0)
@@ -122,18 +128,31 @@ def only(*prefixes: str, output: MemoryOutput | None = None) -> MemoryOutput:
 
 def test_verdicts_and_events_go_before_results():
     house = House()
-    house.publisher.publish([ng(number=1), event(), ok(number=2), ng("cam10", 1)])
+    house.publish([ng(number=1), event(), ok(number=2), ng("cam10", 1)])
     assert kinds(house.messages()) == ["verdict", "event", "verdict", "verdict", "result", "result"]
     judged = [(m.camera, m.frame) for m in house.messages() if isinstance(m, VerdictMessage | ResultMessage)]
     assert judged == [("cam1", 1), ("cam1", 2), ("cam10", 1), ("cam1", 1), ("cam10", 1)]
 
 
+def test_a_verdict_waits_for_no_more_than_the_result_that_is_being_encoded():
+    house = House()
+    house.publisher.publish([ng(number=1), ng(number=2), ok("cam10", 1)])
+    assert (kinds(house.messages()), house.publisher.owed) == (["verdict"] * 3, 2)
+    assert [one.frame.camera for one, _, _ in house.observed] == ["cam10"]
+    house.publisher.pay()
+    house.publisher.publish([ok("cam10", 2)])
+    house.publisher.pay()
+    house.publisher.pay()  # nothing
+    assert kinds(house.messages())[3:] == ["result", "verdict", "result"]
+    assert [one.frame.number for one, _, _ in house.observed] == [1, 1, 2, 2]
+
+
 def test_a_parts_verdict_follows_those_that_it_is_made_of():
     house = House()
     verdict = part(captured=house.clock.monotonic() - 0.25)
-    house.publisher.publish([ng(number=1), ok("cam10", 1), verdict, ok(number=2)])
+    house.publish([ng(number=1), ok("cam10", 1), verdict, ok(number=2)])
     assert kinds(house.messages()) == ["verdict", "verdict", "part", "verdict", "result"]
-    house.publisher.publish([verdict])
+    house.publish([verdict])
     house.second()
     told = [m for m in house.messages() if isinstance(m, PartMessage)]
     assert [(m.station, m.part, m.sequence, m.seconds) for m in told] == [
@@ -144,7 +163,7 @@ def test_a_parts_verdict_follows_those_that_it_is_made_of():
 
 def test_a_topic_counts_from_1_by_itself():
     house = House()
-    house.publisher.publish([ng(number=1), ok(number=2), ng("cam10"), event(), event("daemon"), event()])
+    house.publish([ng(number=1), ok(number=2), ng("cam10"), event(), event("daemon"), event()])
     numbered = [
         (m.kind, m.camera if isinstance(m, VerdictMessage | ResultMessage) else m.event.subject, m.sequence)
         for m in house.messages()
@@ -165,15 +184,15 @@ def test_a_topic_counts_from_1_by_itself():
 @pytest.mark.parametrize("verdict", [Verdict.OK, Verdict.UNKNOWN])
 def test_only_what_is_defective_has_a_result(verdict):
     house = House()
-    house.publisher.publish([replace(ng(), verdict=verdict, reason=Reason.MODEL)])
+    house.publish([replace(ng(), verdict=verdict, reason=Reason.MODEL)])
     assert kinds(house.messages()) == ["verdict"]
 
 
 def test_what_was_not_wanted_is_counted_all_the_same():
     house = House(only("beat/"))
-    house.publisher.publish([ng(number=1), event()])
+    house.publish([ng(number=1), event()])
     house.output.prefixes = [""]
-    house.publisher.publish([ng(number=2), event()])
+    house.publish([ng(number=2), event()])
     assert [m.sequence for m in house.messages() if not isinstance(m, BeatMessage)] == [2, 2, 2]
 
 
@@ -190,7 +209,7 @@ def test_nothing_is_encoded_that_nobody_wants(monkeypatch):
         monkeypatch.setattr(Encoder, maker, encoded)
     monkeypatch.setattr("inspector.codecs.encode", encoded)
     house.publisher.tick()
-    house.publisher.publish([ng(), ok(number=2), event()])
+    house.publish([ng(), ok(number=2), event()])
     house.publisher.goodbye()
     assert not house.output.messages
     assert set(house.publisher.messages.values()) == set(house.publisher.bytes.values()) == {0}
@@ -200,7 +219,7 @@ def test_nothing_is_encoded_that_nobody_wants(monkeypatch):
 def test_each_output_gets_what_it_wants():
     verdicts, results = only("verdict/line1/cam1/"), only("result/", "verdict/line1/cam10/")
     house = House(verdicts, results)
-    house.publisher.publish([ng(), ok("cam10")])
+    house.publish([ng(), ok("cam10")])
     assert [bytes(m[0]) for m in verdicts.messages] == [b"verdict/line1/cam1/"]
     assert [bytes(m[0]) for m in results.messages] == [b"verdict/line1/cam10/", b"result/line1/cam1/"]
 
@@ -208,7 +227,7 @@ def test_each_output_gets_what_it_wants():
 def test_what_was_handed_over_is_counted_once_by_topic():
     one, other = MemoryOutput(), MemoryOutput()
     house = House(one, other)
-    house.publisher.publish([ng(number=1), ok(number=2)])
+    house.publish([ng(number=1), ok(number=2)])
     sizes = {topic: sum(sum(map(len, m)) for m in one.messages if m[0] == topic.encode()) for topic in TOPICS}
     assert {topic: house.publisher.messages[topic] for topic in TOPICS} == dict(
         zip(TOPICS, (2, 1, 0, 0, 0), strict=True)
@@ -242,7 +261,7 @@ def test_seconds_that_were_missed_are_not_made_up_for():
 
 def test_a_beat_tells_how_far_each_topic_is():
     house = House()
-    house.publisher.publish([ng(number=1), ok(number=2), event("daemon")])
+    house.publish([ng(number=1), ok(number=2), event("daemon")])
     house.publisher.tick()
     (beat,) = house.beats()
     assert beat.sequences == {
@@ -260,7 +279,7 @@ def test_a_beat_tells_how_far_each_topic_is():
 def test_goodbye_is_the_last_word_and_needs_no_second():
     house = House()
     house.publisher.tick()
-    house.publisher.publish([ok()])
+    house.publish([ok()])
     house.publisher.goodbye()
     assert kinds(house.messages()) == ["beat", "verdict", "beat"]
     assert [beat.final for beat in house.beats()] == [False, True]
@@ -270,7 +289,7 @@ def test_goodbye_is_the_last_word_and_needs_no_second():
 def test_goodbye_tells_of_trouble_first():
     frail = Frail("frail:")
     house = House(MemoryOutput(), frail)
-    house.publisher.publish([ok()])
+    house.publish([ok()])
     house.publisher.goodbye()
     assert kinds(house.messages()) == ["verdict", "event", "beat"]
     assert house.beats()[-1].sequences["event/line1/daemon/"] == 1
@@ -317,7 +336,7 @@ def test_nonsense_is_summed_over_the_outputs():
 def test_an_output_that_fails_hurts_only_itself():
     frail, sound = Frail("frail:"), MemoryOutput()
     house = House(frail, sound)
-    house.publisher.publish([ng(number=1), ok(number=2), event()])
+    house.publish([ng(number=1), ok(number=2), event()])
     assert kinds(house.messages(sound)) == ["verdict", "verdict", "event", "result"]
     assert frail.tried == house.publisher.errors == 4
     assert not frail.messages
@@ -326,7 +345,7 @@ def test_an_output_that_fails_hurts_only_itself():
 
 def test_what_no_output_took_was_not_handed_over():
     house = House(Frail("frail:"))
-    house.publisher.publish([ok()])
+    house.publish([ok()])
     assert house.publisher.messages["verdict/line1/cam1/"] == house.publisher.bytes["verdict/line1/cam1/"] == 0
     assert house.publisher.errors == 1
 
@@ -337,16 +356,16 @@ def test_trouble_is_told_when_it_begins_and_when_it_is_over():
     failing = ("failing", "output frail: failed: no route to host")
     house.publisher.tick()
     assert house.news() == []
-    house.publisher.publish([ok(number=1)])
+    house.publish([ok(number=1)])
     assert house.news() == [], "only once a second"
     for number in (2, 3):
         house.second()
-        house.publisher.publish([ok(number=number)])
+        house.publish([ok(number=number)])
         assert house.news() == [failing]
     frail.broken = False
     house.second()
     assert house.news() == [failing], "nothing has gone through yet"
-    house.publisher.publish([ok(number=4)])
+    house.publish([ok(number=4)])
     house.second()
     recovered = ("recovered", "the output frail: works again; 3 message(s) were lost")
     assert house.news() == [failing, recovered]
@@ -359,7 +378,7 @@ def test_trouble_that_comes_back_is_told_and_counted_anew():
     house = House(only("event/"), only("verdict/", output=frail))
     for number, broken in enumerate([True, False, True, True, False]):
         frail.broken = broken
-        house.publisher.publish([ok(number=number)])
+        house.publish([ok(number=number)])
         house.second()
     assert [state for state, _ in house.news()] == ["failing", "recovered", "failing", "recovered"]
     lost = [detail.rpartition("; ")[2] for state, detail in house.news() if state == "recovered"]
@@ -370,9 +389,9 @@ def test_trouble_shorter_than_a_second_is_told_too():
     frail = Frail("frail:")
     house = House(only("event/"), only("verdict/", output=frail))
     house.publisher.tick()
-    house.publisher.publish([ok(number=1)])
+    house.publish([ok(number=1)])
     frail.broken = False
-    house.publisher.publish([ok(number=2)])
+    house.publish([ok(number=2)])
     house.second()
     house.second()
     assert [state for state, _ in house.news()] == ["failing", "recovered"]
@@ -382,7 +401,7 @@ def test_one_that_fails_is_told_apart_from_another():
     first, second = only("verdict/", output=Frail("first:")), only("verdict/", output=Frail("second:"))
     house = House(only("event/"), first, second)
     second.broken = False
-    house.publisher.publish([ok()])
+    house.publish([ok()])
     house.second()
     assert house.news() == [("failing", "output first: failed: no route to host")]
 
@@ -392,7 +411,7 @@ def test_one_that_fails_is_told_apart_from_another():
 
 def test_a_result_that_cannot_be_encoded_leaves_the_verdict():
     house = House(formats=Formats(source="jpeg"))
-    house.publisher.publish([ng(number=1, size=TOO_WIDE), ng(number=2)])
+    house.publish([ng(number=1, size=TOO_WIDE), ng(number=2)])
     judged = [m for m in house.messages() if isinstance(m, VerdictMessage | ResultMessage)]
     assert [(m.kind, m.frame, m.sequence) for m in judged] == [("verdict", 1, 1), ("verdict", 2, 2), ("result", 2, 2)]
     assert judged[0].verdict is Verdict.NG
@@ -402,9 +421,9 @@ def test_a_result_that_cannot_be_encoded_leaves_the_verdict():
 
 def test_encoding_that_fails_is_told_when_it_begins_and_when_it_is_over():
     house = House(only("event/", "result/"), formats=Formats(source="jpeg"))
-    house.publisher.publish([ng(number=1, size=TOO_WIDE)])
+    house.publish([ng(number=1, size=TOO_WIDE)])
     house.second()
-    house.publisher.publish([ng(number=2)])
+    house.publish([ng(number=2)])
     house.second()
     (failing, reason), (recovered, lost) = house.news()
     assert (failing, recovered) == ("failing", "recovered")
@@ -414,7 +433,7 @@ def test_encoding_that_fails_is_told_when_it_begins_and_when_it_is_over():
 
 def test_a_result_that_nobody_wants_cannot_fail():
     house = House(only("verdict/", "event/"), formats=Formats(source="jpeg"))
-    house.publisher.publish([ng(size=TOO_WIDE)])
+    house.publish([ng(size=TOO_WIDE)])
     house.second()
     assert house.publisher.errors == 0
     assert kinds(house.messages()) == ["verdict"]
@@ -427,7 +446,7 @@ def test_a_result_that_nobody_wants_cannot_fail():
 def test_a_result_that_the_journal_is_not_to_keep_is_gone_once_it_is_out(tmp_path, heard):
     with Parts(tmp_path / "j") as parts:
         house = House(only(heard), keeping=Keeping(parts.journal, lambda _: SHIFT, results=False))
-        house.publisher.publish([ng(number=1), ng(number=2), ok("cam10", 1)])
+        house.publish([ng(number=1), ng(number=2), ok("cam10", 1)])
         chunk = parts.journal.read(1000, "result/line1/cam1/", 1, 9, 1 << 20)
         assert (chunk.last, chunk.messages, chunk.gone) == (2, (), ((1, 2),))
         assert parts.journal.read(1000, "result/line1/cam10/", 1, 9, 1 << 20).last == 0, "none was published"
@@ -437,7 +456,7 @@ def test_a_result_that_the_journal_is_not_to_keep_is_gone_once_it_is_out(tmp_pat
 def test_a_result_that_cannot_be_encoded_is_gone(tmp_path):
     with Parts(tmp_path / "j") as parts:
         house = House(formats=Formats(source="jpeg"), keeping=Keeping(parts.journal, lambda _: SHIFT))
-        house.publisher.publish([ng(number=1), ng(number=2, size=TOO_WIDE)])
+        house.publish([ng(number=1), ng(number=2, size=TOO_WIDE)])
         chunk = parts.journal.read(1000, "result/line1/cam1/", 1, 9, 1 << 20)
         assert ([kept.sequence for kept in chunk.messages], chunk.gone) == ([1], ((2, 2),))
 
@@ -456,7 +475,7 @@ def test_each_inspection_is_observed_once_with_when_its_verdict_left(verdict):
     house = House()
     inspection = judged(house.clock, verdict)
     house.clock.advance(1.0)
-    house.publisher.publish([inspection])
+    house.publish([inspection])
     assert house.observed == [(inspection, 0.0, house.clock.monotonic())]
     assert {m.latency.publish for m in house.messages() if isinstance(m, VerdictMessage | ResultMessage)} == {0.25}
 
@@ -472,7 +491,7 @@ def test_encoding_is_measured_apart_from_the_wait(monkeypatch):
 
     monkeypatch.setattr("inspector.codecs.encode", slowly)
     left = house.clock.monotonic()
-    house.publisher.publish([inspection, inspection])
+    house.publish([inspection, inspection])
     assert house.observed == 2 * [(inspection, 0.5, left)], "no verdict waits for a result, whosever it is"
     first, _ = [m for m in house.messages() if isinstance(m, ResultMessage)]
     assert (first.latency.encode, first.latency.publish) == (0.5, 0.25)
@@ -482,20 +501,20 @@ def test_a_frame_that_no_worker_finished_waited_since_its_capture():
     house = House()
     frame = Frame("cam1", 1, 5, house.clock.monotonic(), house.clock.monotonic() + 1, None)
     house.clock.advance(1.5)
-    house.publisher.publish([Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE)])
+    house.publish([Inspection(frame, Verdict.UNKNOWN, Reason.DEADLINE)])
     assert [m.latency.publish for m in house.messages() if isinstance(m, VerdictMessage)] == [1.5]
 
 
-def test_a_recorder_is_told_of_each_frame_once_all_is_out():
+def test_a_recorder_is_told_of_each_frame_once_all_verdicts_are_out():
     output = MemoryOutput()
     recorder = Listener(output)
     house = House(output, recorder=recorder)
     house.publisher.tick()
     before = len(output.messages)
     inspections = [ok(number=1), ng(number=2)]
-    house.publisher.publish([*inspections, Late(ng(number=9))])
+    house.publish([*inspections, Late(ng(number=9))])
     assert [(one.frame.number, late) for one, _, late, _ in recorder.told] == [(1, False), (2, False), (9, True)]
-    assert {out - before for *_, out in recorder.told} == {3}, "two verdicts and a result"
+    assert {out - before for *_, out in recorder.told} == {2}
     sent = [json.loads(parts[1]) for parts in output.messages if parts[0] == b"verdict/line1/cam1/"]
     assert [header for _, header, late, _ in recorder.told if not late] == sent
     assert recorder.told[-1][1]["kind"] == "late"
@@ -506,8 +525,8 @@ def test_a_recorder_is_told_though_nobody_listens_and_tells_its_news():
     output.prefixes = []
     recorder = Listener(output)
     house = House(output, recorder=recorder)
-    house.publisher.publish([ok(number=1)])
-    house.publisher.publish([ok(number=2)])
+    house.publish([ok(number=1)])
+    house.publish([ok(number=2)])
     assert [header["sequence"] for _, header, _, _ in recorder.told] == [1, 2]
     assert not output.messages
     listening = House(recorder=recorder)
@@ -532,23 +551,23 @@ def shown(house: House) -> list[tuple[str, int, str]]:
     return [(m.camera, m.frame, m.verdict.value) for m in house.messages() if isinstance(m, PreviewMessage)]
 
 
-def test_a_preview_comes_after_all_else_and_only_one_at_a_time():
+def test_a_preview_comes_after_all_verdicts_and_only_one_at_a_time():
     house = looking("")
-    house.publisher.publish([ok(number=1), ng("cam10", 1)])
-    assert kinds(house.messages()) == ["verdict", "verdict", "result", "preview"]
+    house.publish([ok(number=1), ng("cam10", 1)])
+    assert kinds(house.messages()) == ["verdict", "verdict", "preview", "result"]
     assert shown(house) == [("cam10", 1, "ng")]
-    house.publisher.publish([ok(number=2), ok("cam10", 2)])
-    house.publisher.publish([ok("cam10", 3)])
+    house.publish([ok(number=2), ok("cam10", 2)])
+    house.publish([ok("cam10", 3)])
     assert shown(house)[1:] == [("cam1", 2, "ok"), ("cam10", 3, "ok")]
 
 
 def test_nobody_is_shown_what_nobody_wants_to_see():
     house = looking("preview/line1/cam10/", "verdict/")
-    house.publisher.publish([ok(number=1)])
-    house.publisher.publish([ok("cam10", 1)])
+    house.publish([ok(number=1)])
+    house.publish([ok("cam10", 1)])
     assert shown(house) == [("cam10", 1, "ok")]
     house = looking("", previews=0.0)
-    house.publisher.publish([ng(), ok("cam10", 1)])
+    house.publish([ng(), ok("cam10", 1)])
     assert kinds(house.messages()) == ["verdict", "verdict", "result"]
     assert "preview/line1/cam1/" not in house.publisher.messages
 
@@ -556,8 +575,8 @@ def test_nobody_is_shown_what_nobody_wants_to_see():
 def test_a_frame_without_a_picture_is_not_shown():
     house = looking("preview/")
     missing = ok(number=1)
-    house.publisher.publish([replace(missing, frame=replace(missing.frame, image=None))])
-    house.publisher.publish([ok(number=2)])
+    house.publish([replace(missing, frame=replace(missing.frame, image=None))])
+    house.publish([ok(number=2)])
     assert shown(house) == [("cam1", 2, "ok")]
     assert house.publisher.messages["preview/line1/cam1/"] == 1
 
@@ -567,7 +586,7 @@ def test_a_camera_is_shown_so_often_a_second_at_the_most(every, expected):
     house = looking("preview/line1/cam1/")
     for number in range(1, round(10 / every) + 1):
         house.clock.advance(every * (0.9 if number % 2 else 1.1))  # cameras are not punctual
-        house.publisher.publish([ok(number=number)])
+        house.publish([ok(number=number)])
     assert abs(len(shown(house)) - expected) <= 1
 
 
@@ -575,13 +594,13 @@ def test_defective_frames_are_shown_beside_the_others():
     house = looking("preview/line1/cam1/")
     for number in range(1, 201):
         house.clock.advance(0.05)
-        house.publisher.publish([ng(number=number) if number % 20 == 0 else ok(number=number)])
+        house.publish([ng(number=number) if number % 20 == 0 else ok(number=number)])
     assert [number for _, number, verdict in shown(house) if verdict == "ng"] == list(range(20, 201, 20))
 
 
 def test_previews_have_no_sequence():
     house = looking("")
-    house.publisher.publish([ok()])
+    house.publish([ok()])
     house.second()
     assert shown(house)
     assert "preview/line1/cam1/" not in house.beats()[-1].sequences
