@@ -30,6 +30,7 @@ LEAST_SCALE, MOST_SCALE = 0.7, 1.5  # by which a defect is made smaller or large
 SIZES = 22.0, 75.0  # units, from and to which every kind can be drawn by such a scale before long
 SIZE_TOLERANCE = 0.25  # of the size that was asked for, by which what is seen of a defect may differ
 SMALLEST = 20.0  # square units: a mark of less is not a defect
+NEW = 1.0  # the light of a lamp that nothing has dimmed yet
 VISIBLE, INFRARED = MODALITIES = ("visible", "infrared")
 
 
@@ -37,8 +38,8 @@ VISIBLE, INFRARED = MODALITIES = ("visible", "infrared")
 class Part:
     """A picture of a part, and the truth about it.
 
-    image: [height, width, channels];  mask: [height, width], the pixels that the defect changed in the modality that
-        shows it
+    image: [height, width, channels];  mask: [height, width], the pixels that the defect changes in the modality that
+        shows it, under a lamp as bright as a new one: what is true of a part may not depend on the light
     kind: the defect's, None for a good part;  reference: the same picture of the same part without its defect,
         bit for bit that of `image` outside the mask, and everywhere where another modality shows the defect
     """
@@ -55,7 +56,8 @@ class Line:
 
     seed, defect_share: a non-negative integer; the share of defective parts, 0 to 1
     width, height: of the picture, 96 to 8192 pixels;  channels: 1 (grey) or 3
-    light: the lamp's brightness, 1 when it was new; another day's session of the same line has another
+    light: the lamp's brightness, 1 when it was new; another day's session of the same line has another, and the same
+        defects in the same places, whether or not they can be seen by it
     modality: None for a line of one camera; else what this camera of several sees, and the parts have hidden defects
         too: part n of a seed is the same part in each, whatever the channels
     defect_size: pixels of the picture that a defect's longer side has, about; None: as they come
@@ -112,14 +114,14 @@ class Line:
         if mirrored is not None:
             gain, belt_at = 1.0, (0, 0)
 
-        def seen(scene: Scene) -> View:
+        def seen(scene: Scene, light: float) -> View:
             scene = scene if mirrored is None else scene.mirrored(*mirrored)
             if scene.warm:
                 return scene.view(scene.sprites[variant], pose, 1 / LIGHT_UNITY, belt_at, noise_at)
             sprite = self._engraved(scene.sprites[variant], number)
-            return scene.view(sprite, pose, gain * self._brightness / LIGHT_UNITY, belt_at, noise_at)
+            return scene.view(sprite, pose, gain * light / LIGHT_UNITY, belt_at, noise_at)
 
-        view = seen(self._scene)
+        view = seen(self._scene, self._brightness)
         good = view.lit()
         reference = view.developed(good)
         by_share = bool(rng.random() < self.defect_share)
@@ -128,8 +130,9 @@ class Line:
 
         kind = str(rng.choice(list(self._shows)))
         telling = self._shows[kind]
-        teller = view if telling is self._scene else seen(telling)
-        spotless = good if telling is self._scene else teller.lit()
+        # Under a dim or a glaring lamp no defect of a size might ever be seen: a new one decides.
+        teller = view if telling is self._scene and self._brightness == NEW else seen(telling, NEW)
+        spotless = good if teller is view else teller.lit()
         gap = 2 * max(1, round(1.5 * self._unit)) + 1
         while True:  # until it can be seen: a faint mark on a bright edge may leave no trace
             at, layers = self._defect(rng, kind)
@@ -138,7 +141,7 @@ class Line:
                 break
         if telling.warm is not self._scene.warm:
             return Part(number, reference, mask, kind, reference)
-        if telling is not self._scene:
+        if teller is not view:
             bad, _ = view.damaged(good, at, layers, gap)
         image: Image = cv2.copyTo(view.developed(bad), mask, reference.copy())
         return Part(number, image.reshape(reference.shape), mask, kind, reference)

@@ -7,7 +7,7 @@ rate      parts a second; 0 or max: as fast as they are taken, and the line wait
 defects   share of defective parts, 0 to 1
 frames    the line stops after so many; 0: never
 first     number of the first part: where another session of the same line goes on
-light     the lamp's brightness, 1 when it was new; it drifts from session to session
+light     the lamp's brightness, 1 when it was new; it drifts from session to session, and may hide defects
 columns, rows   of plates on a tray, for large frames (1 and 1: one plate as large as the picture)
 defect    pixels that a defect's longer side has, about (0: as they come)
 strip     rows of a strip: each picture comes in strips, as from a line-scan camera (0: as a whole)

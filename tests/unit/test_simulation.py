@@ -195,6 +195,19 @@ def test_cameras_of_a_line_see_the_same_parts_and_what_each_can() -> None:
     assert kinds == {*KINDS, *HIDDEN}
 
 
+@pytest.mark.parametrize("light", [0.1, 4.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_part_has_its_defect_in_its_place_whatever_the_light(light: float, channels: int) -> None:
+    """Or a part would be drawn again and again until a defect is seen by a lamp that shows next to none."""
+    day, night = (Line(5, 160, 120, 1.0, channels, one, defect_size=8.0) for one in (1.0, light))
+    for number in range(12):
+        part, dim = day.part(number), night.part(number)
+        assert dim.kind == part.kind
+        np.testing.assert_array_equal(dim.mask, part.mask)
+        np.testing.assert_array_equal(dim.image[dim.mask == 0], dim.reference[dim.mask == 0])
+        assert (dim.image != part.image).any()
+
+
 def test_a_good_part_looks_the_same_whether_or_not_a_second_camera_sees_it() -> None:
     alone, visible = Line(5, 160, 120, 0.0), Line(5, 160, 120, 0.0, modality="visible")
     for number in range(5):
