@@ -28,6 +28,7 @@ ENGRAVED = (84, 84, 86, 255)
 COVERED = 0.1  # least paint that counts when a defect's size is measured
 LEAST_SCALE, MOST_SCALE = 0.7, 1.5  # by which a defect is made smaller or larger: a scratch must not become a hair
 SIZES = 22.0, 75.0  # units, from and to which every kind can be drawn by such a scale before long
+FEWEST = 7.0  # pixels of a defect's longer side: with fewer, rounding to whole ones may let no defect have a size
 SIZE_TOLERANCE = 0.25  # of the size that was asked for, by which what is seen of a defect may differ
 SMALLEST = 20.0  # square units: a mark of less is not a defect
 NEW = 1.0  # the light of a lamp that nothing has dimmed yet
@@ -223,9 +224,13 @@ def _check(
         raise ConfigError(*problems)
 
 
-def check_defect_size(size: float, width: int, height: int) -> None:
-    """Raise ConfigError unless every kind of defect can be drawn in that size on a plate of so many pixels."""
+def check_defect_size(size: float, width: int, height: int, fewest: float = FEWEST) -> None:
+    """Raise ConfigError unless every kind of defect can be drawn in that size on a plate of so many pixels.
+
+    fewest: pixels that a size must have, whatever the plate's
+    """
     least, most = (_unit(width, height) * one for one in SIZES)
+    least = max(least, fewest)
     if not least <= size <= most:
         raise ConfigError(
             f"a defect of {size:g} pixels cannot be drawn on the simulated line's plate of {width}x{height}; give "

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.simulation.line import Line, Part, check_defect_size
+from inspector.simulation.line import FEWEST, Line, Part, check_defect_size
 from inspector.types import Image
 
 Place: TypeAlias = tuple[slice, slice]
@@ -40,7 +40,7 @@ def make_line(
         return Line(seed, width, height, defect_share, channels, light, modality, defect_size)
     plate = -(-width // columns), -(-height // rows)
     if defect_size is not None:
-        check_defect_size(defect_size, *plate)
+        check_defect_size(defect_size, *plate, FEWEST / SHARPNESS)
     size = None if defect_size is None else SHARPNESS * defect_size
     sides = (SHARPNESS * plate[0], SHARPNESS * plate[1])
     return Tray(Line(seed, *sides, defect_share, channels, light, modality, size), width, height, columns, rows)

@@ -117,6 +117,7 @@ def test_any_size_grey_or_colour(width: int, height: int, channels: int) -> None
         ({"seed": 1, "modality": "x-ray"}, "modality = 'x-ray'"),
         ({"seed": 1, "defect_size": 4.0}, "a defect of 4 pixels .* give 22 to 75"),
         ({"seed": 1, "width": 1280, "height": 960, "defect_size": 151.0}, "a defect of 151 pixels .* give 44 to 150"),
+        ({"seed": 1, "width": 128, "height": 96, "defect_size": 4.75}, "a defect of 4.75 pixels .* give 7 to 15"),
     ],
 )
 def test_what_a_line_cannot_be(given: dict[str, int], named: str) -> None:
