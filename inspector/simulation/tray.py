@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.simulation.line import FEWEST, Line, Part, check_defect_size
+from inspector.errors import ConfigError
+from inspector.simulation.line import FEWEST, MAX_SIDE, MIN_SIDE, Line, Part, check_defect_size
 from inspector.types import Image
 
 Place: TypeAlias = tuple[slice, slice]
@@ -38,12 +39,41 @@ def make_line(
     """A line as `Line` describes it: of single plates, or of trays of `columns` x `rows`. Raises ConfigError."""
     if columns == rows == 1:
         return Line(seed, width, height, defect_share, channels, light, modality, defect_size)
-    plate = -(-width // columns), -(-height // rows)
-    if defect_size is not None:
-        check_defect_size(defect_size, *plate, FEWEST / SHARPNESS)
+    check_plates(width, height, columns, rows, defect_size)
     size = None if defect_size is None else SHARPNESS * defect_size
-    sides = (SHARPNESS * plate[0], SHARPNESS * plate[1])
+    sides = SHARPNESS * _plate(width, columns), SHARPNESS * _plate(height, rows)
     return Tray(Line(seed, *sides, defect_share, channels, light, modality, size), width, height, columns, rows)
+
+
+def check_plates(width: int, height: int, columns: int, rows: int, defect_size: float | None) -> None:
+    """What `make_line` would find wrong with the plates of a picture, and with defects of that size on them.
+
+    Draws nothing, and leaves the sides of a single plate to `Line`. Raises ConfigError.
+    """
+    fewest = FEWEST
+    if columns * rows > 1:
+        fewest /= SHARPNESS
+        across = _problems("columns", columns, "width", width)
+        if problems := (*across, *_problems("rows", rows, "height", height)):
+            raise ConfigError(*problems)
+    if defect_size is not None:
+        check_defect_size(defect_size, _plate(width, columns), _plate(height, rows), fewest)
+
+
+def _plate(side: int, count: int) -> int:
+    """Pixels of the largest of so many plates along a side."""
+    return -(-side // count)
+
+
+def _problems(name: str, count: int, side: str, pixels: int) -> Iterator[str]:
+    """Whether the columns or rows leave a plate as many pixels as it can be drawn with."""
+    plate, least, most = _plate(pixels, count), MIN_SIDE // SHARPNESS, MAX_SIDE // SHARPNESS
+    if not least <= plate <= most:
+        fewer, larger = ("fewer", "larger") if plate < least else ("more", "smaller")
+        yield (
+            f"{name} = {count} leaves a plate of the simulated line {plate} of {pixels} pixels, and it has {least} to "
+            f"{most}; give {fewer} {name} or a {larger} {side}"
+        )
 
 
 class Tray:

@@ -254,6 +254,18 @@ def test_a_tray_shows_many_plates_with_one_defect_at_the_most_of_the_size_that_w
     assert np.array_equal(good.image, good.reference)
 
 
+def test_a_tray_of_plates_that_cannot_be_drawn_is_refused_by_what_was_given() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_line(7, columns=40, rows=11)
+    assert caught.value.problems == (
+        "columns = 40 leaves a plate of the simulated line 16 of 640 pixels, and it has 48 to 4096; "
+        "give fewer columns or a larger width",
+        "rows = 11 leaves a plate of the simulated line 44 of 480 pixels, and it has 48 to 4096; "
+        "give fewer rows or a larger height",
+    )
+    make_line(7, columns=13, rows=10)
+
+
 def test_a_dataset_of_trays_is_what_the_trays_are(tmp_path: Path) -> None:
     write_dataset(
         tmp_path, 7, good=1, defective=2, test_good=0, test_defective=1, width=325, height=250, columns=3, rows=2,
