@@ -9,7 +9,7 @@ from __future__ import annotations
 from inspector.simulation.dataset import write_dataset
 from inspector.simulation.defects import HIDDEN, KINDS
 from inspector.simulation.line import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line, Part
-from inspector.simulation.tray import Tray, make_line
+from inspector.simulation.tray import Tray, check_plates, make_line
 
 __all__ = [
     "HIDDEN",
@@ -21,6 +21,7 @@ __all__ = [
     "Line",
     "Part",
     "Tray",
+    "check_plates",
     "make_line",
     "write_dataset",
 ]

@@ -23,7 +23,8 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from inspector.simulation import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line, Tray, make_line
+from inspector.errors import ConfigError
+from inspector.simulation import INFRARED, MAX_SIDE, MIN_SIDE, MODALITIES, Line, Tray, check_plates, make_line
 from inspector.sources.pace import BACKLOG, Pace
 from inspector.sources.url import Url
 from inspector.types import Shot
@@ -117,14 +118,18 @@ def from_url(url: Url) -> Simulation:
     if url.body != "//line":
         url.refuse("the simulation knows one thing, a line; write sim://line")
     modality = url.choice("modality", "", MODALITIES) or None
+    seed = url.whole("seed", 1, 0, 2**32 - 1)
+    width, height = url.whole("width", 640, MIN_SIDE, MAX_SIDE), url.whole("height", 480, MIN_SIDE, MAX_SIDE)
+    columns, rows = url.whole("columns", 1, 1, 64), url.whole("rows", 1, 1, 64)
+    defect_size = url.number("defect", 0.0, 0, 1000) or None
     line = partial(
         make_line,
-        seed=url.whole("seed", 1, 0, 2**32 - 1),
-        width=url.whole("width", 640, MIN_SIDE, MAX_SIDE),
-        height=url.whole("height", 480, MIN_SIDE, MAX_SIDE),
-        columns=url.whole("columns", 1, 1, 64),
-        rows=url.whole("rows", 1, 1, 64),
-        defect_size=url.number("defect", 0.0, 0, 1000) or None,
+        seed=seed,
+        width=width,
+        height=height,
+        columns=columns,
+        rows=rows,
+        defect_size=defect_size,
         defect_share=url.number("defects", 0.1, 0, 1),
         channels=int(url.choice("channels", "1" if modality == INFRARED else "3", ("1", "3"))),
         light=url.number("light", 1.0, 0.1, 4),
@@ -134,5 +139,9 @@ def from_url(url: Url) -> Simulation:
     first, frames = url.whole("first", 1, 0, 2**53), url.whole("frames", 0, 0, 2**53) or None
     strip = url.whole("strip", 0, 0, MAX_SIDE) or None
     url.finish()
-    belt = None if modality is None else (line.keywords["seed"], rate, first)
+    try:
+        check_plates(width, height, columns, rows, defect_size)
+    except ConfigError as error:
+        raise ConfigError(*(f"{url}: {problem}" for problem in error.problems)) from error
+    belt = None if modality is None else (seed, rate, first)
     return Simulation(line, rate, first, frames, belt, strip)

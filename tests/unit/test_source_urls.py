@@ -41,6 +41,10 @@ def problems(url: str) -> tuple[str, ...]:
         ("sim://line?width=95", "width = '95' is not allowed; give a whole number from 96 to 8192"),
         ("sim://line?defects=1.1", "defects = '1.1' is not allowed; give a number from 0 to 1"),
         ("sim://line?channels=2", "channels = '2' is not allowed; give '1' or '3'"),
+        ("sim://line?defect=500", "a defect of 500 pixels cannot be drawn on the simulated line's plate of 640x480"),
+        ("sim://line?columns=3&defect=75", "plate of 214x480; give 8 to 25"),
+        ("sim://line?columns=14", "columns = 14 leaves a plate of the simulated line 46 of 640 pixels"),
+        ("sim://line?rows=2&width=8192", "give more columns or a smaller width"),
         ("sim://line?rat=5", "'rat' is not an option of sim:; did you mean 'rate'?"),
         (
             "sim://line?zoom=5",
