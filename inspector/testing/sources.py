@@ -14,17 +14,22 @@ anything may take. Use a real counterpart, or a simulation of your camera's make
 from __future__ import annotations
 
 import itertools
+import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from inspector.errors import SourceError
 from inspector.sources import Source, open_source
 from inspector.types import Image, Shot
+
+Result = TypeVar("Result")
 
 ENOUGH = 8
 """Frames that are looked at; more than most drivers have buffers."""
@@ -50,6 +55,37 @@ class Counterpart:
     unplug: Callable[[], None] = _nothing
     plug: Callable[[], None] = _nothing
     secret: str | None = None
+
+
+class Bounded:
+    """A thread that does one thing after another, none of which may take more than `bound` seconds."""
+
+    def __init__(self, bound: float) -> None:
+        self._bound = bound
+        self._asked: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+
+    def __enter__(self) -> Bounded:
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.put(None)
+
+    def __call__(self, what: str, call: Callable[[], Result]) -> Result:
+        """What `call` returns or raises; fails, and says that `what` took too long, where it does neither in time."""
+        done: Future[Result] = Future()
+        self._asked.put((call, done))
+        wait([done], self._bound)
+        assert done.done(), f"{what} took more than {self._bound:g} s"
+        return done.result()
+
+    def _run(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            call, done = asked
+            try:
+                done.set_result(call())
+            except BaseException as error:
+                done.set_exception(error)
 
 
 @dataclass
@@ -80,6 +116,12 @@ class Reading:
         self._thread.join(bound)
         assert not self._thread.is_alive(), f"it neither ended nor failed in {bound:g} s"
 
+    def close(self, bound: float) -> None:
+        """Close the source from another thread; fails where that, or the end of `frames`, takes longer than `bound`."""
+        with Bounded(bound) as within:
+            within("close", self.source.close)
+        self.wait_for_end(bound)
+
     def _run(self) -> None:
         try:
             for shot in self.source.frames():
@@ -97,8 +139,7 @@ class SourceContract:
     def test_its_pictures_are_uint8_and_of_one_shape(self, counterpart: Counterpart) -> None:
         source = open_source(counterpart.url)
         assert isinstance(source.live, bool)
-        shots = list(itertools.islice(source.frames(), ENOUGH))
-        assert len(shots) == ENOUGH
+        shots = self._read(source).shots[:ENOUGH]
         images = [shot.image for shot in shots if shot.image is not None]
         assert images, f"no picture: {shots[0].fault}"
         for image in images:
@@ -110,11 +151,8 @@ class SourceContract:
 
     def test_its_pictures_own_their_memory(self, counterpart: Counterpart) -> None:
         """No buffer is filled again while somebody looks at it."""
-        source = open_source(counterpart.url)
-        reading = Reading(source)
-        shots = reading.wait_for(ENOUGH, self.bound)
-        source.close()
-        reading.wait_for_end(self.bound)
+        reading = self._read(open_source(counterpart.url))
+        shots = reading.shots[:ENOUGH]
         kept = [shot.image for shot in shots if shot.image is not None]
         assert not any(np.shares_memory(one, other) for one, other in itertools.combinations(kept, 2))
         for shot, copy in zip(shots, reading.copies, strict=False):
@@ -122,7 +160,7 @@ class SourceContract:
             np.testing.assert_array_equal(shot.image, copy)
 
     def test_frames_come_in_order_and_stamps_do_not_go_back(self, counterpart: Counterpart) -> None:
-        shots = list(itertools.islice(open_source(counterpart.url).frames(), ENOUGH))
+        shots = self._read(open_source(counterpart.url)).shots[:ENOUGH]
         stamps = [shot.captured_ns for shot in shots if shot.captured_ns is not None]
         assert stamps == sorted(stamps)
         assert all(stamp <= time.time_ns() for stamp in stamps), "no frame is from the future"
@@ -132,31 +170,37 @@ class SourceContract:
             assert all(0 < step < counterpart.cycle // 2 for step in steps), numbers
 
     def test_close_ends_it_from_another_thread(self, counterpart: Counterpart) -> None:
-        source = open_source(counterpart.url)
-        reading = Reading(source)
+        reading = Reading(open_source(counterpart.url))
         reading.wait_for(1, self.bound)
-        source.close()
-        reading.wait_for_end(self.bound)
+        reading.close(self.bound)
         assert reading.error is None
 
     def test_closed_it_yields_nothing_more(self, counterpart: Counterpart) -> None:
         source = open_source(counterpart.url)
-        frames = source.frames()
-        next(frames)
-        source.close()
-        assert list(frames) == []
-        assert list(source.frames()) == []
+        with Bounded(self.bound) as within:
+            frames = within("the first frame", lambda: _begun(source))
+            within("close", source.close)
+            more = within("the end of what is closed", lambda: next(frames, None))
+            again = within("the end of what was closed before", lambda: next(source.frames(), None))
+        assert more is None, "closed, it yields more"
+        assert again is None, "closed and read again, it yields more"
 
     def test_it_can_be_read_again_and_leaves_nothing_behind(self, counterpart: Counterpart) -> None:
         source = open_source(counterpart.url)
         held = []
-        for _ in range(4):
-            frames = source.frames()
-            next(frames)
-            _end(frames)
-            held.append(_held())
+        with Bounded(self.bound) as within:
+            for _ in range(4):
+                within("the first frame", lambda: _glance(source))
+                held.append(_held())
         for first, last in zip(held[0], held[-1], strict=True):
             assert last <= first, f"threads and descriptors after each reading: {held}"
+
+    def _read(self, source: Source) -> Reading:
+        """Read until enough frames came, or more, and close it."""
+        reading = Reading(source)
+        reading.wait_for(ENOUGH, self.bound)
+        reading.close(self.bound)
+        return reading
 
 
 class Ending:
@@ -190,16 +234,13 @@ class Unplugged:
             counterpart.plug()
         reading = Reading(source)
         reading.wait_for(ENOUGH, self.bound)
-        source.close()
-        reading.wait_for_end(self.bound)
+        reading.close(self.bound)
 
     def test_close_ends_it_while_it_is_unplugged(self, counterpart: Counterpart) -> None:
-        source = open_source(counterpart.url)
-        reading = Reading(source)
+        reading = Reading(open_source(counterpart.url))
         reading.wait_for(1, self.bound)
         counterpart.unplug()
-        source.close()
-        reading.wait_for_end(self.bound)
+        reading.close(self.bound)
         counterpart.plug()
 
     def _assert_fails(self, reading: Reading, counterpart: Counterpart) -> None:
@@ -211,9 +252,18 @@ class Unplugged:
         assert counterpart.secret is None or counterpart.secret not in sentence
 
 
-def _end(frames: object) -> None:
-    """Leave off reading, as a program does that has seen enough."""
-    frames.close()  # type: ignore[attr-defined]
+def _begun(source: Source) -> Iterator[Shot]:
+    """Its frames, the first of which has come."""
+    frames = source.frames()
+    assert next(frames, None) is not None, "it ended before its first frame"
+    return frames
+
+
+def _glance(source: Source) -> None:
+    """Leave off reading after a frame, as a program does that has seen enough."""
+    frames = _begun(source)
+    if isinstance(frames, Generator):  # other iterators have nothing to close: they are only let go
+        frames.close()
 
 
 def _held() -> tuple[int, int]:
