@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import deadline, doctor, latency, material, overload, plumbing, recovery, report, throughput
+from benchmarks import deadline, doctor, ending, latency, material, overload, plumbing, recovery, report, throughput
 from benchmarks.limit import Limit, Limits
 from benchmarks.material import FULL, QUICK, Material
 from benchmarks.report import Results
@@ -22,6 +22,7 @@ FULL_LOAD = frozenset({"limit", "daemon", "rival"})
 
 def main() -> int:
     """Run what is wanted; a missed goal is a finding and no failure."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="look for seconds only: to try the code, not to report")
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PART,...", help=f"of {', '.join(PARTS)}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,12 +60,17 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        end(self._process)
+        _part_from(self._process)
 
 
 def end(process: subprocess.Popen[str]) -> None:
     """End a process: by SIGTERM, and if that does not help, by force."""
     process.terminate()
+    _part_from(process)
+
+
+def _part_from(process: subprocess.Popen[str]) -> None:
+    """Its input ends, which ends every child; by force if that does not help."""
     try:
         process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -87,3 +94,8 @@ def questions() -> Iterator[dict[str, Any]]:
     """In a child: the questions as they come."""
     for line in sys.stdin:
         yield json.loads(line)
+
+
+def stop() -> None:
+    """In a child that runs a daemon: drain it, as SIGTERM does. At the end of the input nobody is left to do it."""
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -23,7 +23,7 @@ from statistics import median
 
 import onnx
 
-from benchmarks import report
+from benchmarks import ending, report
 from benchmarks.children import Child
 from inspector.inference import bundle as bundles
 from inspector.inference.bundle import Bundle
@@ -55,6 +55,7 @@ class Contestant:
 
 def main() -> int:
     """Measure and print; what cannot be measured is said."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description=__doc__)
     parser.add_argument("--bundle", type=Path, action="append", help="bundles to time (those that ship)")
     parser.add_argument("--openvino", type=Path, metavar="PYTHON", help="of an environment with inspector[openvino]")

@@ -22,7 +22,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import daemon, material, report, scrape
+from benchmarks import daemon, ending, material, report, scrape
 from benchmarks.__main__ import BUNDLE
 from benchmarks.limit import Limits
 from benchmarks.material import CAMERAS, QUICK, Material
@@ -47,6 +47,7 @@ class Heard:
 
 def main() -> None:
     """Measure and print."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.exchange", description=__doc__)
     parser.add_argument("--times", type=int, default=30, help="exchanges (30)")
     parser.add_argument("--load", type=float, default=0.5, help="share of what the machine can judge (0.5)")

@@ -23,7 +23,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import report
+from benchmarks import ending, report
 from benchmarks.__main__ import BUNDLE
 from inspector.critical import critical_thresholds
 from inspector.inference import bundle as bundles
@@ -82,6 +82,7 @@ class Cost:
 
 def main() -> int:
     """Measure and print."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.frames", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=BUNDLE, help="the bundle to run (the simulated line's)")
     parser.add_argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -143,14 +142,15 @@ def main() -> None:
     )
     with assemble(settings, opener=sources.__getitem__) as assembly:
         children.answer(endpoint=assembly.endpoint, http=assembly.http)
-        threading.Thread(target=_wait_for_word, args=(go,), daemon=True).start()
+        threading.Thread(target=_listen, args=(go,), daemon=True).start()
         assembly.daemon.run()
         children.answer(**asdict(scrape.account(assembly.http)))
 
 
-def _wait_for_word(go: threading.Event) -> None:
-    sys.stdin.readline()
-    go.set()
+def _listen(go: threading.Event) -> None:
+    for _ in children.questions():
+        go.set()
+    children.stop()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from benchmarks import accounting, daemon, material, plumbing, report, scrape
+from benchmarks import accounting, daemon, ending, material, plumbing, report, scrape
 from benchmarks.__main__ import BUNDLE
 from benchmarks.accounting import Load
 from benchmarks.material import CAMERAS, FULL, QUICK, Material
@@ -32,6 +32,7 @@ WAYS = {
 
 def main() -> None:
     """Measure and print."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recorder", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="look for seconds only")
     plan = QUICK if parser.parse_args().quick else FULL

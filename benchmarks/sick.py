@@ -34,7 +34,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from benchmarks import daemon, material, report
+from benchmarks import daemon, ending, material, report
 from benchmarks.__main__ import BUNDLE
 from benchmarks.children import Child
 from benchmarks.material import CAMERAS, FULL, HEIGHT, QUICK, SEEDS, WIDTH
@@ -106,9 +106,11 @@ class Ward:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        yield
-        over.set()
-        killer.join()
+        try:
+            yield
+        finally:
+            over.set()
+            killer.join()
 
     def flooding(self) -> AbstractContextManager[None]:
         """A camera sends two hundred times as many frames, and has a `max_rate`."""
@@ -153,6 +155,7 @@ def serving(folder: Path, frames: int, rate: Fraction) -> Iterator[tuple[str, su
 
 def main() -> int:
     """Measure, print; a missed goal is a finding and no failure."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sick", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="look for seconds only: to try the code, not to report")
     parser.add_argument("--rounds", type=int, default=24, help="times that each camera falls ill (24)")

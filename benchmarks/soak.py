@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks import accounting, material, preloaded, report, scrape
+from benchmarks import accounting, ending, material, preloaded, report, scrape
 from benchmarks.__main__ import BUNDLE
 from benchmarks.material import HEIGHT, QUICK, WIDTH
 from inspector.client import Subscriber
@@ -52,6 +52,7 @@ class Look:
 
 def main() -> int:
     """Soak, and say what was found; 1 where something grew or got lost."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
     minutes = parser.parse_args().minutes
@@ -72,9 +73,11 @@ def main() -> int:
             over, guests = threading.Event(), [0]
             guest = threading.Thread(target=_come_and_go, args=(line.daemon.endpoint, over, guests))
             guest.start()
-            looks = _watch(line.daemon.pid, 60 * minutes)
-            over.set()
-            guest.join()
+            try:
+                looks = _watch(line.daemon.pid, 60 * minutes)
+            finally:
+                over.set()
+                guest.join()
             reconnects = scrape.total(line.daemon.http, "inspector_camera_reconnects_total")
             account, received = line.stop()
     found = [*_growth(looks), *_losses(account, received)]

@@ -19,13 +19,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks import report
+from benchmarks import children, ending, report
 from inspector import codecs
 from inspector.clock import SystemClock
 from inspector.codecs import Formats
@@ -109,23 +110,10 @@ class Line:
 
 
 class View:
-    """`inspector view` as a process of its own."""
+    """`inspector view` as a process of its own, and where its page is."""
 
-    def __init__(self, endpoint: str) -> None:
-        command = [sys.executable, "-m", "inspector", "view", endpoint, "--port", "0"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.process = psutil.Process(self._process.pid)
-
-    def __enter__(self) -> View:
-        assert self._process.stdout is not None
-        found = re.search(r"http://\S+/", self._process.stdout.readline())
-        assert found is not None
-        self.url = found[0]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        self._process.wait()
+    def __init__(self, process: psutil.Process, url: str) -> None:
+        self.process, self.url = process, url
 
     def cpu(self) -> float:
         """Seconds so far."""
@@ -133,8 +121,23 @@ class View:
         return float(times.user + times.system)
 
 
+@contextmanager
+def viewing(endpoint: str) -> Iterator[View]:
+    """`inspector view` of what is published at `endpoint`."""
+    command = [sys.executable, "-m", "inspector", "view", endpoint, "--port", "0"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+/", process.stdout.readline())
+        assert found is not None
+        yield View(psutil.Process(process.pid), found[0])
+    finally:
+        children.end(process)
+
+
 def main() -> int:
     """Measure and print."""
+    ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.view", description=__doc__)
     parser.add_argument("--cameras", type=int, default=16)
     parser.add_argument("--rate", type=float, default=10.0)
@@ -142,7 +145,7 @@ def main() -> int:
     options = parser.parse_args()
     print(report.machine())
     publishing()
-    with Line(options.cameras, options.rate) as line, View(line.endpoint) as view:
+    with Line(options.cameras, options.rate) as line, viewing(line.endpoint) as view:
         if shutil.which("chromium") is None:
             print("  no chromium here: the page itself is not measured")
         else:

@@ -93,6 +93,7 @@ def main() -> None:
             for question in children.questions():
                 for name, ill in floods.items():
                     (ill.set if name == question["floods"] else ill.clear)()
+            children.stop()
 
         threading.Thread(target=listen, daemon=True).start()
         assembly.daemon.run()

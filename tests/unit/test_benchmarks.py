@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +38,7 @@ from inspector.judge import Judge
 from inspector.simulation import Line
 from inspector.types import Patch, Verdict
 from tests.bundles import make_bundle
+from tests.waiting import PATIENCE, until
 
 SIDES = [64, 128, 256]
 
@@ -286,3 +291,52 @@ def test_a_soak_calls_a_leak_a_leak_and_nothing_else(memory: Callable[[np.random
     for _ in range(rounds):
         slope, low, high = drift(LOOKS, memory(rng) + 40 * LOOKS)
         assert 0 < low < slope < high
+
+
+STARTS_ANOTHER = """
+import subprocess, time
+from benchmarks import children, ending
+ending.by_signals()
+child = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE, text=True)
+try:
+    print(child.pid, flush=True)
+    while True:  # a signal that comes just before one long wait would be told of after it
+        time.sleep(0.1)
+finally:
+    children.end(child)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_benchmark_that_is_ended_ends_what_it_started(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", STARTS_ANOTHER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        other = psutil.Process(int(process.stdout.readline()))
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
+    assert not other.is_running()
+
+
+def test_a_benchmark_under_nohup_survives_its_terminal() -> None:
+    program = "from benchmarks.ending import *; by_signals(); print(signal.getsignal(signal.SIGHUP))"
+    command = ["nohup", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(signal.SIG_IGN)
+
+
+def test_a_daemon_drains_when_nobody_is_left_to_ask_it(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle", 48, 64, 3)
+    clips = [material.write_clip(tmp_path / "clip.avi", material.SEEDS[0], 20)]
+    options = {"bundle": bundle, "clips": clips, "size": (64, 48), "rate": None, "workers": 1, "max_batch": 1}
+    options |= {"camera": {}, "journal": None, "journal_gb": 1.0, "breaks": None, "rush": 0.0}
+    command = [sys.executable, "-m", "benchmarks.preloaded", json.dumps(options, default=str)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        http = json.loads(process.stdout.readline())["http"]
+        print("{}", file=process.stdin, flush=True)
+        until(lambda: scrape.account(http).settled > 0)
+        try:
+            told, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert Account(**json.loads(told)).balances
