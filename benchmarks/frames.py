@@ -10,20 +10,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from benchmarks import ending, report
+from benchmarks import accounting, children, ending, report
 from benchmarks.__main__ import BUNDLE
 from inspector.critical import critical_thresholds
 from inspector.inference import bundle as bundles
@@ -34,7 +33,7 @@ from inspector.inference.engine import Engine
 from inspector.inference.tiles import plan
 from inspector.inference.view import View, view_of
 from inspector.judge import Judge
-from inspector.messages import VerdictMessage
+from inspector.messages import Item, VerdictMessage
 from inspector.simulation import Part, make_line
 from inspector.types import Detection
 
@@ -48,7 +47,9 @@ SEED = 11
 BUDGET = 1536
 """Megabytes that the daemon with the large frames is allowed."""
 PATIENCE = 600.0
-"""Seconds for a verdict."""
+"""Seconds for all verdicts."""
+WAIT = 1.0
+"""Seconds between looks whether the daemon is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,12 @@ def cost(bundle: Bundle, running: Engine, rounds: int) -> Cost:
 
 
 def memory(bundle: Path, frames: int) -> float:
-    """The peak of a daemon's resident memory, in MiB, over so many large frames."""
+    """The peak of a daemon's resident memory, in MiB, over so many large frames, each of which must be judged."""
     from inspector.client import Subscriber
 
     address = "&".join(f"{key}={value}" for key, value in LARGE.items())
     with tempfile.TemporaryDirectory(prefix="inspector-bench-") as folder:
-        endpoint, config = f"ipc://{folder}/line", Path(folder, "line.toml")
+        endpoint, config, log = f"ipc://{folder}/line", Path(folder, "line.toml"), Path(folder, "log")
         config.write_text(
             f'[[camera]]\nname = "cam1"\nbundle = "{bundle.resolve()}"\nfit = "tile"\nqueue = 2\n'
             f'source = "sim://line?{address}&rate=0&defects=0.5&defect={DEFECT}"\n'
@@ -188,16 +189,26 @@ def memory(bundle: Path, frames: int) -> float:
             f'[publish]\nendpoint = "{endpoint}"\n[http]\nport = 0\n[daemon]\nmemory_mb = {BUDGET}\ndrain = 1.0\n'
         )
         command = [sys.executable, "-m", "inspector", "run", str(config)]
-        with Subscriber(endpoint) as subscriber, subprocess.Popen(command, stderr=subprocess.DEVNULL) as daemon:
-            verdicts, end = 0, time.monotonic() + PATIENCE
-            for message in subscriber:
-                verdicts += isinstance(message, VerdictMessage)
-                if verdicts >= frames or time.monotonic() > end:
-                    break
-            status = Path(f"/proc/{daemon.pid}/status").read_text()
-            os.kill(daemon.pid, signal.SIGTERM)
-    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(peak) / 1024
+        with log.open("w") as file:
+            daemon = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file, text=True)
+        try:
+            with Subscriber(endpoint) as subscriber:
+                told = verdicts(subscriber.receive, lambda: daemon.poll() is None, frames)
+            if told["ok"] + told["ng"] < frames:
+                raise RuntimeError(f"{frames} frames were to be judged, and {dict(told)} came:\n{log.read_text()}")
+            return accounting.peak_rss(daemon.pid) / (1 << 20)
+        finally:
+            children.end(daemon)
+
+
+def verdicts(receive: Callable[[float], Item | None], running: Callable[[], bool], frames: int) -> Counter[str]:
+    """How often each verdict came, `unknown` by its reason, until there are enough, or the daemon or patience ends."""
+    told, end = Counter[str](), time.monotonic() + PATIENCE
+    while told.total() < frames and running() and time.monotonic() < end:
+        message = receive(WAIT)
+        if isinstance(message, VerdictMessage):
+            told[str(message.reason or message.verdict)] += 1
+    return told
 
 
 if __name__ == "__main__":

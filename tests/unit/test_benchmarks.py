@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import bare, material, plumbing, report, scrape
+from benchmarks import bare, frames, material, plumbing, report, scrape
 from benchmarks.accounting import Load
 from benchmarks.deadline import Cut, Cuts, Spread
 from benchmarks.doctor import Foretold, Pair
@@ -30,13 +30,15 @@ from benchmarks.report import Results
 from benchmarks.scrape import Account
 from benchmarks.soak import drift
 from benchmarks.throughput import SCRIPT, Round, Throughput, label
+from benchmarks.view import judged, picture
 from inspector.health import Health, Views
 from inspector.inference import engine, runtimes
 from inspector.inference.bundle import load
 from inspector.inference.windows import plan
 from inspector.judge import Judge
 from inspector.simulation import Line
-from inspector.types import Patch, Verdict
+from inspector.types import Inspection, Patch, Reason, Verdict
+from inspector.wire import Encoder, decode
 from tests.bundles import make_bundle
 from tests.waiting import PATIENCE, until
 
@@ -340,3 +342,16 @@ def test_a_daemon_drains_when_nobody_is_left_to_ask_it(tmp_path: Path) -> None:
             process.kill()
     assert process.returncode == 0
     assert Account(**json.loads(told)).balances
+
+
+def test_large_frames_are_counted_by_what_became_of_them_until_the_daemon_ends() -> None:
+    encoder, good = Encoder("line", 1, "0" * 64), judged("cam1", 1, picture(0))
+    late = Inspection(good.frame, Verdict.UNKNOWN, Reason.DEADLINE, 0.1, 0.5)
+    coming = [decode(encoder.verdict(one, 1, 0.0)) for one in (good, late)]
+    told = frames.verdicts(lambda _: coming.pop(0), lambda: bool(coming), 3)
+    assert told == {"ok": 1, "deadline": 1}
+
+
+def test_a_daemon_that_does_not_start_has_no_memory_to_tell_of(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no-such-bundle"):
+        frames.memory(tmp_path / "no-such-bundle", 1)
