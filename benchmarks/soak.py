@@ -7,6 +7,7 @@ must miss nothing, and a journal that is trimmed all the time. Memory, files and
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import threading
 import time
@@ -35,6 +36,8 @@ PERIOD = 2.0
 JOURNAL_GB = 0.02
 PARTS = 16
 """Of the time that counts, whose levels are compared: at least a minute each in a soak of 20."""
+LEAST = 3 * PARTS * PERIOD / (1 - WARM_UP) / 60
+"""Minutes: the level of a part is the median of its looks, and there is none of fewer than three."""
 RESOLUTION = 50.0
 """KiB a minute that the interval may reach to. Where it reaches further, nothing was shown."""
 KIB = 1024
@@ -54,7 +57,7 @@ def main() -> int:
     """Soak, and say what was found; 1 where something grew or got lost."""
     ending.by_signals()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=_minutes, default=20.0, help=f"of the soak, at least {LEAST:g} (20)")
     minutes = parser.parse_args().minutes
     print(report.machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="inspector-soak-") as folder:
@@ -87,6 +90,13 @@ def main() -> int:
     for line_, _ in found:
         print(f"  {line_}")
     return 0 if all(fine for _, fine in found) else 1
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not LEAST <= minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: give at least {LEAST:g}; in less time no growth can be told")
+    return minutes
 
 
 def _come_and_go(endpoint: str, over: threading.Event, guests: list[int]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import bare, frames, material, plumbing, report, scrape
+from benchmarks import bare, ending, frames, material, plumbing, report, scrape, soak
 from benchmarks.accounting import Load
 from benchmarks.deadline import Cut, Cuts, Spread
 from benchmarks.doctor import Foretold, Pair
@@ -355,3 +355,14 @@ def test_large_frames_are_counted_by_what_became_of_them_until_the_daemon_ends()
 def test_a_daemon_that_does_not_start_has_no_memory_to_tell_of(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no-such-bundle"):
         frames.memory(tmp_path / "no-such-bundle", 1)
+
+
+@pytest.mark.parametrize("minutes", ["0.5", "-1", "nan", "inf"])
+def test_a_soak_is_refused_where_it_could_tell_nothing(
+    minutes: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["soak", "--minutes", minutes])
+    monkeypatch.setattr(ending, "by_signals", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        soak.main()
+    assert f"--minutes: {minutes}: give at least 2;" in capsys.readouterr().err
