@@ -5,13 +5,14 @@
    Chromium (playwright): pictures drawn a second, how old they are when they are drawn, and CPU of the server.
 3. From opening the page to the first picture that is drawn.
 
-The browser draws without a GPU, beside the rest of this on the same cores. Without playwright and chromium only the
-first is measured, and the server with a page that draws nothing.
+The browser draws without a GPU, beside the rest of this on the same cores. Without playwright or chromium only the
+first is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 import shutil
 import statistics
@@ -145,11 +146,12 @@ def main() -> int:
     options = parser.parse_args()
     print(report.machine())
     publishing()
+    found = {"playwright": importlib.util.find_spec("playwright"), "chromium": shutil.which("chromium")}
+    if missing := [name for name, where in found.items() if where is None]:
+        print(f"  no {' and no '.join(missing)} here: the page is not measured")
+        return 0
     with Line(options.cameras, options.rate) as line, viewing(line.endpoint) as view:
-        if shutil.which("chromium") is None:
-            print("  no chromium here: the page itself is not measured")
-        else:
-            browsing(view, options.cameras, options.rate, options.seconds)
+        browsing(view, options.cameras, options.rate, options.seconds)
     return 0
 
 

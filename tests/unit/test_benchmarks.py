@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import bare, ending, frames, material, plumbing, report, scrape, soak
+from benchmarks import bare, ending, frames, material, plumbing, report, scrape, soak, view
 from benchmarks.accounting import Load
 from benchmarks.deadline import Cut, Cuts, Spread
 from benchmarks.doctor import Foretold, Pair
@@ -366,3 +366,16 @@ def test_a_soak_is_refused_where_it_could_tell_nothing(
     with pytest.raises(SystemExit, match="2"):
         soak.main()
     assert f"--minutes: {minutes}: give at least 2;" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["playwright", "chromium"])
+def test_without_a_browser_the_page_is_not_measured_and_that_is_said(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["view"])
+    monkeypatch.setattr(ending, "by_signals", lambda: None)
+    monkeypatch.setattr(view, "publishing", lambda: None)
+    monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: None if name == missing else name)
+    monkeypatch.setattr(view.shutil, "which", lambda name: None if name == missing else name)
+    assert view.main() == 0
+    assert f"no {missing} here: the page is not measured" in capsys.readouterr().out
