@@ -64,7 +64,7 @@ def measure(given: Material, cameras: int, journal: bool = False) -> Load:
     """A window of the daemon at full load."""
     with running(given, cameras, journal=journal) as daemon:
         time.sleep(given.plan.warm_up)
-        return accounting.watch(daemon.pid, lambda: scrape.account(daemon.http).tally, given.plan.window)
+        return accounting.watch(daemon.pid, lambda: scrape.judged(daemon.http), given.plan.window)
 
 
 def configuration(given: Material, cameras: int, rate: str, journal: bool = False) -> str:

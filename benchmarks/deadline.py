@@ -68,7 +68,7 @@ def _measure(given: Material, journal: Path | None) -> Cut:
     with preloaded.running(given.bundle, given.clips, size) as line:
         time.sleep(given.plan.warm_up)
         http = line.daemon.http
-        capacity = accounting.watch(line.daemon.pid, lambda: scrape.account(http).tally, window / 2).rate
+        capacity = accounting.watch(line.daemon.pid, lambda: scrape.judged(http), window / 2).rate
     rate = TIMES * capacity / len(given.clips)
     with preloaded.running(given.bundle, given.clips, size, rate=rate, journal=journal, **LATE) as line:
         time.sleep(given.plan.warm_up + DEADLINE)

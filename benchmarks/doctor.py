@@ -104,7 +104,7 @@ def _run(given: Material, journal: bool) -> tuple[Load, float]:
             return sum(map(accounting.cpu_seconds, (line.pid, line.receiver.pid)))
 
         before, own = machine.busy() or 0.0, ours()
-        load = accounting.watch(line.pid, lambda: scrape.account(line.http).tally, given.plan.window)
+        load = accounting.watch(line.pid, lambda: scrape.judged(line.http), given.plan.window)
         others = (machine.busy() or 0.0) - before - (ours() - own)
     return load, min(max(others / (load.seconds * material.cores()), 0.0), MOST_OTHERS)
 

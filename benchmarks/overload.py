@@ -52,7 +52,7 @@ def measure(given: Material) -> Overload:
         time.sleep(given.plan.warm_up)
         http = line.daemon.http
         window = given.plan.window / 2
-        capacity = accounting.watch(line.daemon.pid, lambda: scrape.account(http).tally, window).rate
+        capacity = accounting.watch(line.daemon.pid, lambda: scrape.judged(http), window).rate
     seconds, rate = given.plan.overload, TIMES * capacity / len(given.clips)
     with preloaded.running(given.bundle, given.clips, size, rate=rate) as line:
         time.sleep(given.plan.warm_up)

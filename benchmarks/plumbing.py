@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from benchmarks import accounting, preloaded
+from benchmarks import accounting, preloaded, scrape
 from benchmarks.accounting import Load, Tally
 from benchmarks.material import HEIGHT, WIDTH, Material
 
@@ -47,6 +47,7 @@ def _measure(given: Material, bundle: Path, size: tuple[int, int]) -> Run:
         time.sleep(given.plan.warm_up)
         receiver = line.daemon.receiver
         load = accounting.watch(line.daemon.pid, lambda: Tally(receiver.ask()["verdicts"], 0), given.plan.window / 2)
+        scrape.judged(line.daemon.http)  # raises where the verdicts that came are no work done
         account, received = line.stop()
     arrived = received["verdicts"] == received["distinct"] == account.captured
     return Run(load, arrived and account.balances and not received["missing"])

@@ -56,7 +56,7 @@ def main() -> None:
 def _measure(given: Material, rate: str, table: str) -> Load:
     with daemon.running(given, CAMERAS, rate, more=table) as line:
         time.sleep(given.plan.warm_up + HELD)
-        return accounting.watch(line.pid, lambda: scrape.account(line.http).tally, given.plan.window)
+        return accounting.watch(line.pid, lambda: scrape.judged(line.http), given.plan.window)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,10 @@ class Account:
 
     @property
     def tally(self) -> Tally:
-        """What was done so far."""
+        """What was done so far. Raises RuntimeError where a frame is `unknown`, which is no work done."""
+        unknown = {name: frames for name, frames in self.verdicts.items() if name not in ("ok", "ng")}
+        if unknown:
+            raise RuntimeError(f"frames were not judged, so that there is no rate of work: {unknown}")
         return Tally(self.settled, self.verdicts.get("ng", 0))
 
     @property
@@ -54,6 +57,11 @@ def account(http: str) -> Account:
             verdict, reason = sample.labels["verdict"], sample.labels["reason"]
             verdicts[verdict if reason == "none" else f"{verdict}: {reason}"] += int(sample.value)
     return Account(found["inspector_frames_captured_total"], found["inspector_frames_in_flight"], dict(verdicts))
+
+
+def judged(http: str) -> Tally:
+    """What the daemon at `http` has done so far. Raises RuntimeError where a frame is `unknown`."""
+    return account(http).tally
 
 
 def total(http: str, name: str) -> float:
