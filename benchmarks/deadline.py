@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import accounting, material, preloaded, scrape
+from benchmarks import accounting, material, preloaded
 from benchmarks.material import HEIGHT, WIDTH, Material
 from benchmarks.overload import TIMES
 
@@ -65,10 +65,7 @@ def measure(given: Material) -> Cuts:
 def _measure(given: Material, journal: Path | None) -> Cut:
     """Find the capacity on the same preloaded pictures, then overload."""
     load, size, window = os.getloadavg()[0], (WIDTH, HEIGHT), given.plan.window
-    with preloaded.running(given.bundle, given.clips, size) as line:
-        time.sleep(given.plan.warm_up)
-        http = line.daemon.http
-        capacity = accounting.watch(line.daemon.pid, lambda: scrape.judged(http), window / 2).rate
+    capacity = preloaded.capacity(given)
     rate = TIMES * capacity / len(given.clips)
     with preloaded.running(given.bundle, given.clips, size, rate=rate, journal=journal, **LATE) as line:
         time.sleep(given.plan.warm_up + DEADLINE)

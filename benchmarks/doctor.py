@@ -1,4 +1,7 @@
-"""What `inspector doctor` foretells of a line beside what the daemon then does, in turn, round by round."""
+"""What `inspector doctor` foretells of a line beside what the daemon then does, in turn, round by round.
+
+Both run one configuration, whose cameras are files: they wait for the daemon, and latencies count from then on.
+"""
 
 from __future__ import annotations
 

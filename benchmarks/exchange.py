@@ -2,8 +2,8 @@
 
     python -m benchmarks.exchange [--times 30] [--load 0.5]
 
-Cameras at a share of what the machine can judge; two copies of the simulated line's bundle take over from each other.
-Put side by side are frames captured while an exchange goes on and the others of the same run.
+Live cameras, which wait for nobody, at a share of what the machine can judge; two copies of the simulated line's bundle
+take over from each other. Put side by side are frames captured while an exchange goes on and the others of that run.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from benchmarks import daemon, ending, material, report, scrape
+from benchmarks import ending, material, preloaded, report, scrape
 from benchmarks.__main__ import BUNDLE
 from benchmarks.limit import Limits
-from benchmarks.material import CAMERAS, QUICK, Material
+from benchmarks.material import CAMERAS, HEIGHT, QUICK, WIDTH, Material
 from inspector.client import Subscriber
 from inspector.messages import VerdictMessage
 from inspector.models.control import ask
 
-STATE = '[models]\nstate = "state"\n'
 CALM = 2.0
 """Seconds between two exchanges."""
 WARM = 10
@@ -64,8 +63,9 @@ def main() -> None:
 def _measure(given: Material, times: int, rate: float) -> None:
     pair = [_copy(given, name) for name in ("one", "other")]
     exchanges: list[tuple[float, float]] = []
-    with daemon.running(replace(given, bundle=pair[0]), CAMERAS, f"{rate:.2f}", more=STATE) as line:
-        state = next(given.folder.glob("*/state"))
+    state = given.folder / "state"
+    with preloaded.running(pair[0], given.clips, (WIDTH, HEIGHT), rate=rate, state=state) as live:
+        line = live.daemon
         with _listening(line.endpoint) as heard:
             time.sleep(given.plan.warm_up + CALM)
             resident = []
@@ -77,6 +77,7 @@ def _measure(given: Material, times: int, rate: float) -> None:
                 exchanges.append((began, time.time()))
                 time.sleep(CALM)
                 resident.append(scrape.total(line.http, "inspector_process_resident_memory_bytes"))
+            live.stop()  # frames that wait are not lost, though later ones may have had their verdict
     _report(list(heard), exchanges, rate, resident[-1] / resident[min(WARM, times) - 1])
 
 
@@ -91,8 +92,9 @@ def _report(heard: Sequence[Heard], exchanges: Sequence[tuple[float, float]], ra
         for old, new in pairwise(own):
             if old.message.model and new.message.model and old.message.model.sha256 != new.message.model.sha256:
                 away.append(new.at - old.at)
-    meanwhile = [one for one in heard if any(a <= one.message.captured_ns / 1e9 <= b for a, b in exchanges)]
-    others = [one for one in heard if one not in meanwhile]
+    judged = [one for one in heard if one.message.reason is None]
+    meanwhile = [one for one in judged if any(a <= one.message.captured_ns / 1e9 <= b for a, b in exchanges)]
+    others = [one for one in judged if one not in meanwhile]
     print(
         f"{len(exchanges)} exchanges, {len(heard)} frames of {len(cameras)} cameras at {rate:.1f} frames/s each: "
         f"{lost} lost, {unknown} unknown; memory x{memory:.3f} since the {WARM}th; an exchange takes "

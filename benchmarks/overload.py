@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks import accounting, preloaded, scrape
+from benchmarks import accounting, preloaded
 from benchmarks.material import HEIGHT, WIDTH, Material
 from benchmarks.scrape import Account
 from inspector.settings import Camera
@@ -48,11 +48,7 @@ class Overload:
 def measure(given: Material) -> Overload:
     """Find the capacity on the same preloaded pictures, then overload."""
     size = (WIDTH, HEIGHT)
-    with preloaded.running(given.bundle, given.clips, size) as line:
-        time.sleep(given.plan.warm_up)
-        http = line.daemon.http
-        window = given.plan.window / 2
-        capacity = accounting.watch(line.daemon.pid, lambda: scrape.judged(http), window).rate
+    capacity = preloaded.capacity(given)
     seconds, rate = given.plan.overload, TIMES * capacity / len(given.clips)
     with preloaded.running(given.bundle, given.clips, size, rate=rate) as line:
         time.sleep(given.plan.warm_up)

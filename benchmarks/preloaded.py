@@ -14,13 +14,14 @@ from typing import Any
 
 import cv2
 
-from benchmarks import children, material, scrape
+from benchmarks import accounting, children, material, scrape
 from benchmarks.children import Child
 from benchmarks.daemon import Daemon, receiving
+from benchmarks.material import HEIGHT, WIDTH, Material
 from benchmarks.scrape import Account
 from inspector.assemble import assemble
 from inspector.errors import SourceError
-from inspector.settings import Camera, Http, Journal, Publish, Settings, Workers
+from inspector.settings import Camera, Http, Journal, Models, Publish, Settings, Workers
 from inspector.sources.pace import Pace
 from inspector.types import Image, Shot
 
@@ -101,6 +102,7 @@ def running(
     journal_gb: float = 10.0,
     breaks: float | None = None,
     rush: float = 0.0,
+    state: Path | None = None,
     **camera: float,
 ) -> Iterator[Line]:
     """A daemon with a camera a clip, whose first frames it holds at `size` (width, height).
@@ -110,15 +112,24 @@ def running(
     journal, journal_gb: its file, and what it may hold; None: nothing is kept
     breaks: seconds after which each camera breaks off, again and again; None: never
     rush: seconds at the beginning in which each sends `RUSH` times as many frames, where cameras break off
+    state: through which its models are exchanged; None: they are not
     """
     options: dict[str, Any] = {"rate": rate, "workers": workers, "max_batch": max_batch, "camera": camera}
-    options |= {"journal": journal, "journal_gb": journal_gb, "breaks": breaks, "rush": rush}
+    options |= {"journal": journal, "journal_gb": journal_gb, "breaks": breaks, "rush": rush, "state": state}
     with Child("preloaded", bundle=bundle, clips=list(map(str, clips)), size=size, **options) as child:
         where = child.answer()
         with receiving(where["endpoint"]) as receiver:
             scrape.wait_for_subscriber(where["http"])
             child.send()
             yield Line(child, Daemon(child.pid, where["http"], receiver, where["endpoint"], journal or Path()))
+
+
+def capacity(given: Material) -> float:
+    """Frames a second that a daemon can carry of cameras that wait for it."""
+    with running(given.bundle, given.clips, (WIDTH, HEIGHT)) as line:
+        time.sleep(given.plan.warm_up)
+        http = line.daemon.http
+        return accounting.watch(line.daemon.pid, lambda: scrape.judged(http), given.plan.window).rate
 
 
 def main() -> None:
@@ -135,6 +146,7 @@ def main() -> None:
         publish=Publish(endpoint="tcp://127.0.0.1:*", catchup="tcp://127.0.0.1:*" if given["journal"] else None),
         http=Http(port=0),
         journal=Journal(path=given["journal"] and Path(given["journal"]), max_gb=given["journal_gb"]),
+        models=Models(state=given["state"] and Path(given["state"])),
         camera=tuple(
             Camera(name=f"cam{index}", source=source, bundle=Path(given["bundle"]), **given["camera"])
             for index, source in enumerate(sources, 1)

@@ -43,12 +43,17 @@ class Count:
         self.defective = 0
         self._frames: defaultdict[str, set[int]] = defaultdict(set)
         self._latencies: list[int] = []
+        self._unknown, self._most = 0, 0
         self._cut: list[tuple[float, float]] = []
 
     def take(self, arrival: Arrival) -> None:
         """Count a verdict."""
         latency = time.time_ns() - arrival.captured_ns
-        self._latencies.append(latency)
+        self._most = max(self._most, latency)
+        if arrival.reason is None:
+            self._latencies.append(latency)
+        else:
+            self._unknown += 1
         if arrival.reason == Reason.DEADLINE:
             self._cut.append((arrival.left, latency / 1e9))
         self._frames[arrival.camera].add(arrival.frame)
@@ -58,12 +63,13 @@ class Count:
     def answer(self, forget: bool = False) -> dict[str, Any]:
         """The count; latencies, capture to receive, in seconds. forget: the latencies, for a new beginning
 
+        p50, p99: of judged frames;  max: of all;  unknown: frames that were not judged, in the same time
         cut: of each `unknown: deadline` the seconds from capture until it left, and until it came
         """
-        latencies, cut = self._latencies, self._cut
+        latencies, cut, unknown, most = self._latencies, self._cut, self._unknown, self._most
         if forget:
-            self._latencies, self._cut = [], []
-        p50, p99, most = np.percentile(latencies, (50, 99, 100)) / 1e9 if latencies else (0.0, 0.0, 0.0)
+            self._latencies, self._cut, self._unknown, self._most = [], [], 0, 0
+        p50, p99 = np.percentile(latencies, (50, 99)) / 1e9 if latencies else (0.0, 0.0)
         return {
             "at": time.monotonic(),
             "verdicts": self.verdicts,
@@ -74,7 +80,8 @@ class Count:
             "distinct": sum(map(len, list(self._frames.values()))),
             "p50": float(p50),
             "p99": float(p99),
-            "max": float(most),
+            "max": most / 1e9,
+            "unknown": unknown,
             "cut": cut,
         }
 

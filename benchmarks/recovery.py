@@ -1,18 +1,23 @@
-"""What it costs to lose nothing: reading what was missed, a new start, and a neighbour that stops reading."""
+"""What it costs to lose nothing: reading what was missed, a new start, and a neighbour that stops reading.
+
+The cameras are live, and wait for nobody, but for the new starts: those are of `inspector run` with clips.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from benchmarks import daemon
-from benchmarks.daemon import Daemon
+from benchmarks import daemon, preloaded
+from benchmarks.daemon import JOURNAL, Daemon
 from benchmarks.latency import LOAD
-from benchmarks.material import CAMERAS, Material
+from benchmarks.material import CAMERAS, HEIGHT, WIDTH, Material
 from inspector.client import Subscriber
 from inspector.journal.reading import Choice, Reader
 from inspector.messages import BeatMessage, ResultMessage, VerdictMessage
@@ -29,34 +34,42 @@ class Recovery:
 
     restart: seconds from the start of the process until its first verdict was kept, which is when it is published
     alone, beside: p99 of a healthy subscriber's latency, in seconds, while another reads too and while that is stopped
+    unknown: frames that were not judged meanwhile, and have no latency
     """
 
     rate: float
     restart: float
     alone: float
     beside: float
+    unknown: int
 
 
 def measure(given: Material) -> Recovery:
     """Find the capacity, then all of it at `LOAD`."""
-    rate = f"{LOAD * daemon.measure(given, CAMERAS).rate / CAMERAS:.3f}"
+    rate = LOAD * preloaded.capacity(given) / CAMERAS
     starts = []
     for _ in range(given.plan.rounds):
         began = time.time_ns()
-        with daemon.running(given, CAMERAS, rate, journal=True) as line:
+        with daemon.running(given, CAMERAS, f"{rate:.3f}", journal=True) as line:
             line.receiver.ask()
             time.sleep(given.plan.warm_up)
         starts.append((_first_verdict(line.journal) - began) / 1e9)
-    with daemon.running(given, CAMERAS, rate, journal=True) as line, daemon.receiving(line.endpoint) as neighbour:
+    journal = Path(tempfile.mkdtemp(dir=given.folder)) / JOURNAL
+    with (
+        preloaded.running(given.bundle, given.clips, (WIDTH, HEIGHT), rate=rate, journal=journal) as live,
+        daemon.receiving((line := live.daemon).endpoint) as neighbour,
+    ):
         time.sleep(2 * given.plan.window)
         caught_up = median(_catch_up(line) for _ in range(given.plan.rounds))
         alone, beside = [], []
         for _ in range(given.plan.rounds):
-            alone.append(_p99(line, given.plan.window))
+            alone.append(_heard(line, given.plan.window))
             os.kill(neighbour.pid, signal.SIGSTOP)
-            beside.append(_p99(line, given.plan.window))
+            beside.append(_heard(line, given.plan.window))
             os.kill(neighbour.pid, signal.SIGCONT)
-    return Recovery(caught_up, median(starts), median(alone), median(beside))
+    before, meanwhile = (median(answer["p99"] for answer in answers) for answers in (alone, beside))
+    unknown = sum(answer["unknown"] for answer in alone + beside)
+    return Recovery(caught_up, median(starts), before, meanwhile, unknown)
 
 
 def _first_verdict(journal: Path) -> int:
@@ -92,8 +105,8 @@ def _catch_up(line: Daemon) -> float:
         return frames / (time.monotonic() - began)
 
 
-def _p99(line: Daemon, seconds: float) -> float:
+def _heard(line: Daemon, seconds: float) -> dict[str, Any]:
     time.sleep(SETTLE)
     line.receiver.ask(forget=True)
     time.sleep(seconds)
-    return float(line.receiver.ask()["p99"])
+    return line.receiver.ask()

@@ -80,7 +80,9 @@ class Results:
         if self.latency is not None:
             late = self.latency
             name = f"p99 at {LOAD:.0%} load, ms"
-            yield Goal(name, f"{1e3 * late.p99:.1f}", f"<= {1e3 * late.bound:.1f}", late.p99 <= late.bound)
+            yield Goal(
+                name, f"{1e3 * late.p99:.1f}", f"<= {1e3 * late.bound:.1f}", late.p99 <= late.bound and not late.unknown
+            )
         if self.overload is not None:
             yield from _overload_goals(self.overload)
         if self.deadline is not None:
@@ -125,7 +127,10 @@ def _recovery(found: Recovery) -> Iterator[str]:
     yield f"Nothing lost, at {LOAD:.0%} load with a journal"
     yield f"  caught up with {found.rate:.0f} frames/s from the journal; a new start took {found.restart:.2f} s"
     alone, beside = 1e3 * found.alone, 1e3 * found.beside
-    yield f"  a healthy subscriber's p99: {alone:.1f} ms, and {beside:.1f} ms while another is stopped"
+    yield (
+        f"  a healthy subscriber's p99: {alone:.1f} ms, and {beside:.1f} ms while another is stopped;"
+        f" {found.unknown} unknown"
+    )
 
 
 def _recovery_goals(found: Recovery) -> Iterator[Goal]:
@@ -215,7 +220,8 @@ def _plumbing(found: Mapping[str, Sequence[Run]]) -> Iterator[str]:
 def _latency(found: Latency) -> Iterator[str]:
     yield ""
     yield f"Capture to receipt at {LOAD:.0%} load: {found.rate:.1f} of {found.capacity:.1f} frames/s, {CAMERAS} cameras"
-    yield f"  p50 {1e3 * found.p50:.1f} ms, p99 {1e3 * found.p99:.1f} ms, at most {1e3 * found.most:.1f} ms"
+    p50, p99, most = (1e3 * value for value in (found.p50, found.p99, found.most))
+    yield f"  p50 {p50:.1f} ms, p99 {p99:.1f} ms, at most {most:.1f} ms; {found.unknown} unknown"
 
 
 def _overload(found: Overload) -> Iterator[str]:

@@ -154,7 +154,13 @@ def test_the_subscriber_counts_each_frame_once() -> None:
     assert came > 1e9  # seconds since 1970
     assert (answer["verdicts"], answer["defective"], answer["distinct"]) == (6, 3, 3)
     assert answer["p50"] > 1e9  # seconds since 1970
-    assert count.answer()["p50"] == 0.0
+    assert answer["unknown"] == 2
+    count.take(Arrival("cam2", 2, 0, "unknown", "overload"))  # what was not judged has no latency, but is told of
+    answer = count.answer(forget=True)
+    assert answer["p50"] == 0.0
+    assert answer["max"] > 1e9
+    assert answer["unknown"] == 1
+    assert count.answer()["max"] == 0.0
     assert count.answer()["cut"] == []
 
 
@@ -188,7 +194,7 @@ def test_goals_say_what_was_reached(cost: float, reached: bool) -> None:
     results = Results(
         throughput=Throughput((Round(a_limit(), loads),)),
         plumbing={"copied": [Run(Load(50_000, 0, 8.0, 8.0, 1), complete=reached)]},
-        latency=Latency(100.0, 70.0, 0.01, p99=0.02, most=0.05, bound=0.03 if reached else 0.01),
+        latency=Latency(100.0, 70.0, 0.01, p99=0.02, most=0.05, bound=0.03 if reached else 0.01, unknown=0),
         overload=Overload(100.0, 60.0, Account(9, 0, {"ok": 9}), 9, 9, 0 if reached else 1, 0.5, 1.0, (100,) * 8),
         deadline=Cuts(cut, cut),
     )
@@ -332,7 +338,7 @@ def test_a_daemon_drains_when_nobody_is_left_to_ask_it(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle", 48, 64, 3)
     clips = [material.write_clip(tmp_path / "clip.avi", material.SEEDS[0], 20)]
     options = {"bundle": bundle, "clips": clips, "size": (64, 48), "rate": None, "workers": 1, "max_batch": 1}
-    options |= {"camera": {}, "journal": None, "journal_gb": 1.0, "breaks": None, "rush": 0.0}
+    options |= {"camera": {}, "journal": None, "journal_gb": 1.0, "breaks": None, "rush": 0.0, "state": None}
     command = [sys.executable, "-m", "benchmarks.preloaded", json.dumps(options, default=str)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         http = json.loads(process.stdout.readline())["http"]
