@@ -160,7 +160,9 @@ def _run(options: argparse.Namespace) -> int:
     logs.setup(settings.daemon.log, settings.daemon.log_level)
     notify.status("the models prove themselves")
     with assemble(settings, reread=lambda: read(options.config)) as assembly:
-        return assembly.daemon.run()
+        code = assembly.daemon.run()
+    assembly.daemon.leave(code)
+    return code
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from types import FrameType
 from inspector import notify
 from inspector.clock import Clock
 from inspector.errors import InspectorError, ModelError, SourceError
-from inspector.pipeline import Pipeline
+from inspector.pipeline import SHORTEST_GRACE, Pipeline
 from inspector.redact import redact
 from inspector.stage import Stage
 from inspector.types import Event, Verdict
@@ -105,6 +105,15 @@ class Daemon:
                 self._see_to_reloads()
             return self._stop()
 
+    def leave(self, code: int) -> None:
+        """End the process with `code` where a thread of it did not end: one that comes back from a library's code while
+        the interpreter closes would have it abort.
+        """
+        if abandoned := self._pipeline.abandoned():
+            log.warning("ending without %s, which did not end", ", ".join(abandoned))
+            logging.shutdown()
+            os._exit(code)
+
     def failing(self) -> list[str]:
         """One line for each stage that died or hangs; empty when all is well."""
         lines = [redact(f"{stage.name}: {stage.error!r}") for stage in self._stages() if stage.error is not None]
@@ -119,7 +128,7 @@ class Daemon:
     def _stop(self) -> int:
         why = self._signalled.name if self._signalled else "a failed stage" if self._failed() else "all sources ended"
         log.info("stopping (%s): up to %.1f s for the frames in flight", why, self._drain)
-        notify.stopping(LONGEST_STOP * self._drain)
+        notify.stopping(LONGEST_STOP * max(self._drain, SHORTEST_GRACE))
         notify.status(f"stopping ({why}): {self._status()}")
         self.ready = False
         self._announce("stopping", why)

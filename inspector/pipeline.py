@@ -51,6 +51,8 @@ LONGEST_WAIT = 0.25
 """Seconds after which an idle stage looks up, beats and waits again."""
 SHORTEST_LOOK = 0.01
 """Seconds between two looks for cameras that stall: it need not be known as exactly as a deadline."""
+SHORTEST_GRACE = 8.0
+"""Seconds that who tells and keeps the last verdicts can count on a quarter of, however little time frames get."""
 WORKERS_NICENESS = 5
 """So that a verdict that is due does not wait until a model gives up its core: by the kernel's tick that takes 4 ms."""
 
@@ -185,14 +187,22 @@ class Pipeline:
         self._send_all(self.parts.close())
         self._is_drained = True
         self._hurried.set()
-        self.watching.join(grace / 4)
+        share = max(grace, SHORTEST_GRACE) / 4
+        self.watching.join(share)
         self.outbox.close()
-        self.publishing.join(max(end - self._clock.monotonic(), grace / 4))
+        if not self.publishing.join(max(end - self._clock.monotonic(), share)):
+            log.error("some of the last verdicts are not published: that takes longer than there is time")
+            self._publisher.cut_off()
         for service in self._services:
             service.stop()
         for stage in self.aside:
-            stage.join(max(end - self._clock.monotonic(), grace / 4))
+            stage.join(max(end - self._clock.monotonic(), share))
         return len(cut)
+
+    def abandoned(self) -> list[str]:
+        """The stages that did not come to their end in the drain."""
+        stages = (*self.reading, *self.working, self.watching, self.publishing, *self.aside)
+        return [stage.name for stage in stages if stage.alive]
 
     def _read(self, reader: Reader, stage: Stage) -> None:
         reader.run(stage.beat)

@@ -181,6 +181,11 @@ class Publisher:
         self._report()
         self._send_beat(final=True)
 
+    def cut_off(self) -> None:
+        """Have the journal not close its books, as not all is published that ended; from any thread."""
+        if self._keeping is not None:
+            self._keeping.journal.cut_off()
+
     def _verdict(self, inspection: Inspection, batch: list[Entry]) -> None:
         frame = inspection.frame
         topic = self._verdicts[frame.camera]

@@ -86,7 +86,7 @@ class Journal(Service):
         self._begun: Counter[Account] = Counter()  # captured, and in no account yet
         self._news: deque[tuple[str, str]] = deque(maxlen=100)
         self._stopping = threading.Event()
-        self._is_damaged = False
+        self._is_damaged = self._is_cut_off = False
         self._house_due = clock.monotonic()
 
     @property
@@ -160,6 +160,10 @@ class Journal(Service):
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
+
+    def cut_off(self) -> None:
+        """Leave the session open at the end, so that the next start tells of what it lacks; from any thread."""
+        self._is_cut_off = True
 
     def read(self, session: int, topic: str, first: int, last: int, budget: int) -> Chunk:
         """See `archive.Archive`: of what is on disk, and of what waits for a disk that fails."""
@@ -266,7 +270,8 @@ class Journal(Service):
             log.error("the journal %s still fails at the end; not kept: %s", self.path, _ranges(self._unkept))
         try:
             self._account()
-            self._store.end(self._lasts)
+            if not self._is_cut_off:
+                self._store.end(self._lasts)
         except sqlite3.DatabaseError as error:
             log.error("the journal %s cannot be closed in good order: %s", self.path, error)
 

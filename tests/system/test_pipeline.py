@@ -26,6 +26,8 @@ without gaps.
 21. frames and parts that come with an age                  -> they are due before the watch would look, and it does
 22. a publisher that dies with its queue full               -> exit code 70, nobody waits for it
 22b. verdicts while results are owed                       -> they go before the next result
+22c. a publisher that does not end                         -> the journal's session stays open, the process ends
+22d. a drain of no length                                  -> the last verdicts are published all the same
 23. sources that cannot be closed, or hang when they are    -> a drain judges what was captured
 24. a flood's refusals wait for more of them                -> no other verdict waits with them
 """
@@ -33,6 +35,7 @@ without gaps.
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import os
 import sys
@@ -51,7 +54,7 @@ from inspector import codecs
 from inspector.clock import ManualClock, SystemClock
 from inspector.codecs import Formats
 from inspector.daemon import Daemon
-from inspector.errors import ModelError
+from inspector.errors import DataError, ModelError
 from inspector.inference.bundle import load
 from inspector.inference.engine import Engine, Team, start
 from inspector.judge import Judge
@@ -554,6 +557,58 @@ def test_22b_a_verdict_goes_before_results_that_are_owed(
         ("verdict", "cam1", 1), ("result", "cam1", 1), ("verdict", "cam1", 2), ("verdict", "cam1", 3),
         ("result", "cam1", 2), ("verdict", "cam2", 2), ("result", "cam1", 3),
     ]  # fmt: skip
+
+
+def test_22c_a_publisher_that_does_not_end_leaves_the_books_open_and_the_process_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Line(engine, {"cam1": "m"})
+    entered, release, cut = threading.Event(), threading.Event(), list[bool]()
+
+    def hanging(*_: object) -> NoReturn:
+        entered.set()
+        assert release.wait(PATIENCE)
+        raise DataError("too late")
+
+    def gone(code: int) -> NoReturn:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(codecs, "encode", hanging)
+    monkeypatch.setattr(os, "_exit", gone)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    monkeypatch.setattr(one.publisher, "cut_off", lambda: cut.append(True))
+    one.pipeline.start()
+    one.sources["cam1"].show(BAD)
+    assert entered.wait(PATIENCE)
+    daemon = Daemon(one.pipeline, one.wake, drain=0.0, stall=60.0, clock=SystemClock())
+    one.pipeline.drain(0.0)
+    assert one.pipeline.abandoned() == ["publish"]
+    assert cut == [True]
+    with pytest.raises(SystemExit) as ended:
+        daemon.leave(3)
+    assert ended.value.code == 3
+    release.set()
+    until(lambda: one.pipeline.abandoned() == [])
+    daemon.leave(3)  # stays, as all did end
+
+
+def test_22d_the_last_verdict_is_published_however_short_the_drain(line: Callable[..., Line]) -> None:
+    one = line()
+    one.gates["m"].open.clear()
+    one.sources["cam1"].show(GOOD)
+    assert one.gates["m"].entered.wait(PATIENCE)
+    really = one.publisher.publish
+
+    def slow(items: Any) -> None:
+        items = list(items)
+        if items:
+            until(lambda: one.pipeline.outbox._closed)  # that is when the drain waits for it
+        really(items)
+
+    one.publisher.publish = slow  # type: ignore[method-assign]
+    assert one.pipeline.drain(0.0) == 1
+    assert not one.pipeline.publishing.alive
+    assert one.verdicts() == [("cam1", 1, Verdict.UNKNOWN, Reason.SHUTDOWN)]
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -23,7 +23,7 @@ from inspector.outcomes import CAPTURED
 from inspector.types import Inspection, PartVerdict
 from inspector.wire import Encoder
 from tests.inspections import few, ok, part
-from tests.journals import SHIFT, capture, entry
+from tests.journals import SHIFT, Parts, capture, entry
 
 
 def left_behind(path: Path, verdicts: list[int], told: int, accounted: int) -> None:
@@ -66,6 +66,21 @@ def test_a_session_that_lost_nothing_is_just_closed(tmp_path: Path) -> None:
     left_behind(tmp_path / "j", [1, 2, 3], told=3, accounted=2)
     store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")
     assert settle(store, reader, "line1", 1000, {"cam1": 3}, lambda _: SHIFT) == ([1000], [])
+    reader.close()
+    store.close()
+
+
+def test_a_session_whose_last_verdicts_were_not_published_is_settled_at_the_next_start(tmp_path: Path) -> None:
+    with Parts(tmp_path / "j") as parts:
+        for number in (1, 2):
+            capture(parts.ledger, number)
+        parts.journal.append([entry(1)])
+        parts.journal.cut_off()
+    store, reader = Store(tmp_path / "j", "normal"), Reader(tmp_path / "j")
+    cut_off, (loss,) = settle(store, reader, "line1", 1000, {"cam1": 2}, lambda _: SHIFT)
+    assert (cut_off, loss.frames, loss.first) == ([1000], 1, 2)
+    (row,) = account.rows(reader.accounts(), [], "")
+    assert (row.captured, row.ends["ok"], row.ends["crash"], row.unaccounted) == (2, 1, 1, 0)
     reader.close()
     store.close()
 
