@@ -159,7 +159,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = read(options.config)
     logs.setup(settings.daemon.log, settings.daemon.log_level)
     notify.status("the models prove themselves")
-    with assemble(settings, reread=lambda: read(options.config)) as assembly:
+    with assemble(settings, reread=lambda: read(options.config)) as assembly, logs.aside():
         code = assembly.daemon.run()
     assembly.daemon.leave(code)
     return code

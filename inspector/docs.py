@@ -74,6 +74,9 @@ Of any other line, the same place in the program (for each camera by itself) say
 then on one a second, with the number of those that were left out as `repeated` (in text: "and 37 like it"). No count is
 lost, at the end neither, unless the process is killed.
 
+Where whoever reads stderr hangs, a pager or a collector, the line goes on: up to 1,000 lines wait, and a line says by
+`count` how many were dropped beyond that, once it reads again.
+
 Libraries below Python (camera drivers, the runtime of a GPU) may write lines of their own to stderr, which are no JSON.
 """
 

@@ -9,11 +9,13 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 from inspector import notify
+from inspector.aside import Aside
 from inspector.clock import Clock, SystemClock
 from inspector.redact import redact
 from inspector.repeats import Limited
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 
 PERIOD = 1.0
 """Seconds between two lines of the same tally."""
-
+PATIENCE = 2.0
+"""Seconds that the last lines get to be written."""
 
 ALWAYS: Mapping[str, str] = {
     "time": "when it was said: ISO 8601, UTC, to the millisecond",
@@ -60,6 +63,24 @@ def setup(format: Literal["auto", "text", "json"], level: str) -> None:  # noqa:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     threading.excepthook = _thread_ended
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Have nobody wait for who reads the log, within; lines that cannot be written are dropped and counted then."""
+    (handler,) = (one for one in logging.getLogger().handlers if isinstance(one, Limited))
+    stream = Aside(sys.stderr.fileno(), _tell_lost)
+    before = handler.stream
+    handler.setStream(cast(TextIO, stream))
+    try:
+        yield
+    finally:
+        if stream.close(PATIENCE):
+            handler.setStream(before)  # else it would hang there
+
+
+def _tell_lost(lines: int) -> None:
+    log.warning("%d line(s) of this log are lost: nobody took them", lines, extra={"count": lines})
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from inspector import logs
 from inspector.clock import ManualClock
+from tests.waiting import PATIENCE
 
 SECRET = "hunter2"
 log = logging.getLogger("inspector.test")
@@ -228,3 +229,33 @@ def test_a_flush_loses_no_count(caplog, tally):
     tally.flush()
     tally.flush()
     assert caplog.messages == ["discarded 1 frame(s)", "discarded 2 frame(s)"]
+
+
+def test_who_logs_waits_for_no_reader_of_the_log(monkeypatch):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(logs, "PATIENCE", 0.01)
+        logs.setup("json", "info")
+        with logs.aside():
+            for number in range(5000):
+                log.warning("frame %d", number, extra={"count": 1})
+        log.warning("the end")  # nor afterwards, as it did not come to an end
+        assert json.loads(os.read(reading, 1 << 20).splitlines()[0])["message"] == "frame 0"
+        os.close(reading)
+        for thread in threading.enumerate():
+            if thread.name == "log":
+                thread.join(PATIENCE)  # the descriptor may not be another's before that
+
+
+def test_what_was_logged_aside_is_there_before_what_comes_after(monkeypatch):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        logs.setup("text", "info")
+        log.info("before")
+        with logs.aside():
+            log.info("within")
+        log.info("after")
+    with os.fdopen(reading) as told:
+        assert [line.split()[-1] for line in told] == ["before", "within", "after"]
