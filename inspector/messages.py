@@ -66,7 +66,7 @@ class Judged(Header):
     sequence: counts its topic's messages in its session, from 1 without gaps
     captured_ns: wall clock at capture, nanoseconds since 1970 UTC
     size: height, width and channels of the frame; None where there was no picture
-    config: checksum (sha256, hex) of the configuration that judged
+    config: checksum (sha256, hex) of the configuration in force when the message was made
     calibration: what the camera was calibrated by, if it was; then 0.5 is its threshold, whatever the model's own
     position: the reference picture that the frame was compared with; None where there is none (and before version 1.1)
     cause: what is wrong with the picture, a `Cause`'s value as far as this version knows them, where the reason is
@@ -154,7 +154,8 @@ class PartMessage(Header):
 
     sequence: counts its topic's messages in its session, from 1 without gaps
     captured_ns: wall clock at the first capture, nanoseconds since 1970 UTC
-    cameras: what each of the station's cameras said;  config: checksum (sha256, hex) of the configuration that judged
+    cameras: what each of the station's cameras said
+    config: checksum (sha256, hex) of the configuration in force when the message was made
     seconds: from the first capture until the header was encoded
     """
 
