@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from inspector.errors import BundleError
+from inspector.errors import BundleError, ModelError
 from inspector.inference.bundle import Bundle
 from inspector.inference.fit import fit, with_channels
 from inspector.inference.runtimes import Model
@@ -60,7 +62,8 @@ class _Job:
 
 
 class Detector:
-    """Runs a bundle's detector on batches of up to `max_batch` pictures or tiles; owned by one thread.
+    """Runs a bundle's detector on batches of up to `max_batch` pictures or tiles, or of one where the model takes no
+    more; owned by one thread.
 
     Each goes straight into its row of one preallocated batch, resized on the way if it has another size; so does its
     reference picture, where the bundle compares.
@@ -76,9 +79,15 @@ class Detector:
                 f"its card wants {' and '.join(names)} [N, {', '.join(map(str, expected))}] -> score, map; "
                 "export it again"
             )
+        sizes = {shape[0] for shape in model.inputs.values() if isinstance(shape[0], int)}
+        if sizes - {1}:
+            raise BundleError(
+                f"bundle {bundle.card.name!r}: detector.onnx takes batches of {max(sizes)} alone; export it for any "
+                "number of pictures, or for one"
+            )
         self._model = model
-        self._batch = {name: np.empty((max_batch, *expected), np.uint8) for name in names}
-        self._most, self._shape = max_batch, expected
+        self._most, self._shape = 1 if sizes else max_batch, expected
+        self._batch = {name: np.empty((self._most, *expected), np.uint8) for name in names}
         self._reference: Image | None = None
         self._overlap: int | None = None
 
@@ -173,8 +182,19 @@ class Detector:
                 else:
                     _cut(picture, job.plan.boxes[tile], batch[number])
         scores, maps = self._model.run(**{name: batch[: len(rows)] for name, batch in self._batch.items()})
+        self._check(scores, maps, len(rows))
         for (index, tile), score, probability in zip(rows, scores, maps, strict=True):
             jobs[index].add(tile, float(score), probability)
+
+    def _check(self, scores: NDArray[Any], maps: NDArray[Any], count: int) -> None:
+        """Raise ModelError unless the model gave what all that follows counts on."""
+        wanted = (count,), (count, *self._shape[:2])
+        if (scores.shape, maps.shape) != wanted or {scores.dtype, maps.dtype} != {np.dtype(np.float32)}:
+            given = ", ".join(f"{name} {of.dtype} {list(of.shape)}" for name, of in (("score", scores), ("map", maps)))
+            raise ModelError(
+                f"detector.onnx gave {given} for {count} picture(s), and should give float32 {list(wanted[0])} and "
+                f"{list(wanted[1])}; export it again"
+            )
 
 
 def _cut(picture: Image, box: Box, into: Image) -> None:

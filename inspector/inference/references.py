@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from inspector import files
 from inspector.errors import ConfigError, DataError, reading
 from inspector.inference.channels import decode
 from inspector.inference.fit import with_channels
-from inspector.inference.registration import CLEAR, Placement, Reduced, laid, place
+from inspector.inference.registration import Placement, Reduced, Small, laid, moved, place
 from inspector.pictures import SUFFIXES
 from inspector.types import Image
 
@@ -22,7 +22,7 @@ THUMBNAIL = 40
 """Side of a thumbnail: a shift that registration can undo moves it by a few pixels at most."""
 
 TRIED = 3
-"""Positions, the likeliest first, that a frame is registered to before the best of them, or none, is taken."""
+"""Positions, the likeliest ones, that a frame is registered to, before and after it was moved onto the best of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +46,38 @@ class References:
         self._channels = channels
         self._images = [with_channels(image, channels) for _, image in pictures]
         self._reduced = [Reduced(image) for image in self._images]
-        self._thumbnails = np.stack([_thumbnail(reduced) for reduced in self._reduced])
+        self._thumbnails = np.stack([_thumbnail(reduced.detail) for reduced in self._reduced])
 
     def match(self, frame: Image) -> Match | None:
         """The reference picture that `frame` [H,W,C] shows, laid under it; None where it shows none of them."""
         sized: dict[tuple[int, int], Reduced] = {}
-        best: tuple[Placement, int] | None = None
-        for index in self._likeliest(frame, sized):
-            reference = self._reduced[index]
-            placement = place(_reduced(frame, reference, sized), reference)
-            if placement is not None and (best is None or placement.score > best[0].score):
-                best = placement, index
-            if best is not None and best[0].score >= CLEAR:
-                break
-        if best is None:
+        placements: dict[int, Placement | None] = {}
+        for index in self._likeliest(_reduced(frame, self._reduced[0], sized).detail):
+            placements[index] = self._place(frame, index, sized)
+        found = _best(placements)
+        if found is not None and len(placements) < len(self.names):
+            # Where positions look alike, it is the shift that their thumbnails were ranked by. On one that looks like
+            # its own the frame comes to lie nearly right.
+            index, placement = found
+            for other in self._likeliest(moved(_reduced(frame, self._reduced[index], sized), placement)):
+                if other not in placements:
+                    placements[other] = self._place(frame, other, sized)
+            found = _best(placements)
+        if found is None:
             return None
-        placement, index = best
+        index, placement = found
         under = laid(self._images[index], placement.matrix, with_channels(frame, self._channels))
         return Match(self.names[index], under, placement.score)
 
-    def _likeliest(self, frame: Image, sized: dict[tuple[int, int], Reduced]) -> list[int]:
-        if len(self.names) == 1:
-            return [0]
-        alike = self._thumbnails @ _thumbnail(_reduced(frame, self._reduced[0], sized))
+    def _likeliest(self, detail: Small) -> list[int]:
+        if len(self.names) <= TRIED:
+            return list(range(len(self.names)))
+        alike = self._thumbnails @ _thumbnail(detail)
         return [int(index) for index in np.argsort(-alike)[:TRIED]]
+
+    def _place(self, frame: Image, index: int, sized: dict[tuple[int, int], Reduced]) -> Placement | None:
+        reference = self._reduced[index]
+        return place(_reduced(frame, reference, sized), reference)
 
 
 def load(path: Path, channels: int) -> References:
@@ -114,9 +122,14 @@ def _reduced(frame: Image, reference: Reduced, sized: dict[tuple[int, int], Redu
     return sized[size]
 
 
-def _thumbnail(reduced: Reduced) -> NDArray[np.float32]:
-    """float32 [THUMBNAIL * THUMBNAIL], of length 1 unless there is nothing to see."""
-    small = cv2.resize(reduced.detail, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+def _best(placements: Mapping[int, Placement | None]) -> tuple[int, Placement] | None:
+    found = [(index, placement) for index, placement in placements.items() if placement is not None]
+    return max(found, key=lambda each: each[1].score, default=None)
+
+
+def _thumbnail(detail: Small) -> NDArray[np.float32]:
+    """float32 [THUMBNAIL * THUMBNAIL] of a reduced picture's detail, of length 1 unless there is nothing to see."""
+    small = cv2.resize(detail, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     soft = cv2.GaussianBlur(small, (0, 0), 1.0).ravel()
     soft -= soft.mean()
     return np.asarray(soft / max(float(np.linalg.norm(soft)), 1e-6), np.float32)

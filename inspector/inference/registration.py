@@ -44,10 +44,14 @@ _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 1e-5)
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """matrix: 2x3, from pixels of the frame to those of the reference picture;  score: their correlation, at most 1."""
+    """matrix: 2x3, from pixels of the frame to those of the reference picture;  score: their correlation, at most 1
+
+    reduced: the same between the reduced pictures
+    """
 
     matrix: Matrix
     score: float
+    reduced: NDArray[np.float32]
 
 
 class Reduced:
@@ -91,7 +95,12 @@ def _refined(frame: Reduced, reference: Reduced, dx: float, dy: float) -> Placem
         return None
     if not score >= ENOUGH or not _is_near(found, width, height):
         return None
-    return Placement(_enlarged(found.astype(np.float64), frame.scale, reference.scale), float(score))
+    return Placement(_enlarged(found.astype(np.float64), frame.scale, reference.scale), float(score), found)
+
+
+def moved(frame: Reduced, placement: Placement) -> Small:
+    """The frame's `detail` as it lies on the reference picture; 0 where it does not reach."""
+    return np.asarray(cv2.warpAffine(frame.detail, placement.reduced, frame.detail.shape[::-1]), np.float32)
 
 
 def laid(reference: Image, matrix: Matrix, frame: Image) -> Image:

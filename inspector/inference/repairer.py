@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from inspector.errors import BundleError
+from inspector.errors import BundleError, ModelError
 from inspector.inference.bundle import Bundle, RepairMethod
 from inspector.inference.channels import in_turns
 from inspector.inference.fit import with_channels
@@ -121,6 +121,11 @@ class Repairer:
             return inpaint(pictures["image"], hole, method)
         batches = {name: np.ascontiguousarray(picture)[np.newaxis] for name, picture in pictures.items()}
         (filled,) = self._model.run(mask=hole[np.newaxis], **batches)
+        if filled.shape != batches["image"].shape or filled.dtype != np.uint8:
+            raise ModelError(
+                f"repairer.onnx gave {filled.dtype} {list(filled.shape)}, and should give uint8 "
+                f"{list(batches['image'].shape)}; export it again"
+            )
         result: Image = filled[0]
         return result
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.errors import BundleError
+from inspector.errors import BundleError, ModelError
 from inspector.inference import runtimes
 from inspector.inference.bundle import load
 from inspector.inference.detector import Detector
@@ -50,6 +51,61 @@ def test_detects_in_batches_of_frames_of_any_size_and_channels(engine: Engine) -
     assert bright.score == pytest.approx(250 / 255)
     assert bright.map.shape == (48, 64)
     assert small.score == pytest.approx(60 / 255)
+
+
+@dataclass
+class Told:
+    """A model that answers what it was told to, whatever it is shown; `counts` has how many pictures it was given."""
+
+    answers: list[np.ndarray]
+    inputs: Mapping[str, tuple[int | str, ...]] = field(default_factory=lambda: {"image": ("n", 48, 64, 1)})
+    outputs: tuple[str, ...] = ("score", "map")
+    provider: str = "here"
+    counts: list[int] = field(default_factory=list)
+
+    def run(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        self.counts.append(len(inputs["image"]))
+        return self.answers
+
+
+def zeros(*shape: int, dtype: str = "float32") -> np.ndarray:
+    return np.zeros(shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("answers", "given"),
+    [
+        ([zeros(1), zeros(1, 12, 16)], r"map float32 \[1, 12, 16\] for 1 picture"),
+        ([zeros(1), zeros(1, 48, 64, dtype="float16")], r"map float16 \[1, 48, 64\]"),
+        ([zeros(1, 1, 1), zeros(1, 48, 64)], r"score float32 \[1, 1, 1\]"),
+        ([zeros(), zeros(1, 48, 64)], r"score float32 \[\]"),
+        ([zeros(2), zeros(2, 48, 64)], r"score float32 \[2\], map float32 \[2, 48, 64\] for 1 picture"),
+    ],
+)
+def test_a_detector_that_answers_in_another_form_has_failed(
+    bright: Path, answers: list[np.ndarray], given: str
+) -> None:
+    detector = Detector(Told(answers), load(bright), max_batch=2)
+    with pytest.raises(ModelError, match=f"{given}.*should give float32"):
+        detector.detect([picture(48, 64, 1)])
+
+
+def test_a_detector_for_one_picture_is_shown_one_at_a_time(bright: Path) -> None:
+    model = Told([zeros(1), zeros(1, 48, 64)], {"image": (1, 48, 64, 1)})
+    detector = Detector(model, load(bright), max_batch=4)
+    assert len(detector.detect([picture(48, 64, 1)] * 3)) == 3
+    assert model.counts == [1, 1, 1]
+    with pytest.raises(BundleError, match="takes batches of 4 alone; export it for any number"):
+        Detector(Told([], {"image": (4, 48, 64, 1)}), load(bright), max_batch=4)
+
+
+@pytest.mark.parametrize("filled", [zeros(1, 32, 32, 1), zeros(1, 16, 16, 1, dtype="uint8"), zeros(1, dtype="uint8")])
+def test_a_repairer_that_answers_in_another_form_has_failed(bright: Path, filled: np.ndarray) -> None:
+    repairer = Repairer(Told([filled], {"image": (), "mask": ()}, ("repaired",)), load(bright))
+    image, mask = picture(96, 128, 1), np.zeros((96, 128), np.uint8)
+    mask[40:48, 60:70] = 255
+    with pytest.raises(ModelError, match=r"repairer.onnx gave .*should give uint8"):
+        repairer.repair(image, mask, [(60, 40, 10, 8)])
 
 
 def test_fit_resizes_in_place_and_converts_channels() -> None:

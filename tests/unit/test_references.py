@@ -108,6 +108,32 @@ def test_the_right_position_is_found_though_it_is_defective_and_moved(name: str,
     assert (apart > 160).mean() < 0.02  # but for edges, which differ from scan to scan
 
 
+def rectangles(picture: np.ndarray, count: int, side: int, seed: int, margin: int = 0) -> np.ndarray:
+    """`picture` [H,W] with that many components of all shades on it."""
+    rng = np.random.default_rng(seed)
+    height, width = picture.shape
+    for _ in range(count):
+        x, y = int(rng.integers(margin, width - margin)), int(rng.integers(margin, height - margin))
+        w, h = (int(length) for length in rng.integers(side // 2, side, 2))
+        cv2.rectangle(picture, (x, y), (x + w, y + h), int(rng.integers(20, 255)), -1)
+    return picture
+
+
+@pytest.mark.parametrize("variants", [3, 8])
+@pytest.mark.parametrize("share", [0.03, 0.06, 0.09])
+def test_positions_that_look_alike_are_told_apart_though_the_frame_is_moved(variants: int, share: float) -> None:
+    belt = rectangles(np.full((700, 900), 60, np.uint8), 150, 70, seed=5)
+    boards = [rectangles(belt.copy(), 3, 40, seed=100 + variant, margin=220) for variant in range(variants)]
+    boards = [cv2.GaussianBlur(board, (0, 0), 1.0)[:, :, None] for board in boards]
+    window = np.s_[110:590, 130:770]
+    pictures = References([(str(number), board[window]) for number, board in enumerate(boards)], 1)
+    for number, board in enumerate(boards):
+        turn = 1 if number % 2 else -1
+        match = pictures.match(moved(board, turn * share * 640, share * 480, 0.8 * turn)[window])
+        assert match is not None
+        assert match.position == str(number)
+
+
 def test_a_frame_of_another_place_lies_nowhere() -> None:
     three = References([(name, piece(name)) for name in list(PLACES)[1:]], 1)
     assert three.match(piece(next(iter(PLACES)))) is None
