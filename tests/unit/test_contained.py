@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inspector.errors import BundleError, DataError
 from inspector.inference.bundle import load
-from inspector.inference.contained import check_contained
+from inspector.inference.contained import MESSAGES, check_contained
 from tests.bundles import detector
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -50,6 +50,21 @@ def hidden() -> TensorProto:
     tensor = outside()
     tensor.ClearField("data_location")
     return tensor
+
+
+def varint(value: int) -> bytes:
+    """As protocol buffers write it: seven bits a byte, the lowest first."""
+    return bytes([value & 0x7F | 0x80]) + varint(value >> 7) if value > 0x7F else bytes([value])
+
+
+def message(number: int, content: bytes) -> bytes:
+    """A field that holds a message or a text."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def with_initializer(tensor: bytes) -> bytes:
+    """An ONNX file whose graph has this tensor, however it is written."""
+    return message(7, message(5, tensor))
 
 
 def as_initializer(tensor: TensorProto) -> onnx.ModelProto:
@@ -99,6 +114,64 @@ def test_what_ships_and_what_tests_make_stands_alone() -> None:
     assert models
     for model in (*models, detector(48, 64, 1)):
         check_contained(model)
+
+
+@pytest.mark.parametrize("beyond", [1 << 32, 1 << 34, 1 << 63])
+def test_no_field_hides_behind_bits_that_protocol_buffers_lose(beyond: int) -> None:
+    entry = outside().external_data[0].SerializeToString()
+    hiding = varint(13 << 3 | 2 | beyond) + varint(len(entry)) + entry
+    check_contained(with_initializer(message(8, b"w")))
+    with pytest.raises(DataError, match="no ONNX file, or a damaged one"):
+        check_contained(with_initializer(message(8, b"w") + hiding))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param(b"\x00\x00", id="of number 0"),
+        pytest.param(b"\x02\x00", id="of number 0, bytes"),
+        pytest.param(b"\x4b\x4c", id="a group"),
+        pytest.param(b"\x4f", id="of no kind"),
+        pytest.param(b"\x48" + b"\x80" * 10 + b"\x00", id="a number of 11 bytes"),
+        pytest.param(b"\x4a" + varint(1 << 32), id="longer than a number of 32 bits tells"),
+    ],
+)
+def test_what_protocol_buffers_take_otherwise_is_refused(field: bytes) -> None:
+    with pytest.raises(DataError, match="no ONNX file, or a damaged one"):
+        check_contained(with_initializer(message(8, b"w") + field))
+
+
+@pytest.mark.parametrize("content", [b"\x01", b"\x80\x00", b"\x80\x01"])
+def test_data_are_inside_by_a_plain_zero_alone(content: bytes) -> None:
+    check_contained(with_initializer(b"\x70\x00"))
+    for tag in (b"\x70", b"\x72" + varint(len(content))):  # a number, and a list of numbers
+        with pytest.raises(DataError, match="weights are in another file"):
+            check_contained(with_initializer(tag + content))
+
+
+def test_tensors_are_found_in_a_graph_that_is_given_in_pieces() -> None:
+    graph = as_initializer(outside()).graph
+    pieces = message(7, message(2, b"g")) + message(7, message(5, graph.initializer[0].SerializeToString()))
+    with pytest.raises(DataError, match="weights are in another file"):
+        check_contained(pieces)
+
+
+def test_what_onnx_runtime_takes_for_its_own_format_is_refused() -> None:
+    model = message(2, b"\0\0ORTM") + as_initializer(inside()).SerializeToString()
+    with pytest.raises(DataError, match="in ONNX Runtime's own format; export it as ONNX"):
+        check_contained(model)
+
+
+def test_every_field_that_leads_to_a_tensor_is_known() -> None:
+    kinds = {
+        "ModelProto": "model", "TrainingInfoProto": "training", "GraphProto": "graph", "FunctionProto": "function",
+        "NodeProto": "node", "AttributeProto": "attribute", "TensorProto": "tensor", "SparseTensorProto": "sparse",
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        fields = getattr(onnx, name).DESCRIPTOR.fields
+        leading = {one.number: one.message_type.name for one in fields if one.message_type is not None}
+        known = {number: kinds[holds] for number, holds in leading.items() if holds in kinds}
+        assert MESSAGES.get(kind, {}) == known, name
 
 
 @given(st.binary(max_size=200))
