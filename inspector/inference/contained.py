@@ -1,5 +1,7 @@
 """Whether an ONNX file stands alone: one that keeps its weights in other files names any path, or even memory.
 
+So does a node that stands for a whole compiled model, which OpenVINO and others read from wherever it says.
+
 Read from the file itself (protocol buffers' wire format and onnx.proto's field numbers), since the daemon does without
 the package `onnx`, and what ONNX Runtime allows differs from version to version. What ONNX Runtime's own reader would
 take otherwise than this one is refused: no export writes it.
@@ -14,6 +16,9 @@ from inspector.errors import DataError
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of TensorProto
 INSIDE = memoryview(b"\0")  # what DATA_LOCATION says of data that are in the file
 
+OP_TYPE = 4  # of NodeProto
+COMPILED = memoryview(b"EPContext")  # what OP_TYPE says of a compiled model
+
 ORT_FORMAT = b"ORTM"
 """At byte 4: what ONNX Runtime reads as its own format, whatever else the file may be."""
 
@@ -26,11 +31,11 @@ MESSAGES: Mapping[str, Mapping[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-"""By kind of message, the fields that lead to a tensor, and the kind of message that they hold."""
+"""By kind of message, the fields that lead to a tensor or a node, and the kind of message that they hold."""
 
 
 def check_contained(model: bytes) -> None:
-    """Raise DataError, whose sentence goes on after "PATH is", if a tensor's data is elsewhere, or this is no ONNX."""
+    """Raise DataError, whose sentence goes on after "PATH is", if something of it is elsewhere, or this is no ONNX."""
     if model[4:8] == ORT_FORMAT:
         raise DataError("in ONNX Runtime's own format; export it as ONNX")
     data = memoryview(model)
@@ -39,9 +44,11 @@ def check_contained(model: bytes) -> None:
         while left:
             kind, start, end = left.pop()
             for field, first, last in _fields(data, start, end):
-                is_elsewhere = field == EXTERNAL_DATA or (field == DATA_LOCATION and data[first:last] != INSIDE)
-                if kind == "tensor" and is_elsewhere:
+                content = data[first:last]
+                if kind == "tensor" and (field == EXTERNAL_DATA or (field == DATA_LOCATION and content != INSIDE)):
                     raise DataError("an ONNX file whose weights are in another file; export it with all of them inside")
+                if kind == "node" and field == OP_TYPE and content == COMPILED:
+                    raise DataError("an ONNX file around a compiled model (EPContext); export it as it was before")
                 below = MESSAGES.get(kind, {}).get(field)
                 if below is not None:
                     left.append((below, first, last))

@@ -109,6 +109,24 @@ def test_weights_outside_are_found_wherever_they_are(place: str, tensor: TensorP
         check_contained(PLACES[place](tensor).SerializeToString())
 
 
+def compiled(node: onnx.NodeProto) -> None:
+    """Have it stand for a compiled model, which OpenVINO would read from that file."""
+    node.op_type, node.domain = "EPContext", "com.microsoft"
+    node.attribute.extend(
+        [helper.make_attribute("embed_mode", 0), helper.make_attribute("ep_cache_context", "/etc/passwd")]
+    )
+
+
+def test_models_compiled_elsewhere_are_found_wherever_they_are() -> None:
+    alone, branched, functional = (place(inside()) for place in (as_constant, in_a_branch, in_a_function))
+    compiled(alone.graph.node[0])
+    compiled(branched.graph.node[0].attribute[0].g.node[0])
+    compiled(functional.functions[0].node[0])
+    for model in (alone, branched, functional):
+        with pytest.raises(DataError, match=r"around a compiled model \(EPContext\); export it as it was before"):
+            check_contained(model.SerializeToString())
+
+
 def test_what_ships_and_what_tests_make_stands_alone() -> None:
     models = [path.read_bytes() for path in MODELS.glob("*/*.onnx")]
     assert models
