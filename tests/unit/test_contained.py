@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import tracemalloc
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from inspector.errors import BundleError, DataError
+from inspector.inference import contained
 from inspector.inference.bundle import load
 from inspector.inference.contained import MESSAGES, check_contained
 from tests.bundles import detector
@@ -178,6 +180,39 @@ def test_what_onnx_runtime_takes_for_its_own_format_is_refused() -> None:
     model = message(2, b"\0\0ORTM") + as_initializer(inside()).SerializeToString()
     with pytest.raises(DataError, match="in ONNX Runtime's own format; export it as ONNX"):
         check_contained(model)
+
+
+@pytest.mark.parametrize("node", [message(1, b""), message(1, message(4, b"")), message(1, message(5, b"") * 9)])
+def test_many_small_messages_take_no_memory(node: bytes) -> None:
+    model = message(7, node * 10_000)
+    tracemalloc.start()
+    try:
+        check_contained(model)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < len(model)
+
+
+def test_messages_lie_no_deeper_within_one_another_than_onnx_runtime_reads() -> None:
+    def nested(graphs: int) -> bytes:
+        """So many graphs below the first, each with the node and the attribute around it, and a name in the last."""
+        content = message(2, b"g")
+        for _ in range(graphs):
+            content = message(1, message(5, message(6, content)))
+        return message(7, content)
+
+    check_contained(nested(33))
+    for graphs in (34, 5_000):
+        with pytest.raises(DataError, match="no ONNX file, or a damaged one"):
+            check_contained(nested(graphs))
+
+
+def test_fields_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contained, "MAX_FIELDS", 10)
+    check_contained(message(7, message(2, b"g") * 9))
+    with pytest.raises(DataError, match="of more than 10 fields; export it with weights as raw data"):
+        check_contained(message(7, message(2, b"g") * 10))
 
 
 def test_every_field_that_leads_to_a_tensor_is_known() -> None:
