@@ -280,11 +280,16 @@ class Calibration(_Part):
         return self.format == 2 and self.health is not None and self.health.ranges.defocused is not None
 
     def __str__(self) -> str:
+        rate, confidence = _percent(self.promise.false_reject_rate), _percent(self.promise.confidence)
         return (
-            f"calibrated {self.date} on {self.data.parts} good parts: at most {self.promise.false_reject_rate:.2%} "
-            f"false rejects with {self.promise.confidence:.0%} confidence; threshold {self.decision.threshold:.4g} "
-            f"(told as 0.5), min_area {self.decision.min_area}"
+            f"calibrated {self.date} on {self.data.parts} good parts: at most {rate} false rejects with {confidence} "
+            f"confidence; threshold {self.decision.threshold:.4g} (told as 0.5), min_area {self.decision.min_area}"
         )
+
+
+def _percent(share: float) -> str:
+    """With all of its digits: rounded, a share near 0 or 1 would promise what nobody can keep."""
+    return f"{100 * share:.10g} %"
 
 
 def load(path: Path) -> Calibration:

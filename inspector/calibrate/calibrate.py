@@ -246,7 +246,7 @@ def _tell(
 ) -> None:
     """What was found, and what the bundle's own decision would have done to the same parts."""
     own, chosen, promise = bundle.card.decision, found.decision, found.promise
-    sure = f"{promise.confidence:.4g}"
+    sure = f"{promise.confidence:.10g}"
     lines = [
         f"threshold {chosen.threshold:.6g}, min_area {chosen.min_area}, from {found.data.pictures} pictures of "
         f"{found.data.parts} good parts",

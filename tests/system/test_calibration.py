@@ -145,7 +145,7 @@ def test_3_check_says_what_cameras_are_calibrated_by(bright: Path, tmp_path: Pat
     assert done.returncode == 0
     (line,) = [line for line in done.stdout.splitlines() if "calibrated" in line]
     assert line == (
-        "camera 'cam1': calibrated 2026-01-31T12:00:00Z on 300 good parts: at most 2.00% false rejects with 95% "
+        "camera 'cam1': calibrated 2026-01-31T12:00:00Z on 300 good parts: at most 2 % false rejects with 95 % "
         "confidence; threshold 0.9 (told as 0.5), min_area 9; it was made on elsewhere in int8, not "
         "CPUExecutionProvider in fp32"
     )

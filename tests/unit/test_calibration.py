@@ -35,7 +35,23 @@ def test_what_it_says_is_what_messages_carry(bright: Path, tmp_path: Path) -> No
     read = calibration.load(path)
     assert read.tag == CalibrationTag("2026-01-31T12:00:00Z", SHA256, 0.02, 0.95, 300, 0.9, 9)
     assert read.seconds == 1769860800
-    assert "2026-01-31T12:00:00Z on 300 good parts: at most 2.00% false rejects with 95% confidence" in str(read)
+    assert "2026-01-31T12:00:00Z on 300 good parts: at most 2 % false rejects with 95 % confidence" in str(read)
+
+
+@pytest.mark.parametrize(
+    ("rate", "confidence", "told"),
+    [
+        (0.05, 0.995, "at most 5 % false rejects with 99.5 % confidence"),
+        (0.0125, 0.975, "at most 1.25 % false rejects with 97.5 % confidence"),
+        (0.00004, 0.99999, "at most 0.004 % false rejects with 99.999 % confidence"),
+    ],
+)
+def test_a_promise_is_told_as_it_was_given(
+    bright: Path, tmp_path: Path, rate: float, confidence: float, told: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(calibration_text(bright, false_reject_rate=rate, confidence=confidence))
+    assert told in str(calibration.load(path))
 
 
 @pytest.mark.parametrize(
