@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -114,6 +115,14 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     ), len(bad_parts), _health(learner, console))  # fmt: skip
     _tell(console, found, choice, bundle, good_parts[:, 0], bad_parts[:, 0])
     return found
+
+
+def try_place(path: Path) -> None:
+    """Raise OSError where `write` could not put a file at `path`: before all pictures are looked at, not after."""
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    files.beside(place, b"").unlink()
 
 
 def write(path: Path, found: Calibration) -> None:

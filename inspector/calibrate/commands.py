@@ -85,7 +85,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     need("onnxruntime", "scipy", "tomli_w")
     from pydantic import TypeAdapter, ValidationError
 
-    from inspector.calibrate.calibrate import Order, calibrate, write
+    from inspector.calibrate.calibrate import Order, calibrate, try_place, write
     from inspector.calibrate.choose import Wish
     from inspector.sources import open_source
 
@@ -103,6 +103,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     )  # fmt: skip
     console = Console()
     with working_in(out):
+        try_place(out)
         write(out, calibrate(options.bundle, order, open_source, console))
     console.print(f"{out}", markup=False, highlight=False, soft_wrap=True)
     return 0

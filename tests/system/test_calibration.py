@@ -28,7 +28,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector import calibration, cli
+from inspector import calibration, cli, files
+from inspector.calibrate import session
 from inspector.client import Subscriber
 from inspector.condition.learn import ENOUGH
 from inspector.condition.measure import LAMP
@@ -421,6 +422,42 @@ def test_a_folder_that_cannot_be_read_is_one_sentence(
     done = calibrate(bright, tmp_path, "--out", tmp_path / "c.toml")
     assert done.code == 74
     assert f"{tmp_path} cannot be read or written: Permission denied" in done.complained
+
+
+@calibrates
+@pytest.mark.parametrize("out", ["nowhere/c.toml", "folder", "file/c.toml", "sealed/c.toml"])
+def test_a_place_that_cannot_be_written_is_told_before_the_first_picture(
+    calibrate: Calibrate, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    def looking(*_: object) -> None:
+        raise AssertionError("a picture is looked at")
+
+    real = files.beside
+
+    def beside(path: Path, content: bytes) -> Path:
+        if path.parent.name == "sealed":
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return real(path, content)
+
+    (tmp_path / "file").touch()
+    for name in ("folder", "sealed"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(session.Session, "pictures", looking)
+    monkeypatch.setattr(files, "beside", beside)
+    done = calibrate(bright, SESSION, "--out", tmp_path / out)
+    assert done.code == 74
+    (line,) = done.complained.splitlines()
+    assert re.search(rf"{re.escape(str(tmp_path / out))}\S* cannot be read or written: .*; choose another place", line)
+
+
+@calibrates
+def test_what_is_at_the_place_stays_until_there_is_a_new_calibration(
+    calibrate: Calibrate, bright: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "c.toml"
+    out.write_text("the old one")
+    assert calibrate(bright, f"{SESSION}&frames=20", "--out", out).code == 65
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the old one"]
 
 
 @calibrates
