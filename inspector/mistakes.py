@@ -49,11 +49,16 @@ def sentence(
         return f"{key} is not a key; {_nearest(str(location[-1]), owner)}"
     if is_missing:
         return f"{key} is missing; add {meaning(field)}"
-    value = redact(repr(mistake["input"]))
-    value = value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}..."
+    value = repeated(mistake["input"])
     if mistake["type"] == "value_error":
         return f"{key} = {value}: {mistake['ctx']['error']}"
     return f"{key} = {value} is not allowed; use {allowed(field)}"
+
+
+def repeated(value: object) -> str:
+    """A wrong value as a sentence repeats it: without passwords, and not at any length."""
+    text = redact(repr(value))
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."
 
 
 def duplicates(tables: Sequence[Mapping[str, Any]], kind: str) -> list[str]:

@@ -31,6 +31,7 @@ from inspector import files
 from inspector.errors import BundleError, DataError, reading
 from inspector.inference.channels import decode
 from inspector.inference.contained import check_contained
+from inspector.mistakes import repeated
 from inspector.types import MAX_CHANNELS, MAX_INPUT, Image, Mask, Precision, Verdict
 
 CARD = "bundle.toml"
@@ -260,9 +261,8 @@ def _card(path: Path, content: bytes) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise BundleError(
-            f"{path}: {key} = {first['input']!r}: {first['msg']} ({error.error_count()} problem(s))"
-        ) from error
+        wrong = "is missing" if first["type"] == "missing" else f"= {repeated(first['input'])}: {first['msg']}"
+        raise BundleError(f"{path}: {key} {wrong} ({error.error_count()} problem(s))") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not TOML ({error}); restore it from where the bundle came from") from error
 

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     # what touches the world; none of these knows another
     "simulation": "",
     "sources": "condition files ledger logs matching pictures simulation values",
-    "inference": "files judge pictures",
+    "inference": "files judge mistakes pictures",
     "binding": "",
     "outputs": "binding",
     "answering": "binding stage",

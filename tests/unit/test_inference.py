@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -179,6 +180,24 @@ def test_a_damaged_bundle_gets_one_sentence(copy: Path, damage: object, sentence
         start(load(copy), "cpu", max_batch=1)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "sentence"),
+    [
+        ("licence = .*", "", "licence is missing (1 problem(s))"),
+        ("min_area = .*", "", "decision.min_area is missing (1 problem(s))"),
+        ("licence = .*", f"licence = [{'1, ' * 99}]", f"licence = [{'1, ' * 26}1...: Input should be a valid string"),
+    ],
+)
+def test_a_mistake_on_a_card_is_told_without_the_rest_of_it(copy: Path, line: str, instead: str, sentence: str) -> None:
+    card = copy / "bundle.toml"
+    text, found = re.subn(f"(?m)^{line}$", instead, card.read_text())
+    assert found == 1
+    card.write_text(text)
+    with pytest.raises(BundleError) as caught:
+        load(copy)
+    assert str(caught.value).startswith(f"{card}: {sentence}")
 
 
 def test_a_card_may_begin_with_the_mark_that_windows_puts_there(copy: Path) -> None:
