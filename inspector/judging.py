@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +129,9 @@ def prepare(settings: Settings, now: Judging | None = None) -> Judging:
     by_camera = _references(settings, bundles, problems)
     if problems:
         raise ConfigError(*problems)
-    workshop = _workshop(settings, next(iter(bundles.values()))) if now is None else now.workshop
-    known = {} if now is None else now.teams
     unique = {one.sha256: one for one in bundles.values()}  # two paths to one bundle share it
+    workshop = _workshop(settings, unique.values()) if now is None else now.workshop
+    known = {} if now is None else now.teams
     teams = {sha256: known[sha256] if sha256 in known else workshop.team(one) for sha256, one in unique.items()}
     stations = {
         camera.name: _station(
@@ -186,10 +186,10 @@ def reference_problem(camera: configuration.Camera) -> str | None:
     )
 
 
-def _workshop(settings: Settings, bundle: Bundle) -> Workshop:
-    """On the device that is wished for, or the best that runs `bundle`."""
+def _workshop(settings: Settings, bundles: Iterable[Bundle]) -> Workshop:
+    """On the device that is wished for, or the best that runs all of `bundles`."""
     wish = settings.workers
-    device, why = runtimes.resolve(wish.device, bundle.detector)
+    device, why = runtimes.resolve(wish.device, [network for bundle in bundles for network in bundle.networks])
     on_cpu = device in ("cpu", "openvino:cpu")
     count = wish.count or (len(os.sched_getaffinity(0)) if on_cpu else 1)
     max_batch = wish.max_batch or (CPU_BATCH if on_cpu else GPU_BATCH)

@@ -91,7 +91,7 @@ def calibrate(folder: Path, order: Order, opener: Callable[[str], Source], conso
     ignored = None if order.ignore is None else Ignored(ignore_mask(order.ignore))
     view = view_of(bundle.card, order.fit, order.overlap, order.region, ignored)
     session = Session(order.places, order.defective, order.frames, bundle, opener, order.scan)
-    device, _ = runtimes.resolve(order.device, bundle.detector)
+    device, _ = runtimes.resolve(order.device, bundle.networks)
     precision, _ = engine.settle(bundle, device, order.precision)
     running = engine.start(bundle, device, 1, precision)
     areas = candidates(bundle.card.decision.min_area, session.defective)

@@ -223,6 +223,11 @@ class Bundle:
         return None if golden.reference is None else _picture(self.folder, golden.reference, self.channels)
 
     @property
+    def networks(self) -> tuple[bytes, ...]:
+        """What a device must be able to load: the detector, and the repairer if there is one."""
+        return (self.detector,) if self.repairer is None else (self.detector, self.repairer)
+
+    @property
     def channels(self) -> int:
         """Of every picture that the models take."""
         return self.card.input.channels

@@ -85,7 +85,7 @@ def _row(one: Bundle, proven: str | None) -> Row:
 
 def _proven(one: Bundle, device: str) -> str:
     """Prove it in all precisions that it has and the device takes; what that was."""
-    device, _ = runtimes.resolve(device, one.detector)
+    device, _ = runtimes.resolve(device, one.networks)
     proven, refused = [], []
     for precision in runtimes.precisions(device):
         if precision is not Precision.FP32 and precision not in one.variants:

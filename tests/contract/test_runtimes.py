@@ -106,13 +106,13 @@ def test_an_unknown_device_is_refused() -> None:
 
 
 def test_auto_takes_something_that_works_and_says_why() -> None:
-    device, why = runtimes.resolve("auto", detector(8, 8, 1))
+    device, why = runtimes.resolve("auto", [detector(8, 8, 1)])
     assert runtimes.load(detector(8, 8, 1), device).provider == PROVIDERS[device.partition(":")[0]]
     assert repr(device) in why
 
 
 def test_a_device_by_name_is_taken_at_its_word() -> None:
-    assert runtimes.resolve("cuda:0", b"")[0] == "cuda:0"
+    assert runtimes.resolve("cuda:0", [b""])[0] == "cuda:0"
 
 
 # ---- precisions

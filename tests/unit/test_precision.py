@@ -17,6 +17,7 @@ from inspector.inference.runtimes.options import providers
 from inspector.judging import prepare
 from inspector.settings import Settings
 from inspector.types import Precision
+from tests.bundles import make_bundle
 
 CACHE = Path("/var/cache/inspector")
 
@@ -112,7 +113,7 @@ def test_auto_that_gets_the_best_there_is_fell_back_to_nothing(reduced: Path) ->
 def test_auto_that_finds_a_gpu_build_without_a_gpu_fell_back(bright: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtimes.onnxruntime, "built_for", lambda: frozenset({"cpu", "cuda"}))
     assert prepare(one_camera(bright)).fallbacks["bright", "device"]
-    device = runtimes.resolve("auto", load(bright).detector)[0]
+    device = runtimes.resolve("auto", load(bright).networks)[0]
     assert not prepare(one_camera(bright, device=device)).fallbacks["bright", "device"]
 
 
@@ -121,11 +122,33 @@ def test_auto_passes_over_a_runtime_that_cannot_load_the_model(monkeypatch: pyte
         raise ModelError("ONNX Runtime cannot load the model on OpenVINOExecutionProvider: can't protect")
 
     monkeypatch.setattr(runtimes, "LOADERS", {**runtimes.LOADERS, "openvino": forbidden})
-    device, why = runtimes.resolve("auto", load(bright).detector)
+    device, why = runtimes.resolve("auto", load(bright).networks)
     assert device in ("cuda:0", "cpu")
     assert device == "cuda:0" or "not openvino:cpu: ONNX Runtime cannot load" in why
     with pytest.raises(ModelError):
         runtimes.load(load(bright).detector, "openvino:cpu")
+
+
+@pytest.mark.parametrize("lacking", ["detector", "repairer"])
+def test_auto_passes_over_a_device_that_takes_only_some_cameras_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: str
+) -> None:
+    one, other = make_bundle(tmp_path / "one", repairs=False), make_bundle(tmp_path / "other", height=32, width=32)
+    refused = getattr(load(other), lacking)
+
+    def particular(model: bytes, device: str, precision: Precision, cache: Path | None) -> runtimes.Model:
+        if model == refused:
+            raise DeviceError(f"device {device!r} was asked for, but it cannot run all of the model; use another")
+        return runtimes.onnxruntime.load(model, "cpu", precision, cache)
+
+    monkeypatch.setattr(runtimes, "LOADERS", {"cpu": runtimes.onnxruntime.load, "openvino": particular})
+    monkeypatch.setattr(runtimes.onnxruntime, "built_for", lambda: frozenset({"cpu", "openvino"}))
+    assert prepare(one_camera(one)).workshop.device == "openvino:cpu"
+    cameras = [{"name": path.name, "source": "sim://line", "bundle": path} for path in (one, other)]
+    judging = prepare(Settings(camera=cameras, workers={"count": 1}))
+    assert judging.workshop.device == "cpu"
+    assert len(judging.teams) == 2
+    assert judging.fallbacks[load(one).card.name, "device"]
 
 
 def test_auto_passes_over_a_precision_whose_model_cannot_be_loaded(

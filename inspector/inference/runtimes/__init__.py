@@ -6,7 +6,7 @@ really works on this machine, by trying.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,17 +105,18 @@ def best_installed() -> str:
     return next((device for device in BEST_FIRST if device.partition(":")[0] in built), BEST_FIRST[-1])
 
 
-def resolve(device: str, model: bytes) -> tuple[str, str]:
+def resolve(device: str, models: Sequence[bytes]) -> tuple[str, str]:
     """The device that `device` means here, and a sentence that says why.
 
-    `auto` tries the best first by loading `model`; anything else is taken at its word. Raises DeviceError.
+    `auto` tries the best first by loading each of `models`; anything else is taken at its word. Raises DeviceError.
     """
     if device != "auto":
         return device, f"device {device!r} was asked for"
     refused = []
     for candidate in BEST_FIRST:
         try:
-            load(model, candidate)
+            for model in models:
+                load(model, candidate)
         except (DeviceError, ModelError) as error:  # ModelError: a runtime that is there and may not do what it must
             refused.append(f"not {candidate}: {str(error).partition(';')[0]}")  # the remedy is for who asked for it
         else:
