@@ -58,13 +58,22 @@ def start(
     cache: a folder where a runtime may keep what it compiled
     Call it from one thread at a time: creating sessions at once is not safe in every runtime.
     """
-    model = runtimes.load(_graph(bundle, device, precision), device, precision, cache)
+    model = _loaded(bundle, _graph(bundle, device, precision), device, precision, cache)
     detector = Detector(model, bundle, max_batch)
     repairer = None
     if bundle.repairer is not None:
-        repairer = Repairer(runtimes.load(bundle.repairer, device, cache=cache), bundle)
+        repairer = Repairer(_loaded(bundle, bundle.repairer, device, Precision.FP32, cache), bundle)
     prove(bundle, detector, repairer, precision)
     return Engine(detector, repairer, ModelTag(bundle.card.name, bundle.sha256, model.provider, precision.value))
+
+
+def _loaded(bundle: Bundle, graph: bytes, device: str, precision: Precision, cache: Path | None) -> runtimes.Model:
+    try:
+        return runtimes.load(graph, device, precision, cache)
+    except ModelError as error:
+        if device != "cpu":  # it may be the device's fault, its memory's or its driver's
+            raise
+        raise BundleError(f"bundle {bundle.card.name!r} in {bundle.folder}: {error}; export it again") from error
 
 
 def settle(bundle: Bundle, device: str, wish: str, cache: Path | None = None) -> tuple[Precision, str]:

@@ -34,6 +34,7 @@ import pytest
 from inspector.client import Subscriber
 from inspector.messages import BeatMessage, EventMessage, Item, ResultMessage, VerdictMessage
 from inspector.types import Event
+from tests.bundles import detector, make_bundle
 from tests.daemon import Process, configure, run
 from tests.waiting import PATIENCE, until
 
@@ -179,6 +180,17 @@ def test_8_a_bundle_that_does_not_prove_itself(bright: Path, tmp_path: Path) -> 
     assert done.returncode == 65
     assert "does not prove itself" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_8b_a_bundle_that_cannot_be_loaded(tmp_path: Path, device: str) -> None:
+    bundle = make_bundle(tmp_path / "bundle", graph=lambda *shape: detector(*shape).replace(b"ReduceMax", b"ReduceNix"))
+    config = configure(tmp_path / "c.toml", bundle, "sim://line?seed=1", more=f'[workers]\ndevice = "{device}"\n')
+    done = run("run", config, INSPECTOR_WORKERS__COUNT="1")
+    assert done.returncode == 65
+    told = done.stderr.splitlines()[-1]
+    assert f"bundle 'bright' in {bundle}: ONNX Runtime cannot load the model" in done.stderr
+    assert told.endswith("; export it again")
 
 
 def test_9_systemd_hears_of_it(bright: Path, tmp_path: Path) -> None:

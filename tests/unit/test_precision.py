@@ -164,7 +164,8 @@ def test_auto_passes_over_a_precision_whose_model_cannot_be_loaded(
     monkeypatch.setattr(runtimes, "LOADERS", {"cpu": picky})
     precision, why = engine.settle(bundle, "cpu", "auto")
     assert precision is Precision.FP32
-    assert "not int8: ONNX Runtime cannot load the model" in why
+    assert "not int8: bundle 'bright'" in why
+    assert "ONNX Runtime cannot load the model on CPUExecutionProvider: no such operator" in why
 
 
 @pytest.fixture

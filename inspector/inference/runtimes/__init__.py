@@ -108,12 +108,14 @@ def best_installed() -> str:
 def resolve(device: str, models: Sequence[bytes]) -> tuple[str, str]:
     """The device that `device` means here, and a sentence that says why.
 
-    `auto` tries the best first by loading each of `models`; anything else is taken at its word. Raises DeviceError.
+    `auto` tries the best first by loading each of `models`, and takes the last where no other works: who loads them
+    there is told why that cannot be. Anything else is taken at its word.
     """
     if device != "auto":
         return device, f"device {device!r} was asked for"
     refused = []
-    for candidate in BEST_FIRST:
+    *better, last = BEST_FIRST
+    for candidate in better:
         try:
             for model in models:
                 load(model, candidate)
@@ -122,4 +124,4 @@ def resolve(device: str, models: Sequence[bytes]) -> tuple[str, str]:
         else:
             why = "; ".join(refused) if refused else "it is the best there is"
             return candidate, f"device 'auto' took {candidate!r} ({why})"
-    raise DeviceError("no device works: " + "; ".join(refused))
+    return last, f"device 'auto' took {last!r} ({'; '.join(refused)})"
