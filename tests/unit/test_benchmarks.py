@@ -304,8 +304,9 @@ def test_a_soak_calls_a_leak_a_leak_and_nothing_else(memory: Callable[[np.random
 
 
 STARTS_ANOTHER = """
-import subprocess, time
+import signal, subprocess, time
 from benchmarks import children, ending
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # though the tests may run under nohup
 ending.by_signals()
 child = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE, text=True)
 try:
@@ -323,7 +324,10 @@ def test_a_benchmark_that_is_ended_ends_what_it_started(number: signal.Signals) 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         other = psutil.Process(int(process.stdout.readline()))
         process.send_signal(number)
-        assert process.wait(PATIENCE) == 128 + number
+        try:
+            assert process.wait(PATIENCE) == 128 + number
+        finally:
+            process.kill()
     assert not other.is_running()
 
 
